@@ -1,0 +1,81 @@
+//! The configuration: what can be set, its defaults, and how it is put together.
+//!
+//! The only room that reads the environment. Knows the domain and nothing else of the crate.
+
+mod error;
+mod layers;
+mod sections;
+mod validate;
+
+use std::{collections::HashMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use sections::{Api, Exchange, Log, LogFormat, Queue, Redis, Schedule, Source, Sources, Up, Worker};
+
+/// The commented file that documents every key; the weakest layer.
+pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.toml");
+
+/// Everything that can be set, already checked. See [`DEFAULT_TOML`] for what each key means.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Config {
+    /// When a price is recorded.
+    pub schedule: Schedule,
+    /// Where samples and queue are kept.
+    pub redis: Redis,
+    /// Where prices come from.
+    pub sources: Sources,
+    /// How jobs are run.
+    pub worker: Worker,
+    /// How the queue is kept.
+    pub queue: Queue,
+    /// How prices are served.
+    pub api: Api,
+    /// What is logged, and how.
+    pub log: Log,
+    /// What `cotiza up` runs.
+    pub up: Up,
+    /// How the simulated exchange behaves.
+    pub exchange: Exchange,
+}
+
+/// Values given on the command line, as pairs of a dotted key and its text.
+pub type Flags = Vec<(&'static str, String)>;
+
+impl Config {
+    /// Puts the configuration together: defaults, then `file`, the environment, `flags`.
+    ///
+    /// # Errors
+    /// On a file that cannot be read, an unknown key, or a value that is not allowed; the
+    /// message names the key and what would be right.
+    pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
+        #[allow(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
+        let environment = std::env::vars().collect();
+        Self::from_layers(file, environment, flags)
+    }
+
+    /// As [`Config::load`], with the environment given.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_layers(
+        file: Option<&Path>,
+        environment: HashMap<String, String>,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
+        let config = layers::merge(file, environment, flags)?;
+        validate::check(&config)?;
+        Ok(config)
+    }
+
+    /// The effective values as TOML, passwords masked.
+    pub fn to_masked_toml(&self) -> String {
+        let mut shown = self.clone();
+        shown.redis.url = self.redis.masked_url();
+        toml::to_string(&shown).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

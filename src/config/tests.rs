@@ -1,0 +1,124 @@
+//! Tests of the configuration: layers, unknown keys, values that are not allowed.
+
+use std::io::Write;
+
+use super::*;
+
+/// Loads with this file text, these variables and these flags.
+fn load(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
+    let mut written = tempfile::NamedTempFile::new().unwrap();
+    written.write_all(file.as_bytes()).unwrap();
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Config::from_layers(Some(written.path()), variables.iter().map(owned).collect(), flags)
+}
+
+fn error(file: &str, variables: &[(&str, &str)]) -> String {
+    let message = load(file, variables, &Vec::new()).unwrap_err().to_string();
+    assert!(!message.contains('\n'), "more than one line: {message}");
+    message
+}
+
+#[test]
+fn default_toml_and_the_defaults_in_code_are_equal() {
+    let from_file: Config = toml::from_str(DEFAULT_TOML).unwrap();
+    assert_eq!(from_file, Config::default());
+    assert_eq!(load("", &[], &Vec::new()).unwrap(), Config::default());
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let file = "[worker]\nconcurrency = 5\ndrain = \"7s\"\n[up]\nworkers = 3";
+    let variables = [("COTIZA__WORKER__CONCURRENCY", "6"), ("COTIZA__UP__WORKERS", "4")];
+    let flags = vec![("worker.concurrency", "7".to_owned())];
+    let config = load(file, &variables, &flags).unwrap();
+    assert_eq!(config.worker.concurrency, 7);
+    assert_eq!(config.up.workers, 4);
+    assert_eq!(config.worker.drain.as_secs(), 7);
+    assert_eq!(config.queue, Queue::default());
+}
+
+#[test]
+fn the_environment_sets_every_type_of_value() {
+    let variables = [
+        ("COTIZA__SCHEDULE__EVERY", "5s"),
+        ("COTIZA__SOURCES__BUENBIT__URL", "http://127.0.0.1:1/x"),
+        ("COTIZA__API__LISTEN", "[::1]:9000"),
+        ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8,::1/128"),
+        ("COTIZA__EXCHANGE__ERROR_RATE", "1"),
+        ("COTIZA__LOG__FORMAT", "json"),
+    ];
+    let config = load("", &variables, &Vec::new()).unwrap();
+    assert_eq!(config.schedule.every.as_secs(), 5);
+    assert_eq!(config.sources.buenbit.url.as_str(), "http://127.0.0.1:1/x");
+    assert_eq!(config.api.listen.port(), 9000);
+    assert_eq!(config.api.trusted_proxies.len(), 2);
+    assert!((config.exchange.error_rate - 1.0).abs() < f64::EPSILON);
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn a_redis_url_may_come_from_redis_url_and_is_then_chosen() {
+    let config = load("", &[("REDIS_URL", "redis://one/1")], &Vec::new()).unwrap();
+    assert_eq!((config.redis.url.as_str(), config.redis.chosen), ("redis://one/1", true));
+
+    let both = [("REDIS_URL", "redis://one"), ("COTIZA__REDIS__URL", "redis://two")];
+    assert_eq!(load("", &both, &Vec::new()).unwrap().redis.url, "redis://two");
+
+    assert!(!load("", &[("REDIS_URL", "")], &Vec::new()).unwrap().redis.chosen);
+    assert!(load("[redis]\nurl='redis://three'", &[], &Vec::new()).unwrap().redis.chosen);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one() {
+    let message = error("[worker]\nconcurency = 5", &[]);
+    assert!(message.contains("unknown key worker.concurency in "), "{message}");
+    assert!(message.contains("did you mean worker.concurrency?"), "{message}");
+
+    let message = error("", &[("COTIZA__SHEDULE__EVERY", "1s")]);
+    assert!(message.contains("COTIZA__SHEDULE__EVERY"), "{message}");
+    assert!(message.contains("did you mean schedule.every?"), "{message}");
+
+    assert!(!error("zzz = 1", &[]).contains("did you mean"));
+}
+
+#[test]
+fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
+    let check = |file: &str, parts: &[&str]| {
+        let message = error(file, &[]);
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    };
+    check("[schedule]\nevery = '1500ms'", &["schedule.every", "1s 500ms", "whole seconds"]);
+    check("[schedule]\nevery = 'soon'", &["schedule.every", "soon"]);
+    check("[redis]\nurl = 'http://x'", &["redis.url", "http://x", "redis://"]);
+    check("[sources.buenbit]\nurl = 'ftp://x'", &["sources.buenbit.url", "http://"]);
+    check("[sources.buenbit]\nurl = 'x'", &["sources.buenbit.url"]);
+    check("[worker]\nconcurrency = 0", &["worker.concurrency = 0", "1 to 256"]);
+    check("[worker]\nconcurrency = 'many'", &["worker.concurrency", "many"]);
+    check("[worker]\nattempt_timeout = '0s'", &["worker.attempt_timeout", "10ms"]);
+    check("[queue]\nheartbeat = '1500ms'", &["queue.heartbeat", "whole seconds"]);
+    check("[queue]\nmissed_heartbeats = 1", &["queue.missed_heartbeats", "2 to 100"]);
+    check("[api]\nlisten = '127.0.0.1:99999'", &["api.listen"]);
+    check("[api]\ntrusted_proxies = ['x']", &["api.trusted_proxies"]);
+    check("[log]\nformat = 'xml'", &["log.format", "xml"]);
+    check("[log]\nlevel = 'cotiza=loud'", &["log.level", "trace"]);
+    check("[up]\nredis_port = 0", &["up.redis_port", "1 to 65535"]);
+    check("[up]\nworkers = 33", &["up.workers", "1 to 32"]);
+    check("[exchange]\nerror_rate = 1.5", &["exchange.error_rate", "0.0 to 1.0"]);
+    check("not toml", &["not valid TOML"]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let gone = Path::new("no/such/file.toml");
+    let error = Config::from_layers(Some(gone), HashMap::new(), &Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("no/such/file.toml"), "{error}");
+}
+
+#[test]
+fn printed_values_read_back_and_hide_the_password() {
+    let file = "[redis]\nurl = 'redis://me:secret@host:1/2'";
+    let printed = load(file, &[], &Vec::new()).unwrap().to_masked_toml();
+    assert!(printed.contains("redis://me:***@host:1/2"), "{printed}");
+    assert!(!printed.contains("secret"), "{printed}");
+    assert!(load(&printed, &[], &Vec::new()).is_ok());
+}

@@ -1,0 +1,83 @@
+//! What values are allowed, beyond their types.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use humantime::format_duration;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, ConfigError};
+use crate::domain::Slots;
+
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let every = config.schedule.every;
+    Slots::new(every).map_err(|error| ConfigError::NotAllowed {
+        key: "schedule.every",
+        value: format_duration(every).to_string(),
+        reason: error.to_string(),
+    })?;
+    redis::Client::open(config.redis.url.as_str()).map_err(|error| ConfigError::NotAllowed {
+        key: "redis.url",
+        value: config.redis.masked_url(),
+        reason: format!("{error}; give redis://[user:password@]host[:port][/database]"),
+    })?;
+    let source = &config.sources.buenbit.url;
+    if !matches!(source.scheme(), "http" | "https") {
+        return Err(ConfigError::NotAllowed {
+            key: "sources.buenbit.url",
+            value: source.to_string(),
+            reason: "give an http:// or https:// address".to_owned(),
+        });
+    }
+    EnvFilter::try_new(&config.log.level).map_err(|error| ConfigError::NotAllowed {
+        key: "log.level",
+        value: format!("{:?}", config.log.level),
+        reason: format!("{error}; give error, warn, info, debug or trace"),
+    })?;
+    within("worker.concurrency", config.worker.concurrency, 1..=256)?;
+    within("queue.missed_heartbeats", config.queue.missed_heartbeats, 2..=100)?;
+    within("up.workers", config.up.workers, 1..=32)?;
+    within("up.redis_port", usize::from(config.up.redis_port), 1..=65535)?;
+    share("exchange.error_rate", config.exchange.error_rate)?;
+    share("exchange.malformed_rate", config.exchange.malformed_rate)?;
+    lasting("worker.attempt_timeout", config.worker.attempt_timeout, Duration::from_millis(10))?;
+    lasting("worker.drain", config.worker.drain, Duration::ZERO)?;
+    heartbeat(config.queue.heartbeat)
+}
+
+fn within(key: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let reason = format!("give a whole number from {} to {}", range.start(), range.end());
+    Err(ConfigError::NotAllowed { key, value: value.to_string(), reason })
+}
+
+fn share(key: &'static str, value: f64) -> Result<(), ConfigError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    let reason = "give a share from 0.0 to 1.0".to_owned();
+    Err(ConfigError::NotAllowed { key, value: value.to_string(), reason })
+}
+
+fn lasting(key: &'static str, value: Duration, least: Duration) -> Result<(), ConfigError> {
+    let most = Duration::from_secs(600);
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = (format_duration(least), format_duration(most));
+    let reason = format!("give a duration from {least} to {most}");
+    Err(ConfigError::NotAllowed { key, value: format_duration(value).to_string(), reason })
+}
+
+/// apalis-redis counts heartbeats in whole seconds.
+fn heartbeat(value: Duration) -> Result<(), ConfigError> {
+    if value.subsec_nanos() == 0 && (1..=60).contains(&value.as_secs()) {
+        return Ok(());
+    }
+    Err(ConfigError::NotAllowed {
+        key: "queue.heartbeat",
+        value: format_duration(value).to_string(),
+        reason: "give whole seconds from 1s to 60s".to_owned(),
+    })
+}

@@ -1,0 +1,17 @@
+//! The words of the field as pure values: prices, slots, samples, ranges, pages, summaries.
+//!
+//! Nothing here reads a clock, opens a connection or knows another module of the crate.
+
+mod page;
+mod price;
+mod sample;
+mod slot;
+mod summary;
+mod time;
+
+pub use page::{Page, PageNumber, PageSize, PageSizeError};
+pub use price::{Price, PriceError};
+pub use sample::{Sample, SampleError};
+pub use slot::{Slot, Slots, SlotsError};
+pub use summary::Summary;
+pub use time::{TimeError, TimeRange, TimeRangeError, UnixTime};

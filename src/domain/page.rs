@@ -1,0 +1,162 @@
+//! Paged lists, as Django REST Framework's `PageNumberPagination` cuts them.
+
+use std::str::FromStr;
+
+/// Which page is asked for. Pages count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageNumber {
+    /// The page of this number, at least 1.
+    Number(u64),
+    /// The last page there is.
+    Last,
+}
+
+/// How many items a page holds: 1 to [`PageSize::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize(u64);
+
+/// A page size out of bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a page size: give a whole number from 1 to {max}", max = PageSize::MAX)]
+pub struct PageSizeError(String);
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// How many items the whole list has.
+    pub count: u64,
+    /// The number of this page, from 1.
+    pub number: u64,
+    /// How many pages there are: 1 for an empty list.
+    pub pages: u64,
+    /// The items of this page.
+    pub items: Vec<T>,
+}
+
+impl FromStr for PageNumber {
+    type Err = ();
+
+    /// Reads `last` or a whole number of at least 1; nothing given is page 1.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "last" => Ok(Self::Last),
+            "" => Ok(Self::Number(1)),
+            _ if !text.bytes().all(|b| b.is_ascii_digit()) => Err(()),
+            // More digits than u64 holds is a page past the end of any list.
+            _ => match text.parse().unwrap_or(u64::MAX) {
+                0 => Err(()),
+                number => Ok(Self::Number(number)),
+            },
+        }
+    }
+}
+
+impl PageNumber {
+    /// The number and the count of pages where the list has `count` items, or `None` for a
+    /// page past the end. Page 1 of an empty list exists.
+    pub fn locate(self, count: u64, size: PageSize) -> Option<(u64, u64)> {
+        let pages = count.div_ceil(size.0).max(1);
+        let number = match self {
+            Self::Number(number) => number,
+            Self::Last => pages,
+        };
+        (1..=pages).contains(&number).then_some((number, pages))
+    }
+}
+
+impl PageSize {
+    /// The largest page.
+    pub const MAX: u64 = 1000;
+
+    /// The number of items.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self(10)
+    }
+}
+
+impl FromStr for PageSize {
+    type Err = PageSizeError;
+
+    fn from_str(text: &str) -> Result<Self, PageSizeError> {
+        Some(text)
+            .filter(|text| text.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .filter(|size| (1..=Self::MAX).contains(size))
+            .map(Self)
+            .ok_or_else(|| PageSizeError(text.chars().take(40).collect()))
+    }
+}
+
+impl<T> Page<T> {
+    /// The number of the page after this one.
+    pub fn next(&self) -> Option<u64> {
+        (self.number < self.pages).then_some(self.number + 1)
+    }
+
+    /// The number of the page before this one.
+    pub fn previous(&self) -> Option<u64> {
+        self.number.checked_sub(1).filter(|&number| number >= 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_a_whole_number_from_one_or_last() {
+        assert_eq!("last".parse(), Ok(PageNumber::Last));
+        assert_eq!("".parse(), Ok(PageNumber::Number(1)));
+        assert_eq!("7".parse(), Ok(PageNumber::Number(7)));
+        assert_eq!("99999999999999999999".parse(), Ok(PageNumber::Number(u64::MAX)));
+        for text in ["0", "-1", "+1", "1.0", "Last", "abc", " 1", "1e3"] {
+            assert_eq!(text.parse::<PageNumber>(), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_size_is_from_1_to_1000() {
+        assert_eq!("1".parse(), Ok(PageSize(1)));
+        assert_eq!("1000".parse(), Ok(PageSize(1000)));
+        for text in ["", "0", "1001", "-5", "ten", "1.5", "99999999999999999999"] {
+            let error = text.parse::<PageSize>().expect_err(text).to_string();
+            assert!(error.contains("from 1 to 1000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn page_one_of_nothing_is_an_empty_page() {
+        assert_eq!(PageNumber::Number(1).locate(0, PageSize(10)), Some((1, 1)));
+        assert_eq!(PageNumber::Last.locate(0, PageSize(10)), Some((1, 1)));
+        assert_eq!(PageNumber::Number(2).locate(0, PageSize(10)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_pages_of_a_list_are_its_chunks(count in 0usize..300, size in 1u64..40) {
+            let list: Vec<usize> = (0..count).collect();
+            let chunks: Vec<&[usize]> = list.chunks(usize::try_from(size).unwrap()).collect();
+            let size = PageSize(size);
+            for number in 1..=chunks.len().max(1) as u64 + 1 {
+                let located = PageNumber::Number(number).locate(count as u64, size);
+                let exists = number == 1 || number <= chunks.len() as u64;
+                prop_assert_eq!(located.is_some(), exists);
+                if let Some((number, pages)) = located {
+                    let page = Page { count: count as u64, number, pages, items: Vec::<u8>::new() };
+                    prop_assert_eq!(page.next().is_some(), number < chunks.len() as u64);
+                    prop_assert_eq!(page.previous().is_some(), number > 1);
+                }
+            }
+            let last = PageNumber::Last.locate(count as u64, size).unwrap();
+            prop_assert_eq!(last.0, chunks.len().max(1) as u64);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The price of one bitcoin in Argentine pesos, exact.
+
+use std::{fmt, str::FromStr};
+
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// A price in pesos: positive, at most [`Price::MAX`], kept in the very digits its source gave.
+///
+/// `Display` gives the plain decimal text; arithmetic goes through [`Price::ten_thousandths`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Price(Decimal);
+
+/// Why a text is not a [`Price`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PriceError {
+    /// Letters, exponents, NaN, signs, an empty text.
+    #[error("{0:?} is not a plain decimal number")]
+    NotDecimal(String),
+    /// Zero, or so small that nothing is left in 1/10000 peso.
+    #[error("{0} is not a positive price")]
+    NotPositive(String),
+    /// Beyond [`Price::MAX`].
+    #[error("{0} is more than {max} pesos, the largest price that is believed", max = Price::MAX)]
+    TooLarge(String),
+}
+
+impl Price {
+    /// The largest price in pesos: up to here 1/10000 peso survives a reader that
+    /// parses JSON numbers as IEEE 754 doubles (9e11 * 1e4 < 2^53).
+    pub const MAX: i64 = 900_000_000_000;
+
+    /// How many digits after the point are kept in arithmetic.
+    pub const SCALE: u32 = 4;
+
+    /// The price in 1/10000 peso, rounded half to even.
+    pub fn ten_thousandths(self) -> i64 {
+        let mut rounded = self.rounded();
+        rounded.rescale(Self::SCALE);
+        // Within i64: the price is at most MAX, so the mantissa is below 9e15.
+        i64::try_from(rounded.mantissa()).unwrap_or(i64::MAX)
+    }
+
+    /// The price kept to 4 decimals, half to even.
+    pub fn rounded(self) -> Decimal {
+        self.0
+            .round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven)
+    }
+}
+
+impl FromStr for Price {
+    type Err = PriceError;
+
+    fn from_str(text: &str) -> Result<Self, PriceError> {
+        let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let decimal = Decimal::from_str(text)
+            .ok()
+            .filter(|_| plain)
+            .ok_or_else(|| {
+                let shown: String = text.chars().take(40).collect();
+                PriceError::NotDecimal(shown)
+            })?;
+        if decimal > Decimal::from(Self::MAX) {
+            return Err(PriceError::TooLarge(text.to_owned()));
+        }
+        let price = Self(decimal);
+        if price.ten_thousandths() <= 0 {
+            return Err(PriceError::NotPositive(text.to_owned()));
+        }
+        Ok(price)
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_digits_of_its_source() {
+        for text in ["84436700.0", "109568192.72", "84873600", "83439260.1561159577375675"] {
+            assert_eq!(text.parse::<Price>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn rounds_half_to_even_at_four_decimals() {
+        let check = |text: &str, expected: i64| {
+            assert_eq!(text.parse::<Price>().unwrap().ten_thousandths(), expected, "{text}");
+        };
+        check("1", 10_000);
+        check("1.00005", 10_000);
+        check("1.00015", 10_002);
+        check("1.000150000001", 10_002);
+        check("900000000000", 9_000_000_000_000_000);
+    }
+
+    #[test]
+    fn refuses_what_is_no_positive_plain_decimal() {
+        for text in ["", ".", "abc", "NaN", "inf", "1e8", "-1", "+1", "1,5", " 1", "1_000", "1.2.3"] {
+            let error = text.parse::<Price>().unwrap_err();
+            assert!(matches!(error, PriceError::NotDecimal(_)), "{text:?}: {error}");
+        }
+        for text in ["0", "0.0", "0.00001"] {
+            assert!(matches!(text.parse::<Price>(), Err(PriceError::NotPositive(_))), "{text}");
+        }
+        assert!(matches!("900000000000.1".parse::<Price>(), Err(PriceError::TooLarge(_))));
+    }
+}

@@ -1,0 +1,98 @@
+//! Time cut into slots: each is recorded once, missed with a reason, or still open.
+
+use std::time::Duration;
+
+/// How time is cut: slots of the same whole number of seconds, counted from the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slots {
+    seconds: i64,
+}
+
+/// One slot: the half-open stretch `[start, end)` of unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    start: i64,
+    seconds: i64,
+}
+
+/// A slot length that time cannot be cut into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not a slot length: give whole seconds from 1s to 1h, such as \"10s\"", humantime::format_duration(*.0))]
+pub struct SlotsError(Duration);
+
+impl Slots {
+    /// Slots of the given length.
+    ///
+    /// # Errors
+    /// Unless it is a whole number of seconds from one second to one hour.
+    pub fn new(every: Duration) -> Result<Self, SlotsError> {
+        let seconds = i64::try_from(every.as_secs()).map_err(|_| SlotsError(every))?;
+        if every.subsec_nanos() != 0 || !(1..=3600).contains(&seconds) {
+            return Err(SlotsError(every));
+        }
+        Ok(Self { seconds })
+    }
+
+    /// The slot that the given unix second lies in.
+    pub fn containing(self, unix_seconds: i64) -> Slot {
+        Slot {
+            start: unix_seconds.div_euclid(self.seconds) * self.seconds,
+            seconds: self.seconds,
+        }
+    }
+
+    /// The length of a slot.
+    pub fn length(self) -> Duration {
+        Duration::from_secs(self.seconds.unsigned_abs())
+    }
+}
+
+impl Slot {
+    /// The first unix second of the slot, which is also its name.
+    pub fn start(self) -> i64 {
+        self.start
+    }
+
+    /// The first unix second after the slot.
+    pub fn end(self) -> i64 {
+        self.start + self.seconds
+    }
+
+    /// The slot after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self {
+            start: self.end(),
+            ..self
+        }
+    }
+
+    /// Whether the unix second lies in the slot.
+    pub fn contains(self, unix_seconds: i64) -> bool {
+        (self.start..self.end()).contains(&unix_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_starts_at_a_multiple_of_its_length() {
+        let slots = Slots::new(Duration::from_secs(10)).unwrap();
+        let slot = slots.containing(1_717_184_864);
+        assert_eq!((slot.start(), slot.end()), (1_717_184_860, 1_717_184_870));
+        assert!(slot.contains(1_717_184_869) && !slot.contains(1_717_184_870));
+        assert_eq!(slot.next(), slots.containing(1_717_184_870));
+        assert_eq!(slots.containing(-1).start(), -10);
+    }
+
+    #[test]
+    fn only_whole_seconds_up_to_an_hour_cut_time() {
+        for wrong in [0, 500, 1_500, 3_601_000] {
+            let error = Slots::new(Duration::from_millis(wrong)).unwrap_err();
+            assert!(error.to_string().contains("whole seconds"), "{error}");
+        }
+        assert!(Slots::new(Duration::from_secs(3600)).is_ok());
+    }
+}

@@ -1,0 +1,178 @@
+//! Points in time and ranges of it, as clients write them.
+
+use std::{fmt, str::FromStr};
+
+use chrono::DateTime;
+use rust_decimal::Decimal;
+
+/// A point in time: unix seconds (UTC), exact to the fraction that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixTime(Decimal);
+
+/// A text that is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a time: give unix seconds such as 1717184864 or 1717184864.5, \
+     or RFC 3339 such as 2024-05-31T19:47:44Z"
+)]
+pub struct TimeError(String);
+
+impl UnixTime {
+    /// The first and the last second that RFC 3339 can write: the years 1 to 9999.
+    const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+    /// A whole unix second.
+    pub fn from_seconds(seconds: i64) -> Self {
+        Self(Decimal::from(seconds))
+    }
+
+    fn parse_seconds(text: &str) -> Option<Decimal> {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        Decimal::from_str(text).ok().filter(|_| plain)
+    }
+
+    fn parse_rfc3339(text: &str) -> Option<Decimal> {
+        // A '+' that was not escaped in a URL arrives as a space: put the offset's sign back.
+        let mut text = text.to_owned();
+        if let Some((space, _)) = text.match_indices(' ').find(|&(at, _)| at > 10) {
+            text.replace_range(space..=space, "+");
+        }
+        let time = DateTime::parse_from_rfc3339(&text).ok()?;
+        let nanos = Decimal::new(i64::from(time.timestamp_subsec_nanos()), 9);
+        Some((Decimal::from(time.timestamp()) + nanos).normalize())
+    }
+}
+
+impl FromStr for UnixTime {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        Self::parse_seconds(text)
+            .or_else(|| Self::parse_rfc3339(text))
+            .filter(|time| {
+                Decimal::from(*Self::SECONDS.start()) <= *time
+                    && *time <= Decimal::from(*Self::SECONDS.end())
+            })
+            .map(Self)
+            .ok_or_else(|| TimeError(text.chars().take(60).collect()))
+    }
+}
+
+/// Plain decimal unix seconds.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A stretch of time; both ends, where given, belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeRange {
+    since: Option<UnixTime>,
+    until: Option<UnixTime>,
+}
+
+/// A range that ends before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("since ({since}) is after until ({until}): give the earlier time as since")]
+pub struct TimeRangeError {
+    since: UnixTime,
+    until: UnixTime,
+}
+
+impl TimeRange {
+    /// The range from `since` to `until`, both inclusive; `None` leaves that end open.
+    ///
+    /// # Errors
+    /// If `since` is after `until`.
+    pub fn new(since: Option<UnixTime>, until: Option<UnixTime>) -> Result<Self, TimeRangeError> {
+        match (since, until) {
+            (Some(since), Some(until)) if since > until => Err(TimeRangeError { since, until }),
+            _ => Ok(Self { since, until }),
+        }
+    }
+
+    /// The first instant that belongs to the range.
+    pub fn since(&self) -> Option<UnixTime> {
+        self.since
+    }
+
+    /// The last instant that belongs to the range.
+    pub fn until(&self) -> Option<UnixTime> {
+        self.until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> String {
+        text.parse::<UnixTime>().unwrap().to_string()
+    }
+
+    #[test]
+    fn reads_unix_seconds_and_rfc_3339() {
+        for (text, seconds) in [
+            ("0", "0"),
+            ("1717184864", "1717184864"),
+            ("1717184864.25", "1717184864.25"),
+            ("-5", "-5"),
+            ("2024-05-31T19:47:44Z", "1717184864"),
+            ("2024-05-31t19:47:44.250z", "1717184864.25"),
+            ("2024-05-31T16:47:44-03:00", "1717184864"),
+            ("2024-05-31T21:47:44+02:00", "1717184864"),
+            ("2024-05-31T21:47:44 02:00", "1717184864"), // '+' lost in a URL
+            ("2024-05-31 19:47:44Z", "1717184864"),
+        ] {
+            assert_eq!(parse(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_time() {
+        for text in [
+            "", " ", "now", "NaN", "inf", "1e9", "0x10", "1,5", "1717184864s", "2024-05-31",
+            "2024-05-31T19:47:44", "2024-13-01T00:00:00Z", "99999999999999999999", "--1", "+1",
+        ] {
+            let error = text.parse::<UnixTime>().expect_err(text).to_string();
+            assert!(error.contains("1717184864"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_range_may_not_end_before_it_begins() {
+        let at = |seconds| Some(UnixTime::from_seconds(seconds));
+        assert!(TimeRange::new(at(5), at(5)).is_ok());
+        assert!(TimeRange::new(at(5), None).is_ok());
+        let error = TimeRange::new(at(6), at(5)).unwrap_err().to_string();
+        assert!(error.contains("since (6) is after until (5)"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_time_or_a_clear_error(text in ".{0,40}") {
+            if let Err(error) = text.parse::<UnixTime>() {
+                prop_assert!(error.to_string().contains("RFC 3339"));
+            }
+        }
+
+        #[test]
+        fn a_moment_reads_the_same_in_both_notations(
+            seconds in UnixTime::SECONDS, millis in 0u32..1000, offset_minutes in -720i32..=720,
+        ) {
+            let utc = DateTime::from_timestamp(seconds, millis * 1_000_000).unwrap();
+            let offset = chrono::FixedOffset::east_opt(offset_minutes * 60).unwrap();
+            let expected = Decimal::from(seconds) + Decimal::new(i64::from(millis), 3);
+            prop_assert_eq!(UnixTime(expected), expected.to_string().parse().unwrap());
+            // Near the ends of the calendar an offset leads out of the four-digit years.
+            let written = utc.with_timezone(&offset).to_rfc3339();
+            if written.as_bytes().get(4) == Some(&b'-') && !written.starts_with("0000") {
+                prop_assert_eq!(UnixTime(expected.normalize()), written.parse().unwrap());
+            }
+        }
+    }
+}
