@@ -17,25 +17,19 @@ pub(super) fn merge(
 ) -> Result<Config, ConfigError> {
     let redis_url = environment.remove("REDIS_URL").filter(|url| !url.is_empty());
     environment.retain(|name, _| name.starts_with(PREFIX));
+    if let Some(url) = redis_url {
+        environment.entry("COTIZA__REDIS__URL".to_owned()).or_insert(url);
+    }
     check_environment(&environment)?;
 
     let mut layers = config::Config::builder()
         .add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
-    let mut chosen = redis_url.is_some()
-        || environment.keys().any(|name| key_of(name) == URL_KEY)
+    let mut chosen = environment.keys().any(|name| key_of(name) == URL_KEY)
         || flags.iter().any(|(key, _)| *key == URL_KEY);
     if let Some(path) = file {
         let (text, keys) = read(path)?;
         chosen |= keys.iter().any(|key| key == URL_KEY);
         layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
-    }
-    if let Some(url) = redis_url {
-        layers = layers.add_source(
-            config::Config::builder()
-                .set_override(URL_KEY, url)
-                .and_then(config::ConfigBuilder::build)
-                .map_err(|error| ConfigError::Value(error.to_string()))?,
-        );
     }
     layers = layers.add_source(
         Environment::with_prefix("COTIZA")

@@ -1,0 +1,80 @@
+//! What is kept in Redis besides the queue: the samples, and who has been seen alive.
+//!
+//! May use the domain. [`keys`] names every key; the Lua scripts stand beside their callers.
+
+pub mod keys;
+mod presence;
+mod samples;
+
+use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::ConnectionManager};
+
+pub use presence::Role;
+pub use samples::Recorded;
+
+use crate::connection;
+
+/// The store: a handle that is cheap to clone, on one shared connection.
+#[derive(Clone)]
+pub struct Store {
+    connection: ConnectionManager,
+}
+
+/// A request to Redis that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation}: {source}")]
+pub struct StoreError {
+    operation: &'static str,
+    source: RedisError,
+}
+
+impl Store {
+    /// A store on the given Redis, which is connected to on first use.
+    ///
+    /// # Errors
+    /// If the URL of the client cannot be used.
+    pub fn new(client: &Client) -> Result<Self, StoreError> {
+        let connection = connection::shared(client).map_err(failed("open a connection"))?;
+        Ok(Self { connection })
+    }
+
+    /// Asks Redis for a sign of life.
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let answer: RedisResult<()> =
+            redis::cmd("PING").query_async(&mut self.connection.clone()).await;
+        answer.map_err(failed("ping Redis"))
+    }
+}
+
+impl StoreError {
+    /// Whether Redis is away or not ready, so that the same request may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        let busy = matches!(
+            self.source.kind(),
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::ReadOnly
+            )
+        );
+        let lost = self.source.is_io_error()
+            || self.source.is_timeout()
+            || self.source.is_connection_dropped();
+        busy || lost || self.source.code() == Some("OOM")
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// Names the operation that an error of Redis ended.
+fn failed(operation: &'static str) -> impl FnOnce(RedisError) -> StoreError {
+    move |source| StoreError { operation, source }
+}
