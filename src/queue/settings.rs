@@ -1,0 +1,34 @@
+//! How apalis-redis is set up for a job, and the names it gives its keys.
+
+use std::time::Duration;
+
+use apalis_redis::Config;
+
+use super::Job;
+use crate::config;
+
+/// How long a job's key keeps it from being enqueued again. Any job of ours is stale long before.
+const IDEMPOTENCY_TTL: Duration = Duration::from_secs(3600);
+
+/// The settings of apalis-redis for the queue of the job.
+pub(super) fn settings<J: Job>(queue: &config::Queue, concurrency: usize) -> Config {
+    Config::default()
+        .queue(J::NAME)
+        .heartbeat_interval(queue.heartbeat)
+        .missed_heartbeats(queue.missed_heartbeats)
+        // No more is fetched than can run at once: while jobs wait in its buffer a worker
+        // neither beats its heart nor acknowledges.
+        .batch_size(concurrency)
+        // Locks cost a walk over the whole backlog for each job.
+        .lock_tasks(false)
+        .emit_events(false)
+        // Without results there are no acknowledgements either, and every job runs again.
+        .persist_results(true)
+        // `None` would mean: expire at once.
+        .idempotency_ttl(Some(IDEMPOTENCY_TTL))
+}
+
+/// The channel on which a new job is announced to idle workers.
+pub(super) fn channel(settings: &Config) -> String {
+    format!("tasks:{}:available", settings.active_jobs_list())
+}

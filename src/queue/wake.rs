@@ -1,0 +1,101 @@
+//! When an idle worker looks into its queue: on a message, with a timer as the net.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use apalis::prelude::{PollSnapshot, PollStrategy};
+use futures_util::{StreamExt, task::AtomicWaker};
+use redis::{Client, RedisResult};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::clock;
+
+/// How often a worker looks without being told.
+const TIMER: Duration = Duration::from_secs(1);
+/// A message may come while a look is under way that missed the job: look again this much later.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
+/// When a worker last looked into its queue, for health checks. Clones share the value.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicI64>);
+
+impl Pulse {
+    /// Whether it was within the last seconds.
+    pub fn is_within(&self, seconds: i64) -> bool {
+        clock::unix_seconds() - self.0.load(Ordering::Relaxed) <= seconds
+    }
+}
+
+/// What the listener tells the strategy.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    told: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// Looks when told by the listener, and once a second.
+pub(super) struct LookWhenTold {
+    signal: Arc<Signal>,
+    timer: Pin<Box<Sleep>>,
+    pulse: Pulse,
+}
+
+impl LookWhenTold {
+    pub(super) fn new(signal: Arc<Signal>, pulse: Pulse) -> Self {
+        Self { signal, timer: Box::pin(sleep(TIMER)), pulse }
+    }
+}
+
+impl PollStrategy for LookWhenTold {
+    /// Called before each look. It must leave the waker registered with both the timer and the
+    /// signal, whatever becomes of the look: apalis's own strategies do not, and fall asleep.
+    fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
+        self.signal.waker.register(cx.waker());
+        if self.signal.told.swap(false, Ordering::AcqRel) {
+            self.timer.as_mut().reset(Instant::now() + SECOND_LOOK);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            self.timer.as_mut().reset(Instant::now() + TIMER);
+        }
+        Poll::Ready(Some(()))
+    }
+
+    fn on_poll(&mut self, _: &PollSnapshot) {
+        self.pulse.0.store(clock::unix_seconds(), Ordering::Relaxed);
+    }
+}
+
+/// Listens for announced jobs for ever; subscribes again when the connection breaks.
+pub(super) async fn listen(client: &Client, channel: &str, signal: &Signal) {
+    loop {
+        if let Err(error) = listen_once(client, channel, signal).await {
+            tracing::debug!(%error, "not listening for jobs; looking once a second instead");
+        }
+        sleep(TIMER).await;
+    }
+}
+
+async fn listen_once(client: &Client, channel: &str, signal: &Signal) -> RedisResult<()> {
+    let subscribed = async {
+        let mut messages = client.get_async_pubsub().await?;
+        messages.subscribe(channel).await?;
+        RedisResult::Ok(messages)
+    };
+    let mut messages = timeout(Duration::from_secs(2), subscribed)
+        .await
+        .map_err(io::Error::from)??;
+    let mut messages = messages.on_message();
+    while messages.next().await.is_some() {
+        signal.told.store(true, Ordering::Release);
+        signal.waker.wake();
+    }
+    Ok(())
+}

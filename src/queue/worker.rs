@@ -1,0 +1,166 @@
+//! Takes jobs from a queue and runs them, whatever becomes of Redis meanwhile.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use apalis::prelude::{AbortError, BackendExt, BoxDynError, WorkerBuilder, WorkerBuilderExt};
+use apalis_redis::{Config, RedisStorage};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use redis::{Client, RedisResult, aio::ConnectionManager};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    GiveUp, Job, Pulse, heartbeat,
+    payload::Unread,
+    settings,
+    wake::{self, LookWhenTold, Signal},
+};
+use crate::{config::Config as AppConfig, connection};
+
+/// A worker that ran this long before it failed was healthy: its successor starts at once.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// What stays the same from one generation of a worker to the next.
+struct Workplace<J: Job> {
+    client: Client,
+    heart: ConnectionManager,
+    settings: Config,
+    context: J::Context,
+    pulse: Pulse,
+    concurrency: usize,
+    drain: Duration,
+}
+
+/// Works on the queue of `J` until `shutdown`, then waits for the jobs in flight, at most
+/// `worker.drain`. `name` is this process's; `pulse` is kept up to date.
+///
+/// Any error of Redis ends an apalis worker, so a new one, a new generation, is built whenever
+/// one ends: new connection, new storage, new name (the old one stays taken for a while).
+///
+/// # Errors
+/// Only if the URL of the client cannot be used.
+pub async fn work<J: Job>(
+    client: Client,
+    config: &AppConfig,
+    context: J::Context,
+    name: &str,
+    pulse: Pulse,
+    shutdown: &CancellationToken,
+) -> RedisResult<()> {
+    let concurrency = config.worker.concurrency;
+    let workplace = Workplace::<J> {
+        heart: connection::shared(&client)?,
+        client,
+        settings: settings::settings::<J>(&config.queue, concurrency),
+        context,
+        pulse,
+        concurrency,
+        drain: config.worker.drain,
+    };
+    let mut delays = backoff();
+    for generation in 1.. {
+        let started = Instant::now();
+        let outcome = workplace.generation(&format!("{name}-{generation}"), shutdown).await;
+        match outcome {
+            Ok(()) if shutdown.is_cancelled() => break,
+            Err(error) if shutdown.is_cancelled() => {
+                tracing::warn!(queue = J::NAME, error, "stopped without handing everything back");
+                break;
+            }
+            Ok(()) => tracing::warn!(queue = J::NAME, "the worker ended; starting it again"),
+            Err(error) => tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again"),
+        }
+        if started.elapsed() > HEALTHY {
+            delays = backoff();
+        }
+        tokio::select! {
+            () = sleep(delays.next().unwrap_or_default()) => {}
+            () = shutdown.cancelled() => break,
+        }
+    }
+    Ok(())
+}
+
+/// 100 ms at first, half a second later on, with jitter, without end: a Redis that is back is
+/// used again within a second.
+fn backoff() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_millis(500))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+impl<J: Job> Workplace<J> {
+    /// One apalis worker, from its connection to its end.
+    async fn generation(&self, name: &str, shutdown: &CancellationToken) -> Result<(), String> {
+        let connection = tokio::select! {
+            connected = connection::single(&self.client) => connected.map_err(|e| e.to_string())?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let signal = Arc::new(Signal::default());
+        let backend = RedisStorage::<Vec<u8>, _>::new(connection)
+            .with_config(self.settings.clone())
+            .with_codec(Unread)
+            .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
+        let context = self.context.clone();
+        let worker = WorkerBuilder::new(name)
+            .backend(backend)
+            .concurrency(self.concurrency)
+            .build(move |payload: Vec<u8>| run_job::<J>(payload, context.clone()));
+
+        let told = shutdown.clone().cancelled_owned();
+        let ran = worker.run_until(async move {
+            told.await;
+            io::Result::Ok(())
+        });
+        let drained = async {
+            shutdown.cancelled().await;
+            sleep(self.drain).await;
+        };
+        let workers_key = self.settings.workers_set();
+        let period = self.settings.heartbeat_interval / 2;
+        let channel = settings::channel(&self.settings);
+        let outcome = tokio::select! {
+            ended = ran => ended.map_err(|error| error.to_string()),
+            () = drained => Err("jobs in flight outlasted worker.drain".to_owned()),
+            () = heartbeat::beat(self.heart.clone(), &workers_key, name, period) => Ok(()),
+            () = wake::listen(&self.client, &channel, &signal) => Ok(()),
+        };
+        if outcome.is_err() {
+            let resigned = heartbeat::resign(self.heart.clone(), &workers_key, name);
+            let _late = timeout(Duration::from_millis(500), resigned).await;
+        }
+        outcome
+    }
+}
+
+/// Runs one job in a task of its own: apalis drops its futures on any Redis error, and a job
+/// must not end halfway; a panic stays in the task. Whatever fails is given up for good, which
+/// to apalis is an `AbortError`: any other error it would run again, up to 25 times.
+async fn run_job<J: Job>(payload: Vec<u8>, context: J::Context) -> Result<(), BoxDynError> {
+    let job: J = match serde_json::from_slice(&payload) {
+        Ok(job) => job,
+        Err(error) => {
+            let payload = String::from_utf8_lossy(&payload);
+            let seen: String = payload.chars().take(200).collect();
+            return Err(given_up::<J>(&format!("unreadable payload {seen:?}: {error}")));
+        }
+    };
+    let shown = format!("{job:?}");
+    match tokio::spawn(job.run(context)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(reason)) => Err(given_up::<J>(&format!("{shown}: {reason}"))),
+        Err(panic) => Err(given_up::<J>(&format!("{shown}: {panic}"))),
+    }
+}
+
+fn given_up<J: Job>(reason: &str) -> BoxDynError {
+    tracing::warn!(queue = J::NAME, reason, "gave up a job");
+    Box::new(AbortError::new(GiveUp::from(reason).to_string()))
+}
