@@ -1,1 +1,81 @@
-//! api
+//! The REST API: one file a resource, its answers beside its handlers.
+//!
+//! May use the domain, the configuration and the store. What stands in `///` on handlers and
+//! answers is published in the OpenAPI document, so it is written for users of the API.
+
+mod average_price;
+mod error;
+mod health;
+mod links;
+mod params;
+mod ticker_list;
+mod ticker_price;
+
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, Route,
+    endpoint::make_sync,
+    middleware::{NormalizePath, TrailingSlash},
+    web::Redirect,
+};
+use poem_openapi::{OpenApiService, Tags};
+use rust_decimal::Decimal;
+
+use crate::{config, store::Store};
+
+/// How the operations are grouped in the documentation.
+#[derive(Debug, Tags)]
+enum Tag {
+    /// What one bitcoin costs in Argentine pesos.
+    Prices,
+    /// Whether the service is well.
+    Health,
+}
+
+type Resources = (
+    average_price::AveragePrice,
+    ticker_list::TickerList,
+    ticker_price::TickerPrice,
+    health::Health,
+);
+
+/// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
+pub fn routes(store: Store, config: &config::Api) -> impl Endpoint + use<> {
+    let service = service(store, config);
+    Route::new()
+        .at("/", make_sync(|_| Redirect::see_other("/docs")))
+        .at("/openapi.json", service.spec_endpoint())
+        .at("/openapi.yaml", service.spec_endpoint_yaml())
+        .nest("/docs", service.swagger_ui())
+        .nest("/", service)
+        .with(NormalizePath::new(TrailingSlash::Trim))
+        .into_endpoint()
+        .catch_all_error(error::problem)
+}
+
+/// The OpenAPI document as JSON. Nothing is connected to.
+pub fn openapi_json(store: Store, config: &config::Api) -> String {
+    service(store, config).spec()
+}
+
+/// The OpenAPI document as YAML. Nothing is connected to.
+pub fn openapi_yaml(store: Store, config: &config::Api) -> String {
+    service(store, config).spec_yaml()
+}
+
+fn service(store: Store, config: &config::Api) -> OpenApiService<Resources, ()> {
+    let resources = (
+        average_price::AveragePrice::new(store.clone()),
+        ticker_list::TickerList::new(store.clone(), config.trusted_proxies.clone()),
+        ticker_price::TickerPrice::new(store.clone()),
+        health::Health::new(store),
+    );
+    OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))
+        .summary("The price of Bitcoin in Argentine pesos, every 10 seconds.")
+        .description(include_str!("api/description.md"))
+}
+
+/// An amount as a JSON number. Readers of JSON take numbers for doubles; up to
+/// [`Price::MAX`](crate::domain::Price::MAX) no digit is lost in one.
+fn number(amount: Decimal) -> f64 {
+    amount.to_string().parse().unwrap_or_default()
+}

@@ -5,9 +5,7 @@ use std::time::{Duration, SystemTime};
 /// The time since the Unix epoch (UTC); zero on a machine whose clock stands before it.
 pub fn since_epoch() -> Duration {
     #[allow(clippy::disallowed_methods, reason = "this is the one reader of the clock")]
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The current unix second (UTC).

@@ -12,7 +12,9 @@ use std::{collections::HashMap, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-pub use sections::{Api, Exchange, Log, LogFormat, Queue, Redis, Schedule, Source, Sources, Up, Worker};
+pub use sections::{
+    Api, Exchange, Log, LogFormat, Queue, Redis, Schedule, Source, Sources, Up, Worker,
+};
 
 /// The commented file that documents every key; the weakest layer.
 pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.toml");

@@ -9,7 +9,7 @@ mod slot;
 mod summary;
 mod time;
 
-pub use page::{Page, PageNumber, PageSize, PageSizeError};
+pub use page::{InvalidPage, Page, PageNumber, PageSize, PageSizeError};
 pub use price::{Price, PriceError};
 pub use sample::{Sample, SampleError};
 pub use slot::{Slot, Slots, SlotsError};

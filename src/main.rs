@@ -1,2 +1,184 @@
-//! x
-fn main(){}
+//! The command line: parses it, loads the configuration, runs the command, chooses the exit code.
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use cotiza::{
+    config::{Config, ConfigError, Flags, LogFormat},
+    process::{self, healthcheck::Checked, up::Call},
+    shutdown, telemetry,
+};
+
+/// Bad arguments or a bad configuration; `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+
+const REDIS_URL_HELP: &str =
+    "Redis to use; also REDIS_URL [default: redis://127.0.0.1:6379/0; `up` runs its own]";
+
+/// Records the price of Bitcoin in Argentine pesos every ten seconds and serves it.
+#[derive(Debug, Parser)]
+#[command(name = "cotiza", version)]
+#[command(
+    after_help = "Exit codes: 0 stopped when asked, 64 bad configuration or arguments, 1 anything else."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine (the default)
+    Up {
+        /// Ask the simulated exchange instead of the real one; needs no internet
+        #[arg(long)]
+        simulate: bool,
+    },
+    /// Enqueue one job a slot; any number of schedulers may run
+    Scheduler,
+    /// Take jobs and run them; any number of workers may run
+    Worker {
+        /// Jobs to run at the same time [default: 4]
+        #[arg(long, value_name = "N")]
+        concurrency: Option<String>,
+    },
+    /// Serve the REST API
+    Api {
+        /// Address and port to listen on [default: 127.0.0.1:8000]
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<SocketAddr>,
+    },
+    /// Run a simulated exchange
+    Exchange(ExchangeFlags),
+    /// Print the OpenAPI document
+    Openapi {
+        /// As YAML instead of JSON
+        #[arg(long)]
+        yaml: bool,
+    },
+    /// Print the effective configuration, passwords masked
+    Config,
+    /// Exit with 0 if the process of a role on this machine is well, else with 1
+    Healthcheck {
+        /// Which role
+        role: Checked,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    #[arg(long, global = true, value_name = "URL", help = REDIS_URL_HELP)]
+    redis_url: Option<String>,
+    /// Configuration file (TOML); `cotiza config` prints all keys
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How log lines look
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Stop when standard input closes; set by `up` for its children
+    #[arg(long, global = true, hide = true)]
+    supervised: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExchangeFlags {
+    /// Address and port to listen on [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Time it takes to answer, such as 250ms
+    #[arg(long, value_name = "DURATION")]
+    latency: Option<String>,
+    /// Share of requests answered with an error, 0.0 to 1.0
+    #[arg(long, value_name = "SHARE")]
+    error_rate: Option<String>,
+    /// Share of requests answered with rubbish, 0.0 to 1.0
+    #[arg(long, value_name = "SHARE")]
+    malformed_rate: Option<String>,
+    /// Seed of the random walk
+    #[arg(long, value_name = "N")]
+    seed: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _unread = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let Err(error) = run(cli) else {
+        return ExitCode::SUCCESS;
+    };
+    let _unread = writeln!(io::stderr(), "cotiza: {error:#}");
+    if error.is::<ConfigError>() { USAGE.into() } else { ExitCode::FAILURE }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let flags = cli.flags();
+    let config = Config::load(cli.common.config.as_deref(), &flags)?;
+    let command = cli.command.unwrap_or(Command::Up { simulate: false });
+    match command {
+        Command::Config => return print(&config.to_masked_toml()),
+        Command::Openapi { yaml } => return print(&process::print::openapi(&config, yaml)?),
+        _ => telemetry::init(&config.log)?,
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let shutdown = &shutdown::token(cli.common.supervised)?;
+        match command {
+            Command::Up { simulate } => {
+                let call = Call { file: cli.common.config, flags, simulate };
+                process::up::run(&config, &call, shutdown).await
+            }
+            Command::Scheduler => process::scheduler::run(&config, shutdown).await,
+            Command::Worker { .. } => process::worker::run(&config, shutdown).await,
+            Command::Api { .. } => process::api::run(&config, shutdown).await,
+            Command::Exchange(_) => process::exchange::run(&config, shutdown).await,
+            Command::Healthcheck { role } => process::healthcheck::run(&config, role).await,
+            Command::Config | Command::Openapi { .. } => Ok(()),
+        }
+    });
+    // A read of standard input cannot be cancelled and must not keep the process alive.
+    runtime.shutdown_background();
+    ended
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{}", text.trim_end()).context("cannot write to standard output")
+}
+
+impl Cli {
+    /// The flags that were given, under the keys they set.
+    fn flags(&self) -> Flags {
+        let text = |address: &Option<SocketAddr>| address.map(|address| address.to_string());
+        let format = self.common.log_format.map(|format| match format {
+            LogFormat::Text => "text".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+        });
+        let mut flags = vec![("redis.url", self.common.redis_url.clone()), ("log.format", format)];
+        match &self.command {
+            Some(Command::Worker { concurrency }) => {
+                flags.push(("worker.concurrency", concurrency.clone()));
+            }
+            Some(Command::Api { listen }) => flags.push(("api.listen", text(listen))),
+            Some(Command::Exchange(exchange)) => flags.extend([
+                ("exchange.listen", text(&exchange.listen)),
+                ("exchange.latency", exchange.latency.clone()),
+                ("exchange.error_rate", exchange.error_rate.clone()),
+                ("exchange.malformed_rate", exchange.malformed_rate.clone()),
+                ("exchange.seed", exchange.seed.clone()),
+            ]),
+            _ => {}
+        }
+        flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+}

@@ -1,1 +1,22 @@
-//! process
+//! The processes: each wires the other rooms together and runs until it is told to stop.
+
+pub mod api;
+pub mod exchange;
+pub mod healthcheck;
+pub mod print;
+pub mod scheduler;
+pub mod up;
+pub mod worker;
+
+mod http;
+
+/// The name of this process among all on all machines: `<host>-<pid>`.
+fn name() -> String {
+    format!("{}-{}", host(), std::process::id())
+}
+
+/// The name of this machine or container.
+fn host() -> String {
+    let host = nix::unistd::gethostname().unwrap_or_else(|_| "unknown".into());
+    host.to_string_lossy().into_owned()
+}

@@ -22,8 +22,8 @@ pub(super) fn merge(
     }
     check_environment(&environment)?;
 
-    let mut layers = config::Config::builder()
-        .add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
+    let mut layers =
+        config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
     let mut chosen = environment.keys().any(|name| key_of(name) == URL_KEY)
         || flags.iter().any(|(key, _)| *key == URL_KEY);
     if let Some(path) = file {

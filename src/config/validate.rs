@@ -44,7 +44,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     heartbeat(config.queue.heartbeat)
 }
 
-fn within(key: &'static str, value: usize, range: RangeInclusive<usize>) -> Result<(), ConfigError> {
+fn within(
+    key: &'static str,
+    value: usize,
+    range: RangeInclusive<usize>,
+) -> Result<(), ConfigError> {
     if range.contains(&value) {
         return Ok(());
     }
@@ -61,7 +65,7 @@ fn share(key: &'static str, value: f64) -> Result<(), ConfigError> {
 }
 
 fn lasting(key: &'static str, value: Duration, least: Duration) -> Result<(), ConfigError> {
-    let most = Duration::from_secs(600);
+    let most = Duration::from_mins(10);
     if (least..=most).contains(&value) {
         return Ok(());
     }

@@ -20,6 +20,11 @@ pub struct PageSize(u64);
 #[error("{0:?} is not a page size: give a whole number from 1 to {max}", max = PageSize::MAX)]
 pub struct PageSizeError(String);
 
+/// A text that is no page, in the words of Django REST Framework.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid page.")]
+pub struct InvalidPage;
+
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -34,20 +39,26 @@ pub struct Page<T> {
 }
 
 impl FromStr for PageNumber {
-    type Err = ();
+    type Err = InvalidPage;
 
     /// Reads `last` or a whole number of at least 1; nothing given is page 1.
-    fn from_str(text: &str) -> Result<Self, ()> {
+    fn from_str(text: &str) -> Result<Self, InvalidPage> {
         match text {
             "last" => Ok(Self::Last),
             "" => Ok(Self::Number(1)),
-            _ if !text.bytes().all(|b| b.is_ascii_digit()) => Err(()),
+            _ if !text.bytes().all(|b| b.is_ascii_digit()) => Err(InvalidPage),
             // More digits than u64 holds is a page past the end of any list.
             _ => match text.parse().unwrap_or(u64::MAX) {
-                0 => Err(()),
+                0 => Err(InvalidPage),
                 number => Ok(Self::Number(number)),
             },
         }
+    }
+}
+
+impl Default for PageNumber {
+    fn default() -> Self {
+        Self::Number(1)
     }
 }
 
@@ -118,7 +129,7 @@ mod tests {
         assert_eq!("7".parse(), Ok(PageNumber::Number(7)));
         assert_eq!("99999999999999999999".parse(), Ok(PageNumber::Number(u64::MAX)));
         for text in ["0", "-1", "+1", "1.0", "Last", "abc", " 1", "1e3"] {
-            assert_eq!(text.parse::<PageNumber>(), Err(()), "{text}");
+            assert_eq!(text.parse::<PageNumber>(), Err(InvalidPage), "{text}");
         }
     }
 

@@ -43,8 +43,7 @@ impl Price {
 
     /// The price kept to 4 decimals, half to even.
     pub fn rounded(self) -> Decimal {
-        self.0
-            .round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven)
+        self.0.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven)
     }
 }
 
@@ -53,13 +52,10 @@ impl FromStr for Price {
 
     fn from_str(text: &str) -> Result<Self, PriceError> {
         let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let decimal = Decimal::from_str(text)
-            .ok()
-            .filter(|_| plain)
-            .ok_or_else(|| {
-                let shown: String = text.chars().take(40).collect();
-                PriceError::NotDecimal(shown)
-            })?;
+        let decimal = Decimal::from_str(text).ok().filter(|_| plain).ok_or_else(|| {
+            let shown: String = text.chars().take(40).collect();
+            PriceError::NotDecimal(shown)
+        })?;
         if decimal > Decimal::from(Self::MAX) {
             return Err(PriceError::TooLarge(text.to_owned()));
         }
@@ -102,7 +98,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_positive_plain_decimal() {
-        for text in ["", ".", "abc", "NaN", "inf", "1e8", "-1", "+1", "1,5", " 1", "1_000", "1.2.3"] {
+        for text in ["", ".", "abc", "NaN", "inf", "1e8", "-1", "+1", "1,5", " 1", "1_000", "1.2.3"]
+        {
             let error = text.parse::<Price>().unwrap_err();
             assert!(matches!(error, PriceError::NotDecimal(_)), "{text:?}: {error}");
         }

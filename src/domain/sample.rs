@@ -33,10 +33,9 @@ impl Sample {
     /// If the part before the ':' is not a price.
     pub fn from_member(member: &str, score: f64) -> Result<Self, SampleError> {
         let text = member.split_once(':').map_or(member, |(price, _)| price);
-        let price = text.parse().map_err(|reason| SampleError {
-            member: member.chars().take(80).collect(),
-            reason,
-        })?;
+        let price = text
+            .parse()
+            .map_err(|reason| SampleError { member: member.chars().take(80).collect(), reason })?;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "unix seconds are far below 2^53; a float cast saturates"

@@ -35,10 +35,7 @@ impl Slots {
 
     /// The slot that the given unix second lies in.
     pub fn containing(self, unix_seconds: i64) -> Slot {
-        Slot {
-            start: unix_seconds.div_euclid(self.seconds) * self.seconds,
-            seconds: self.seconds,
-        }
+        Slot { start: unix_seconds.div_euclid(self.seconds) * self.seconds, seconds: self.seconds }
     }
 
     /// The length of a slot.
@@ -61,10 +58,7 @@ impl Slot {
     /// The slot after this one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self {
-            start: self.end(),
-            ..self
-        }
+        Self { start: self.end(), ..self }
     }
 
     /// Whether the unix second lies in the slot.

@@ -26,6 +26,12 @@ impl UnixTime {
         Self(Decimal::from(seconds))
     }
 
+    /// The whole second that the time lies in.
+    pub fn second(self) -> i64 {
+        // Within i64: see SECONDS.
+        i64::try_from(self.0.floor().mantissa()).unwrap_or(i64::MAX)
+    }
+
     fn parse_seconds(text: &str) -> Option<Decimal> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -135,8 +141,21 @@ mod tests {
     #[test]
     fn refuses_what_is_no_time() {
         for text in [
-            "", " ", "now", "NaN", "inf", "1e9", "0x10", "1,5", "1717184864s", "2024-05-31",
-            "2024-05-31T19:47:44", "2024-13-01T00:00:00Z", "99999999999999999999", "--1", "+1",
+            "",
+            " ",
+            "now",
+            "NaN",
+            "inf",
+            "1e9",
+            "0x10",
+            "1,5",
+            "1717184864s",
+            "2024-05-31",
+            "2024-05-31T19:47:44",
+            "2024-13-01T00:00:00Z",
+            "99999999999999999999",
+            "--1",
+            "+1",
         ] {
             let error = text.parse::<UnixTime>().expect_err(text).to_string();
             assert!(error.contains("1717184864"), "{error}");

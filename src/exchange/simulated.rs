@@ -7,10 +7,9 @@ use std::{
 
 use fastrand::Rng;
 use poem::{
-    Endpoint, IntoResponse, Response, Route, get, handler,
+    Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler,
     http::StatusCode,
     web::{Data, Json},
-    EndpointExt,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -148,12 +147,15 @@ async fn tickers(exchange: Data<&SimulatedExchange>) -> Response {
 }
 
 #[handler]
-fn show_behaviour(exchange: Data<&SimulatedExchange>) -> Json<Behaviour> {
+async fn show_behaviour(exchange: Data<&SimulatedExchange>) -> Json<Behaviour> {
     Json(exchange.lock().behaviour)
 }
 
 #[handler]
-fn set_behaviour(exchange: Data<&SimulatedExchange>, told: Json<Behaviour>) -> Json<Behaviour> {
+async fn set_behaviour(
+    exchange: Data<&SimulatedExchange>,
+    told: Json<Behaviour>,
+) -> Json<Behaviour> {
     exchange.behave(told.0);
     told
 }

@@ -62,8 +62,12 @@ impl Job for FetchBtcArs {
         let recorded = record(slot, &sample, &context.store).await?;
         let (price, source) = (sample.price, context.source.name());
         match recorded {
-            Recorded::Stored => tracing::info!(slot = self.slot, %price, source, "recorded a price"),
-            Recorded::SlotTaken => tracing::info!(slot = self.slot, "the slot has its price already"),
+            Recorded::Stored => {
+                tracing::info!(slot = self.slot, %price, source, "recorded a price")
+            }
+            Recorded::SlotTaken => {
+                tracing::info!(slot = self.slot, "the slot has its price already")
+            }
         }
         Ok(())
     }

@@ -12,12 +12,19 @@ use crate::clock;
 
 /// Renews the worker's time in the set of workers for ever, every `period`. A worker that is not
 /// in the set stays out of it: joining is apalis's business.
-pub(super) async fn beat(connection: ConnectionManager, workers_key: &str, worker: &str, period: Duration) {
+pub(super) async fn beat(
+    connection: ConnectionManager,
+    workers_key: &str,
+    worker: &str,
+    period: Duration,
+) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = renew(connection.clone(), workers_key, worker, clock::unix_seconds()).await {
+        if let Err(error) =
+            renew(connection.clone(), workers_key, worker, clock::unix_seconds()).await
+        {
             tracing::debug!(%error, worker, "no sign of life given");
         }
     }
@@ -31,7 +38,12 @@ pub(super) async fn resign(connection: ConnectionManager, workers_key: &str, wor
     }
 }
 
-async fn renew(mut connection: ConnectionManager, workers_key: &str, worker: &str, second: i64) -> RedisResult<()> {
+async fn renew(
+    mut connection: ConnectionManager,
+    workers_key: &str,
+    worker: &str,
+    second: i64,
+) -> RedisResult<()> {
     redis::cmd("ZADD")
         .arg(workers_key)
         .arg("XX")

@@ -8,7 +8,7 @@ use super::Job;
 use crate::config;
 
 /// How long a job's key keeps it from being enqueued again. Any job of ours is stale long before.
-const IDEMPOTENCY_TTL: Duration = Duration::from_secs(3600);
+const IDEMPOTENCY_TTL: Duration = Duration::from_hours(1);
 
 /// The settings of apalis-redis for the queue of the job.
 pub(super) fn settings<J: Job>(queue: &config::Queue, concurrency: usize) -> Config {

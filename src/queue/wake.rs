@@ -89,9 +89,8 @@ async fn listen_once(client: &Client, channel: &str, signal: &Signal) -> RedisRe
         messages.subscribe(channel).await?;
         RedisResult::Ok(messages)
     };
-    let mut messages = timeout(Duration::from_secs(2), subscribed)
-        .await
-        .map_err(io::Error::from)??;
+    let mut messages =
+        timeout(Duration::from_secs(2), subscribed).await.map_err(io::Error::from)??;
     let mut messages = messages.on_message();
     while messages.next().await.is_some() {
         signal.told.store(true, Ordering::Release);

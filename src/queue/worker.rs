@@ -72,7 +72,9 @@ pub async fn work<J: Job>(
                 break;
             }
             Ok(()) => tracing::warn!(queue = J::NAME, "the worker ended; starting it again"),
-            Err(error) => tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again"),
+            Err(error) => {
+                tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again")
+            }
         }
         if started.elapsed() > HEALTHY {
             delays = backoff();

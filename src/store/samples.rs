@@ -36,10 +36,8 @@ impl Store {
             .arg(sample.member())
             .invoke_async(&mut self.connection.clone())
             .await;
-        match stored.map_err(failed("record a sample"))? {
-            true => Ok(Recorded::Stored),
-            false => Ok(Recorded::SlotTaken),
-        }
+        let stored = stored.map_err(failed("record a sample"))?;
+        Ok(if stored { Recorded::Stored } else { Recorded::SlotTaken })
     }
 
     /// Sums up the samples of a range.

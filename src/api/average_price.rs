@@ -1,0 +1,61 @@
+//! The mean price between two times.
+
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+
+use super::{Tag, error::ApiError, number, params};
+use crate::{domain::UnixTime, store::Store};
+
+pub(super) struct AveragePrice {
+    store: Store,
+}
+
+/// The mean of the prices of a range.
+#[derive(Debug, Object)]
+struct AveragePriceResponse {
+    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 where there is no sample.
+    average_price: f64,
+    /// How many samples it is the mean of.
+    count: u64,
+}
+
+impl AveragePrice {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[OpenApi(tag = "Tag::Prices")]
+impl AveragePrice {
+    /// Average price
+    ///
+    /// The mean of all prices between two times, both inclusive.
+    #[oai(path = "/api/average-price", method = "get")]
+    async fn average_price(
+        &self,
+        /// The first moment of the range.
+        since: Query<UnixTime>,
+        /// The last moment of the range.
+        until: Query<UnixTime>,
+    ) -> Result<Json<AveragePriceResponse>, ApiError> {
+        let range = params::range(Some(since.0), Some(until.0))?;
+        let summary = self.store.summary(&range).await?;
+        Ok(Json(AveragePriceResponse {
+            average_price: number(summary.average()),
+            count: summary.count(),
+        }))
+    }
+
+    /// Average price, by its older name
+    ///
+    /// The same as `/api/average-price/`.
+    #[oai(path = "/api/ticker-average-price", method = "get")]
+    async fn ticker_average_price(
+        &self,
+        /// The first moment of the range.
+        since: Query<UnixTime>,
+        /// The last moment of the range.
+        until: Query<UnixTime>,
+    ) -> Result<Json<AveragePriceResponse>, ApiError> {
+        self.average_price(since, until).await
+    }
+}

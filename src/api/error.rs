@@ -1,0 +1,143 @@
+//! Errors as problem details (RFC 9457), whoever raised them.
+
+use poem::{
+    IntoResponse, Response,
+    error::{MethodNotAllowedError, NotFoundError},
+    http::{StatusCode, header},
+};
+use poem_openapi::{ApiResponse, Object, error::ParseParamError, payload::Json, types::ToJSON};
+
+use crate::{domain::InvalidPage, store::StoreError};
+
+/// Seconds after which a client may try again when Redis is away.
+const RETRY_AFTER: u64 = 1;
+
+/// What went wrong, as RFC 9457 writes it.
+#[derive(Debug, Object)]
+pub(super) struct Problem {
+    /// Always `about:blank`: the status says which kind of problem it is.
+    r#type: String,
+    /// The kind of problem in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What was wrong with this request, and what would be right.
+    detail: String,
+    /// The parameter that was wrong.
+    #[oai(skip_serializing_if_is_none)]
+    parameter: Option<String>,
+    /// The same as `detail`, under the name that older clients read.
+    error: String,
+}
+
+/// The ways in which a request can fail.
+#[derive(Debug, ApiResponse)]
+pub(super) enum ApiError {
+    /// A parameter is missing or wrong.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
+    /// There is no such page.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NotFound(Json<Problem>),
+    /// Something is broken inside; it has been logged.
+    #[oai(status = 500, content_type = "application/problem+json")]
+    Internal(Json<Problem>),
+    /// The store cannot be reached right now.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<Problem>,
+        /// Seconds after which to try again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            r#type: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            error: detail.clone(),
+            detail,
+            parameter: None,
+        }
+    }
+}
+
+impl ApiError {
+    /// A parameter that is wrong.
+    pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        let mut problem = Problem::new(StatusCode::BAD_REQUEST, detail);
+        problem.parameter = Some(name.to_owned());
+        Self::BadRequest(Json(problem))
+    }
+
+    /// A page that is not there.
+    pub(super) fn invalid_page() -> Self {
+        let mut problem = Problem::new(StatusCode::NOT_FOUND, InvalidPage.to_string());
+        problem.parameter = Some("page".to_owned());
+        Self::NotFound(Json(problem))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(%error, "answered 503");
+            let detail = "The store cannot be reached right now; try again shortly.";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+            return Self::Unavailable(Json(problem), RETRY_AFTER);
+        }
+        tracing::error!(%error, "answered 500");
+        let detail = "Something is broken on our side; it has been logged.";
+        Self::Internal(Json(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
+    }
+}
+
+/// Turns whatever poem or poem-openapi refuses into problem details.
+pub(super) async fn problem(error: poem::Error) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    if let Some(error) = error.downcast_ref::<ParseParamError>() {
+        return match error.name {
+            "page" => ApiError::invalid_page(),
+            name => ApiError::parameter(name, reason(error)),
+        }
+        .into_response();
+    }
+    let status = error.status();
+    let detail = if error.is::<NotFoundError>() {
+        "There is nothing at this path; the documentation is at /docs.".to_owned()
+    } else if error.is::<MethodNotAllowedError>() {
+        "This method is not allowed here; use GET.".to_owned()
+    } else if status.is_server_error() {
+        tracing::error!(%error, "answered {status}");
+        "Something is broken on our side; it has been logged.".to_owned()
+    } else {
+        error.to_string()
+    };
+    let mut response = Response::builder()
+        .status(status)
+        .content_type("application/problem+json")
+        .body(Problem::new(status, detail).to_json_string());
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = header::HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
+/// poem-openapi wraps the reason of a parser into the names of its types; users are better
+/// served by the reason alone.
+fn reason(error: &ParseParamError) -> String {
+    let (name, reason) = (error.name, &error.reason);
+    if reason.ends_with("expects an input value.") {
+        return format!("{name} is required: give a time in unix seconds or RFC 3339");
+    }
+    let reason = reason.split_once("\": ").map_or(reason.as_str(), |(_, reason)| reason);
+    let reason = reason.split_once(" (occurred while parsing").map_or(reason, |(reason, _)| reason);
+    format!("{name}: {reason}")
+}

@@ -1,0 +1,40 @@
+//! The price at one second.
+
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+
+use super::{Tag, error::ApiError, number};
+use crate::{domain::UnixTime, store::Store};
+
+pub(super) struct TickerPrice {
+    store: Store,
+}
+
+/// The price at one second.
+#[derive(Debug, Object)]
+struct TickerPriceResponse {
+    /// The price of one bitcoin in pesos; null where none was recorded in that second.
+    price: Option<f64>,
+}
+
+impl TickerPrice {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[OpenApi(tag = "Tag::Prices")]
+impl TickerPrice {
+    /// Price at a second
+    ///
+    /// The price that was recorded in exactly that second, if one was.
+    #[oai(path = "/api/ticker-price", method = "get")]
+    async fn ticker_price(
+        &self,
+        /// The second.
+        timestamp: Query<UnixTime>,
+    ) -> Result<Json<TickerPriceResponse>, ApiError> {
+        let sample = self.store.sample_at(timestamp.0.second()).await?;
+        let price = sample.map(|sample| number(sample.price.rounded()));
+        Ok(Json(TickerPriceResponse { price }))
+    }
+}

@@ -1,0 +1,23 @@
+//! The exchange process: a simulated exchange, for machines without internet.
+
+use tokio_util::sync::CancellationToken;
+
+use super::http;
+use crate::{
+    config::Config,
+    exchange::{Behaviour, SimulatedExchange},
+};
+
+/// Serves the simulated exchange until `shutdown`.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let behaviour = Behaviour {
+        latency: config.exchange.latency,
+        error_rate: config.exchange.error_rate,
+        malformed_rate: config.exchange.malformed_rate,
+    };
+    let exchange = SimulatedExchange::new(behaviour, config.exchange.seed);
+    http::serve("the simulated exchange", config.exchange.listen, exchange.routes(), shutdown).await
+}

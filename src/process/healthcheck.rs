@@ -1,0 +1,68 @@
+//! `cotiza healthcheck`: asks from outside whether the process of a role on this machine, or in
+//! this container, is well. For images that have no curl.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::{
+    clock,
+    config::Config,
+    exchange,
+    store::{Role, Store},
+};
+
+/// The kinds of process that can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Checked {
+    /// Has it lately enqueued a job?
+    Scheduler,
+    /// Has it lately looked into its queue?
+    Worker,
+    /// Is it ready to answer?
+    Api,
+}
+
+/// The longest that the API may take to say that it is ready.
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// The seconds after which a worker that says nothing is not well.
+const WORKER_SILENCE: i64 = 10;
+
+/// Checks the process of the role on this machine.
+///
+/// # Errors
+/// If it is not well; the message says why.
+pub async fn run(config: &Config, role: Checked) -> anyhow::Result<()> {
+    let every = i64::try_from(config.schedule.every.as_secs())?;
+    match role {
+        Checked::Api => api(config.api.listen).await,
+        Checked::Worker => seen(config, Role::Worker, WORKER_SILENCE).await,
+        Checked::Scheduler => seen(config, Role::Scheduler, 2 * every + 5).await,
+    }
+}
+
+async fn seen(config: &Config, role: Role, at_most: i64) -> anyhow::Result<()> {
+    let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
+    let host = super::host();
+    let Some(second) = Store::new(&client)?.last_seen(role, &host).await? else {
+        bail!("no {role:?} of host {host} has been at work");
+    };
+    let silent = clock::unix_seconds() - second;
+    ensure!(silent <= at_most, "the {role:?} of host {host} was last at work {silent} s ago");
+    Ok(())
+}
+
+async fn api(mut listen: SocketAddr) -> anyhow::Result<()> {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(if listen.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            [0, 0, 0, 0, 0, 0, 0, 1].into()
+        });
+    }
+    let url = format!("http://{listen}/health/ready");
+    let answer = exchange::client(TIMEOUT)?.get(&url).send().await;
+    let status = answer.with_context(|| format!("cannot reach {url}"))?.status();
+    ensure!(status.is_success(), "{url} answered {status}");
+    Ok(())
+}

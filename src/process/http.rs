@@ -1,0 +1,32 @@
+//! Serves HTTP until told to stop, then finishes the requests in flight.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use poem::{
+    Endpoint, Server,
+    listener::{Acceptor, Listener, TcpListener},
+};
+use tokio_util::sync::CancellationToken;
+
+/// The longest that requests in flight are waited for.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Listens on the address (port 0 takes a free one), says where, and serves until `shutdown`.
+pub(super) async fn serve(
+    what: &'static str,
+    listen: SocketAddr,
+    routes: impl Endpoint + 'static,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let acceptor = TcpListener::bind(listen)
+        .into_acceptor()
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    let address = acceptor.local_addr().first().map(ToString::to_string).unwrap_or_default();
+    tracing::info!("{what} listens on {}", address.trim_start_matches("socket://"));
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(routes, shutdown.clone().cancelled_owned(), Some(DRAIN))
+        .await
+        .context("cannot serve HTTP")
+}
