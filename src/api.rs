@@ -11,6 +11,8 @@ mod params;
 mod ticker_list;
 mod ticker_price;
 
+use std::sync::Arc;
+
 use poem::{
     Endpoint, EndpointExt, IntoEndpoint, Route,
     endpoint::make_sync,
@@ -41,12 +43,15 @@ type Resources = (
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(store: Store, config: &config::Api) -> impl Endpoint + use<> {
     let service = service(store, config);
-    Route::new()
+    let documented = Route::new()
         .at("/", make_sync(|_| Redirect::see_other("/docs")))
         .at("/openapi.json", service.spec_endpoint())
         .at("/openapi.yaml", service.spec_endpoint_yaml())
-        .nest("/docs", service.swagger_ui())
-        .nest("/", service)
+        .nest("/docs", service.swagger_ui());
+    let resources = Arc::new(service.into_endpoint());
+    documented
+        .nest_no_strip("/api", Arc::clone(&resources))
+        .nest_no_strip("/health", resources)
         .with(NormalizePath::new(TrailingSlash::Trim))
         .into_endpoint()
         .catch_all_error(error::problem)

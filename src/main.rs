@@ -126,11 +126,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let flags = cli.flags();
     let config = Config::load(cli.common.config.as_deref(), &flags)?;
     let command = cli.command.unwrap_or(Command::Up { simulate: false });
-    match command {
-        Command::Config => return print(&config.to_masked_toml()),
-        Command::Openapi { yaml } => return print(&process::print::openapi(&config, yaml)?),
-        _ => telemetry::init(&config.log)?,
-    }
+    telemetry::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let shutdown = &shutdown::token(cli.common.supervised)?;
@@ -144,7 +140,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Api { .. } => process::api::run(&config, shutdown).await,
             Command::Exchange(_) => process::exchange::run(&config, shutdown).await,
             Command::Healthcheck { role } => process::healthcheck::run(&config, role).await,
-            Command::Config | Command::Openapi { .. } => Ok(()),
+            Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),
+            Command::Config => print(&config.to_masked_toml()),
         }
     });
     // A read of standard input cannot be cancelled and must not keep the process alive.

@@ -3,7 +3,7 @@
 pub mod api;
 pub mod exchange;
 pub mod healthcheck;
-pub mod print;
+pub mod openapi;
 pub mod scheduler;
 pub mod up;
 pub mod worker;

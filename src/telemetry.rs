@@ -14,7 +14,8 @@ use crate::config::{Log, LogFormat};
 /// # Errors
 /// If the level cannot be read.
 pub fn init(log: &Log) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(format!("apalis_core=off,apalis_redis=off,{}", log.level))?;
+    let filter =
+        EnvFilter::try_new(format!("apalis_core=off,apalis_redis=off,poem=warn,{}", log.level))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

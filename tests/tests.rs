@@ -1,1 +1,37 @@
-//! x
+//! All integration tests: real processes, a real redis-server, real HTTP, on loopback only.
+//!
+//! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
+//! - `openapi`: the document that the API publishes, and `--help`, as snapshots
+//! - `fetch`: the job, against an exchange that misbehaves
+//! - `queue`: what the queue promises, and each defect of the library that is guarded against
+//! - `outages`: a Redis that stalls, restarts or stays away
+//! - `processes`: each role as the real binary, killed and replaced
+//! - `up`: the one-machine supervisor
+//! - `command_line`: arguments, exit codes, configuration
+//! - `readme`: what the documentation claims
+//! - `structure`: which room of the source may use which
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets the unexpected is to fail, and nobody imports from here"
+)]
+
+mod harness;
+
+mod average_price;
+mod command_line;
+mod errors;
+mod fetch;
+mod openapi;
+mod outages;
+mod processes;
+mod queue;
+mod readme;
+mod structure;
+mod ticker_list;
+mod ticker_price;
+mod up;

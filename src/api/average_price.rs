@@ -1,12 +1,20 @@
 //! The mean price between two times.
 
-use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
 use super::{Tag, error::ApiError, number, params};
 use crate::{domain::UnixTime, store::Store};
 
 pub(super) struct AveragePrice {
     store: Store,
+}
+
+/// The answer to a question for a mean.
+#[derive(ApiResponse)]
+enum AveragePriceAnswer {
+    /// The mean of the prices of the range.
+    #[oai(status = 200)]
+    Mean(Json<AveragePriceResponse>),
 }
 
 /// The mean of the prices of a range.
@@ -36,13 +44,13 @@ impl AveragePrice {
         since: Query<UnixTime>,
         /// The last moment of the range.
         until: Query<UnixTime>,
-    ) -> Result<Json<AveragePriceResponse>, ApiError> {
+    ) -> Result<AveragePriceAnswer, ApiError> {
         let range = params::range(Some(since.0), Some(until.0))?;
         let summary = self.store.summary(&range).await?;
-        Ok(Json(AveragePriceResponse {
+        Ok(AveragePriceAnswer::Mean(Json(AveragePriceResponse {
             average_price: number(summary.average()),
             count: summary.count(),
-        }))
+        })))
     }
 
     /// Average price, by its older name
@@ -55,7 +63,7 @@ impl AveragePrice {
         since: Query<UnixTime>,
         /// The last moment of the range.
         until: Query<UnixTime>,
-    ) -> Result<Json<AveragePriceResponse>, ApiError> {
+    ) -> Result<AveragePriceAnswer, ApiError> {
         self.average_price(since, until).await
     }
 }

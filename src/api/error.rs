@@ -1,7 +1,7 @@
 //! Errors as problem details (RFC 9457), whoever raised them.
 
 use poem::{
-    IntoResponse, Response,
+    Response,
     error::{MethodNotAllowedError, NotFoundError},
     http::{StatusCode, header},
 };
@@ -10,7 +10,7 @@ use poem_openapi::{ApiResponse, Object, error::ParseParamError, payload::Json, t
 use crate::{domain::InvalidPage, store::StoreError};
 
 /// Seconds after which a client may try again when Redis is away.
-const RETRY_AFTER: u64 = 1;
+pub(super) const RETRY_AFTER: u64 = 1;
 
 /// What went wrong, as RFC 9457 writes it.
 #[derive(Debug, Object)]
@@ -36,9 +36,6 @@ pub(super) enum ApiError {
     /// A parameter is missing or wrong.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
-    /// There is no such page.
-    #[oai(status = 404, content_type = "application/problem+json")]
-    NotFound(Json<Problem>),
     /// Something is broken inside; it has been logged.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<Problem>),
@@ -64,21 +61,34 @@ impl Problem {
             parameter: None,
         }
     }
+
+    fn of_parameter(status: StatusCode, name: &str, detail: impl Into<String>) -> Self {
+        Self { parameter: Some(name.to_owned()), ..Self::new(status, detail) }
+    }
+
+    /// A page that is not there.
+    pub(super) fn invalid_page() -> Self {
+        Self::of_parameter(StatusCode::NOT_FOUND, "page", InvalidPage.to_string())
+    }
+
+    /// A store that cannot be reached.
+    pub(super) fn unavailable() -> Self {
+        let detail = "The store cannot be reached right now; try again shortly.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    fn into_response(self) -> Response {
+        Response::builder()
+            .status(StatusCode::from_u16(self.status).unwrap_or_default())
+            .content_type("application/problem+json")
+            .body(self.to_json_string())
+    }
 }
 
 impl ApiError {
     /// A parameter that is wrong.
     pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
-        let mut problem = Problem::new(StatusCode::BAD_REQUEST, detail);
-        problem.parameter = Some(name.to_owned());
-        Self::BadRequest(Json(problem))
-    }
-
-    /// A page that is not there.
-    pub(super) fn invalid_page() -> Self {
-        let mut problem = Problem::new(StatusCode::NOT_FOUND, InvalidPage.to_string());
-        problem.parameter = Some("page".to_owned());
-        Self::NotFound(Json(problem))
+        Self::BadRequest(Json(Problem::of_parameter(StatusCode::BAD_REQUEST, name, detail)))
     }
 }
 
@@ -86,9 +96,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_unavailable() {
             tracing::warn!(%error, "answered 503");
-            let detail = "The store cannot be reached right now; try again shortly.";
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-            return Self::Unavailable(Json(problem), RETRY_AFTER);
+            return Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER);
         }
         tracing::error!(%error, "answered 500");
         let detail = "Something is broken on our side; it has been logged.";
@@ -103,8 +111,8 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
         return match error.name {
-            "page" => ApiError::invalid_page(),
-            name => ApiError::parameter(name, reason(error)),
+            "page" => Problem::invalid_page(),
+            name => Problem::of_parameter(StatusCode::BAD_REQUEST, name, reason(error)),
         }
         .into_response();
     }
@@ -119,10 +127,7 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     } else {
         error.to_string()
     };
-    let mut response = Response::builder()
-        .status(status)
-        .content_type("application/problem+json")
-        .body(Problem::new(status, detail).to_json_string());
+    let mut response = Problem::new(status, detail).into_response();
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = header::HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(header::ALLOW, allowed);

@@ -2,9 +2,14 @@
 
 use ipnet::IpNet;
 use poem::Request;
-use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, error::ApiError, links::Links, number, params};
+use super::{
+    Tag,
+    error::{ApiError, Problem},
+    links::Links,
+    number, params,
+};
 use crate::{
     domain::{PageNumber, PageSize, Sample, UnixTime},
     store::Store,
@@ -22,6 +27,17 @@ struct Ticker {
     timestamp: i64,
     /// The price of one bitcoin in pesos.
     price: f64,
+}
+
+/// The answer to a question for a page.
+#[derive(ApiResponse)]
+enum TickerListAnswer {
+    /// The page.
+    #[oai(status = 200)]
+    Page(Json<TickerListResponse>),
+    /// There is no such page.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NoSuchPage(Json<Problem>),
 }
 
 /// One page of recorded prices.
@@ -67,17 +83,19 @@ impl TickerList {
         since: Query<Option<UnixTime>>,
         /// The last moment of the range; without it, to the end.
         until: Query<Option<UnixTime>>,
-    ) -> Result<Json<TickerListResponse>, ApiError> {
+    ) -> Result<TickerListAnswer, ApiError> {
         let range = params::range(since.0, until.0)?;
         let size = page_size.0.unwrap_or_default();
         let page = self.store.page(&range, page.0.unwrap_or_default(), size).await?;
-        let page = page.ok_or_else(ApiError::invalid_page)?;
+        let Some(page) = page else {
+            return Ok(TickerListAnswer::NoSuchPage(Json(Problem::invalid_page())));
+        };
         let links = Links::of(request, &self.trusted_proxies);
-        Ok(Json(TickerListResponse {
+        Ok(TickerListAnswer::Page(Json(TickerListResponse {
             count: page.count,
             next: page.next().map(|number| links.to_page(number)),
             previous: page.previous().map(|number| links.to_page(number)),
             results: page.items.into_iter().map(Ticker::from).collect(),
-        }))
+        })))
     }
 }

@@ -1,12 +1,20 @@
 //! The price at one second.
 
-use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
 use super::{Tag, error::ApiError, number};
 use crate::{domain::UnixTime, store::Store};
 
 pub(super) struct TickerPrice {
     store: Store,
+}
+
+/// The answer to a question for a price.
+#[derive(ApiResponse)]
+enum TickerPriceAnswer {
+    /// The price at that second, or null.
+    #[oai(status = 200)]
+    Price(Json<TickerPriceResponse>),
 }
 
 /// The price at one second.
@@ -32,9 +40,9 @@ impl TickerPrice {
         &self,
         /// The second.
         timestamp: Query<UnixTime>,
-    ) -> Result<Json<TickerPriceResponse>, ApiError> {
+    ) -> Result<TickerPriceAnswer, ApiError> {
         let sample = self.store.sample_at(timestamp.0.second()).await?;
         let price = sample.map(|sample| number(sample.price.rounded()));
-        Ok(Json(TickerPriceResponse { price }))
+        Ok(TickerPriceAnswer::Price(Json(TickerPriceResponse { price })))
     }
 }

@@ -46,7 +46,9 @@ mod tests {
 
     fn summary(prices: &[&str]) -> Summary {
         let mut summary = Summary::default();
-        prices.iter().for_each(|price| summary.add(price.parse().unwrap()));
+        for price in prices {
+            summary.add(price.parse().unwrap());
+        }
         summary
     }
 

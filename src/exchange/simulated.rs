@@ -169,7 +169,8 @@ mod tests {
         let exchange = SimulatedExchange::new(Behaviour::default(), seed);
         let mut prices = Vec::new();
         for _ in 0..5 {
-            let body = exchange.lock().answer().into_body().into_string().await.unwrap();
+            let answer = exchange.lock().answer();
+            let body = answer.into_body().into_string().await.unwrap();
             let answer: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(answer["object"].as_object().unwrap().len(), MARKETS.len());
             prices.push(answer["object"]["btcars"]["selling_price"].as_str().unwrap().to_owned());

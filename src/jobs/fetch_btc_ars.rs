@@ -63,10 +63,10 @@ impl Job for FetchBtcArs {
         let (price, source) = (sample.price, context.source.name());
         match recorded {
             Recorded::Stored => {
-                tracing::info!(slot = self.slot, %price, source, "recorded a price")
+                tracing::info!(slot = self.slot, %price, source, "recorded a price");
             }
             Recorded::SlotTaken => {
-                tracing::info!(slot = self.slot, "the slot has its price already")
+                tracing::info!(slot = self.slot, "the slot has its price already");
             }
         }
         Ok(())

@@ -73,7 +73,7 @@ pub async fn work<J: Job>(
             }
             Ok(()) => tracing::warn!(queue = J::NAME, "the worker ended; starting it again"),
             Err(error) => {
-                tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again")
+                tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again");
             }
         }
         if started.elapsed() > HEALTHY {

@@ -1,12 +1,12 @@
-//! What can be printed without starting anything.
+//! `cotiza openapi`: the document that describes the API, without serving it.
 
 use crate::{api, config::Config, store::Store};
 
-/// The OpenAPI document, as JSON or YAML.
+/// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// If the configuration cannot be used.
-pub fn openapi(config: &Config, yaml: bool) -> anyhow::Result<String> {
+pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
     let store = Store::new(&redis::Client::open(config.redis.url.as_str())?)?;
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
     Ok(print(store, &config.api))

@@ -1,0 +1,80 @@
+//! What the API answers when something is wrong that is no parameter.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+
+use crate::harness::{Api, Database, RedisServer, SOON, eventually};
+
+const ALL: [&str; 5] = [
+    "/api/average-price/?since=0&until=9",
+    "/api/ticker-average-price/?since=0&until=9",
+    "/api/ticker-list/",
+    "/api/ticker-price/?timestamp=5",
+    "/health/ready",
+];
+
+#[tokio::test]
+async fn an_unknown_path_and_a_wrong_method_are_problems_too() {
+    let api = Api::start(&Database::new().await).await;
+    let problem = api.get("/api/nothing/").await.problem(404);
+    assert!(problem["detail"].as_str().unwrap().contains("/docs"), "{problem}");
+    for path in ALL {
+        let answer = api.request(Method::POST, path, &[]).await;
+        answer.problem(405);
+        assert_eq!(answer.headers["allow"], "GET, HEAD");
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let api = Api::start(&Database::new().await).await;
+    let answer = api.request(Method::HEAD, "/api/ticker-list/", &[]).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_is_a_503_with_retry_after_and_comes_back_by_itself() {
+    let mut server = RedisServer::start();
+    let database = server.database();
+    database.answers().await;
+    let api = Api::start(&database).await;
+    api.get("/health/ready").await.ok();
+    server.kill();
+    for path in ALL {
+        let answer = api.get(path).await;
+        answer.problem(503);
+        assert_eq!(answer.headers["retry-after"], "1", "{path}");
+    }
+    api.get("/health/live").await.ok();
+    server.restart();
+    eventually(SOON, "ready again", || async { api.get("/health/ready").await.status == 200 })
+        .await;
+    api.get("/api/ticker-list/").await.ok();
+}
+
+#[tokio::test]
+async fn a_redis_that_stalls_is_a_503_and_never_a_hang() {
+    let server = RedisServer::start();
+    let database = server.database();
+    database.answers().await;
+    let api = Api::start(&database).await;
+    api.get("/health/ready").await.ok();
+    server.signal(Signal::SIGSTOP);
+    let answer = tokio::time::timeout(Duration::from_secs(8), api.get("/api/ticker-list/")).await;
+    answer.expect("no hang").problem(503);
+    server.signal(Signal::SIGCONT);
+    eventually(SOON, "ready again", || async { api.get("/health/ready").await.status == 200 })
+        .await;
+}
+
+#[tokio::test]
+async fn a_broken_key_is_a_500_that_hides_the_inside() {
+    let database = Database::new().await;
+    database.command::<()>(&["SET", "prices", "not a sorted set"]).await;
+    let api = Api::start(&database).await;
+    let problem = api.get("/api/ticker-list/").await.problem(500);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(!detail.contains("WRONGTYPE") && !detail.to_lowercase().contains("redis"), "{detail}");
+}

@@ -1,0 +1,37 @@
+//! What tests stand on: a Redis, an exchange, an API, processes. All of it ends with the test.
+
+mod api;
+mod exchange;
+mod process;
+mod redis_server;
+
+use std::{future::Future, net::TcpListener, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+pub use api::{Answer, Api};
+pub use exchange::FakeExchange;
+pub use process::{Cotiza, Output, run};
+pub use redis_server::{Database, RedisServer};
+
+/// Waits until the condition holds, looking every 20 ms; fails the test after `limit`.
+pub async fn eventually<F: Future<Output = bool>>(
+    limit: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
+    let deadline = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A limit for what takes moments, generous for a busy machine.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,97 @@
+//! The API, served over real HTTP from this process.
+
+use cotiza::{api, config};
+use poem::{
+    Server,
+    listener::{Acceptor, Listener, TcpListener},
+};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::Database;
+
+/// A served API; it stops with the test.
+pub struct Api {
+    pub origin: String,
+    client: reqwest::Client,
+    server: JoinHandle<()>,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Api {
+    pub async fn start(database: &Database) -> Self {
+        Self::with_config(database, &config::Api::default()).await
+    }
+
+    pub async fn with_config(database: &Database, config: &config::Api) -> Self {
+        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
+        let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
+        let routes = api::routes(database.store(), config);
+        let server = tokio::spawn(async move {
+            Server::new_with_acceptor(acceptor).run(routes).await.expect("served");
+        });
+        let client = cotiza::exchange::client(std::time::Duration::from_secs(10)).expect("TLS");
+        Self { origin: format!("http://{address}"), client, server }
+    }
+
+    /// Gets a path, or a whole link.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path, &[]).await
+    }
+
+    pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let link =
+            if path.starts_with('/') { format!("{}{path}", self.origin) } else { path.into() };
+        let request = self.client.request(method, link);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.expect("answered");
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("text"),
+        }
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Answer {
+    /// The body of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
+        self.json()
+    }
+
+    /// The problem details of an error with this status, checked for their shape.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], "about:blank");
+        assert!(problem["title"].is_string());
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        assert_eq!(problem["error"], problem["detail"]);
+        problem
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}

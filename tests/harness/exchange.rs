@@ -1,0 +1,77 @@
+//! An exchange as a real HTTP server that does what a test tells it.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use poem::{
+    Response, Server,
+    endpoint::make,
+    http::StatusCode,
+    listener::{Acceptor, Listener, TcpListener},
+};
+use tokio::{task::JoinHandle, time::sleep};
+use url::Url;
+
+/// An exchange; it stops with the test.
+pub struct FakeExchange {
+    pub url: Url,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+struct State {
+    asked: AtomicUsize,
+    answer: Mutex<(Duration, u16, String)>,
+}
+
+impl FakeExchange {
+    /// An exchange that sells bitcoin for 84436700.0 until told otherwise.
+    pub async fn start() -> Self {
+        let answer = (Duration::ZERO, 200, Self::ticker("84436700.0"));
+        let state = Arc::new(State { asked: AtomicUsize::new(0), answer: Mutex::new(answer) });
+        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
+        let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
+        let shared = Arc::clone(&state);
+        let endpoint = make(move |_| {
+            let state = Arc::clone(&shared);
+            async move {
+                state.asked.fetch_add(1, Ordering::SeqCst);
+                let (latency, status, body) = state.answer.lock().expect("no panic").clone();
+                sleep(latency).await;
+                let status = StatusCode::from_u16(status).expect("a status");
+                Response::builder().status(status).body(body)
+            }
+        });
+        let server = tokio::spawn(async move {
+            Server::new_with_acceptor(acceptor).run(endpoint).await.expect("served");
+        });
+        let url = Url::parse(&format!("http://{address}/api/market/tickers")).expect("a URL");
+        Self { url, state, server }
+    }
+
+    /// An answer in the shape of the real one.
+    pub fn ticker(price: &str) -> String {
+        format!(r#"{{"object":{{"btcars":{{"selling_price":"{price}"}}}},"errors":[]}}"#)
+    }
+
+    /// What it answers from now on.
+    pub fn answers(&self, latency: Duration, status: u16, body: impl Into<String>) {
+        *self.state.answer.lock().expect("no panic") = (latency, status, body.into());
+    }
+
+    /// How often it has been asked.
+    pub fn asked(&self) -> usize {
+        self.state.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FakeExchange {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

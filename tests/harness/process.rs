@@ -1,0 +1,104 @@
+//! The real binary as a child process.
+
+use std::{
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::{SOON, eventually};
+
+/// A running `cotiza`; killed with the test.
+pub struct Cotiza {
+    child: Child,
+    pid: Pid,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a command that ended left behind.
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cotiza"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::option_env!("PATH").unwrap_or_default())
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs a command that ends by itself.
+pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let child = command(arguments, environment).spawn().expect("the binary");
+    let output = timeout(SOON, child.wait_with_output()).await.expect("it ends").expect("waited");
+    Output {
+        code: output.status.code().expect("an exit code"),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+impl Cotiza {
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, environment).spawn().expect("the binary");
+        let pid = Pid::from_raw(child.id().expect("running").cast_signed());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().expect("piped"), Arc::clone(&lines));
+        collect(child.stderr.take().expect("piped"), Arc::clone(&lines));
+        Self { child, pid, lines }
+    }
+
+    /// All lines it has printed so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("no panic").clone()
+    }
+
+    /// Waits until it has printed a line that contains the text; gives that line.
+    pub async fn says(&self, text: &str) -> String {
+        let find = || self.lines().into_iter().find(|line| line.contains(text));
+        eventually(SOON, &format!("a line with {text:?}"), || async { find().is_some() }).await;
+        find().expect("just seen")
+    }
+
+    pub fn id(&self) -> Pid {
+        self.pid
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid, signal).expect("it lives");
+    }
+
+    /// Sends the signal and waits for the end.
+    pub async fn end(mut self, signal: Signal, limit: Duration) -> ExitStatus {
+        self.signal(signal);
+        timeout(limit, self.child.wait()).await.expect("it ends in time").expect("waited")
+    }
+}
+
+fn collect(from: impl AsyncRead + Unpin + Send + 'static, into: Arc<Mutex<Vec<String>>>) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(from).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            into.lock().expect("no panic").push(line);
+        }
+    });
+}

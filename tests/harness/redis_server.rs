@@ -1,0 +1,154 @@
+//! A real redis-server, shared by the tests of this binary or owned by one of them.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use cotiza::store::Store;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use super::{eventually, free_port};
+
+/// The server that most tests share, each in a database of its own.
+static SHARED: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
+
+/// A redis-server with an append-only file.
+pub struct RedisServer {
+    pub port: u16,
+    folder: TempDir,
+    child: Child,
+}
+
+/// An empty database of the shared server.
+pub struct Database {
+    pub url: String,
+    pub client: redis::Client,
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        let (port, folder) = (free_port(), TempDir::new().expect("a folder"));
+        let child = Self::spawn(port, &folder);
+        Self { port, folder, child }
+    }
+
+    /// The shell ends the server when its own standard input closes: with this process,
+    /// however that ends.
+    fn spawn(port: u16, folder: &TempDir) -> Child {
+        let script = format!(
+            "redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
+             --appendfsync always --save '' --databases 256 --loglevel warning >/dev/null & \
+             echo $!; exec >/dev/null; read _; kill -9 $! 2>/dev/null",
+            folder.path().display()
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh");
+        let mut pid = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
+        std::io::BufRead::read_line(&mut output, &mut pid).expect("the pid");
+        std::fs::write(folder.path().join("pid"), pid.trim()).expect("written");
+        child
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    pub fn database(&self) -> Database {
+        Database::at(self.url())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).expect("the pid");
+        kill(Pid::from_raw(pid.parse().expect("a number")), signal).expect("it lives");
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.end_shell();
+    }
+
+    /// Starts it again on its port, with its data.
+    pub fn restart(&mut self) {
+        self.child = Self::spawn(self.port, &self.folder);
+    }
+
+    /// Forgets what it has on disk.
+    pub fn wipe(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).expect("an AOF");
+    }
+
+    fn end_shell(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().expect("waited");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.end_shell();
+    }
+}
+
+impl Database {
+    /// An empty database that no other test uses, on a server that answers.
+    pub async fn new() -> Self {
+        let number = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
+        let database = Self::at(format!("redis://127.0.0.1:{}/{number}", SHARED.port));
+        database.answers().await;
+        database
+    }
+
+    fn at(url: String) -> Self {
+        let client = redis::Client::open(url.as_str()).expect("a URL");
+        Self { url, client }
+    }
+
+    pub fn store(&self) -> Store {
+        Store::new(&self.client).expect("a URL")
+    }
+
+    /// Waits until the server answers.
+    pub async fn answers(&self) {
+        eventually(Duration::from_secs(10), "Redis answers", || async {
+            self.store().ping().await.is_ok()
+        })
+        .await;
+    }
+
+    /// Runs a command and gives its answer.
+    pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut connection =
+            self.client.get_multiplexed_async_connection().await.expect("connected");
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut connection).await.expect("answered")
+    }
+
+    /// Puts members into `prices`, as pairs of score and member.
+    pub async fn put_prices(&self, members: &[(&str, &str)]) {
+        for (score, member) in members {
+            self.command::<()>(&["ZADD", "prices", score, member]).await;
+        }
+    }
+
+    /// The members of `prices`, oldest first.
+    pub async fn prices(&self) -> Vec<String> {
+        self.command(&["ZRANGE", "prices", "0", "-1"]).await
+    }
+}

@@ -1,0 +1,163 @@
+//! `/api/ticker-list/`: pages, links and their errors.
+
+use cotiza::{
+    config,
+    domain::{PageNumber, PageSize, Sample, TimeRange, UnixTime},
+};
+use proptest::{prelude::*, test_runner::TestRunner};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Api, Database};
+
+/// A database with samples at the seconds 10, 20, ... of prices 1, 2, ...
+async fn samples(count: u64) -> Database {
+    let database = Database::new().await;
+    for n in 1..=count {
+        let (second, member) = ((n * 10).to_string(), format!("{n}.0:{}", n * 10));
+        database.put_prices(&[(second.as_str(), member.as_str())]).await;
+    }
+    database
+}
+
+fn prices(page: &Value) -> Vec<f64> {
+    let results = page["results"].as_array().expect("results");
+    results.iter().map(|ticker| ticker["price"].as_f64().expect("a number")).collect()
+}
+
+#[tokio::test]
+async fn the_first_page_has_ten_of_the_oldest() {
+    let api = Api::start(&samples(11).await).await;
+    let answer = api.get("/api/ticker-list/").await;
+    let page = answer.ok();
+    assert_eq!(page["count"], 11);
+    assert_eq!(page["previous"], Value::Null);
+    assert_eq!(page["next"], format!("{}/api/ticker-list/?page=2", api.origin));
+    assert_eq!(page["results"][0], json!({"timestamp": 10, "price": 1.0}));
+    assert_eq!(prices(&page).len(), 10);
+    assert!(answer.text.contains(r#"{"timestamp":10,"price":1.0}"#), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn links_lead_through_all_pages_and_back() {
+    let api = Api::start(&samples(7).await).await;
+    let (mut link, mut seen) = ("/api/ticker-list/?since=20&page_size=2".to_owned(), Vec::new());
+    let last = loop {
+        let page = api.get(&link).await.ok();
+        seen.extend(prices(&page));
+        match page["next"].as_str() {
+            Some(next) => link = next.to_owned(),
+            None => break page,
+        }
+    };
+    assert_eq!(seen, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    let origin = &api.origin;
+    let second = last["previous"].as_str().unwrap();
+    assert_eq!(second, format!("{origin}/api/ticker-list/?page=2&page_size=2&since=20"));
+    let first = api.get(second).await.ok()["previous"].as_str().unwrap().to_owned();
+    assert_eq!(first, format!("{origin}/api/ticker-list/?page_size=2&since=20"));
+    assert_eq!(prices(&api.get(&first).await.ok()), [2.0, 3.0]);
+}
+
+#[tokio::test]
+async fn the_last_page_goes_by_number_or_by_name() {
+    let api = Api::start(&samples(11).await).await;
+    let by_name = api.get("/api/ticker-list/?page=last").await.ok();
+    assert_eq!(prices(&by_name), [11.0]);
+    assert_eq!(by_name, api.get("/api/ticker-list/?page=2").await.ok());
+    assert_eq!(by_name["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn page_one_of_nothing_is_an_empty_page() {
+    let api = Api::start(&samples(0).await).await;
+    let nothing = json!({"count": 0, "next": null, "previous": null, "results": []});
+    for query in ["", "?page=1", "?page=last", "?since=5&until=6", "?page="] {
+        assert_eq!(api.get(&format!("/api/ticker-list/{query}")).await.ok(), nothing, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_is_a_404() {
+    let api = Api::start(&samples(11).await).await;
+    for page in ["0", "-1", "3", "1.5", "abc", "Last", "1e1", "99999999999999999999", "%00"] {
+        let problem = api.get(&format!("/api/ticker-list/?page={page}")).await.problem(404);
+        assert_eq!(problem["detail"], "Invalid page.", "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_out_of_bounds_is_a_400() {
+    let api = Api::start(&samples(3).await).await;
+    for size in ["0", "1001", "-1", "ten", "", "1.5"] {
+        let problem = api.get(&format!("/api/ticker-list/?page_size={size}")).await.problem(400);
+        assert_eq!(problem["parameter"], "page_size", "{size}");
+        assert!(problem["detail"].as_str().unwrap().contains("from 1 to 1000"), "{problem}");
+    }
+    assert_eq!(prices(&api.get("/api/ticker-list/?page_size=1000").await.ok()).len(), 3);
+    let problem = api.get("/api/ticker-list/?since=x").await.problem(400);
+    assert_eq!(problem["parameter"], "since");
+}
+
+#[tokio::test]
+async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
+    let database = samples(11).await;
+    let headers = [("x-forwarded-proto", "https"), ("x-forwarded-host", "cotiza.example")];
+    let next = |api: Api| async move {
+        let answer = api.request(Method::GET, "/api/ticker-list/", &headers).await;
+        answer.ok()["next"].as_str().unwrap().to_owned()
+    };
+    let trusting = config::Api {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..config::Api::default()
+    };
+    let trusted = next(Api::with_config(&database, &trusting).await).await;
+    assert_eq!(trusted, "https://cotiza.example/api/ticker-list/?page=2");
+    let wary = config::Api {
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..config::Api::default()
+    };
+    let direct = next(Api::with_config(&database, &wary).await).await;
+    assert!(direct.starts_with("http://127.0.0.1:"), "{direct}");
+}
+
+/// Pages of random samples and ranges against a list that is simply cut into chunks.
+#[test]
+fn every_page_is_the_chunk_of_a_naive_list() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(Database::new());
+    let store = runtime.block_on(async { database.store() });
+    let seconds = prop::collection::btree_set(0i64..400, 0..60);
+    let strategy = (seconds, 0i64..400, 0i64..400, 1u64..15, prop::option::of(1u64..12));
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+    let checked = runner.run(&strategy, |(seconds, one, other, size, number)| {
+        let (since, until) = (one.min(other), one.max(other));
+        runtime.block_on(async {
+            database.command::<()>(&["DEL", "prices"]).await;
+            for second in &seconds {
+                let member = format!("{}.5:{second}", second + 1);
+                database.put_prices(&[(&second.to_string(), &member)]).await;
+            }
+        });
+        let inside: Vec<i64> =
+            seconds.into_iter().filter(|s| (since..=until).contains(s)).collect();
+        let at = |second| Some(UnixTime::from_seconds(second));
+        let range = TimeRange::new(at(since), at(until)).unwrap();
+        let page_size: PageSize = size.to_string().parse().unwrap();
+        let page = number.map_or(PageNumber::Last, PageNumber::Number);
+        let got = runtime.block_on(store.page(&range, page, page_size)).unwrap();
+
+        let chunks: Vec<&[i64]> = inside.chunks(usize::try_from(size).unwrap()).collect();
+        let number = number.unwrap_or(chunks.len().max(1) as u64);
+        let chunk = chunks.get(usize::try_from(number - 1).unwrap()).copied();
+        let expected = chunk.or((number == 1).then_some(&[]));
+        let rows = |rows: &[Sample]| rows.iter().map(|row| row.timestamp).collect::<Vec<_>>();
+        prop_assert_eq!(got.as_ref().map(|page| rows(&page.items)), expected.map(<[i64]>::to_vec));
+        if let Some(page) = got {
+            prop_assert_eq!(page.count, inside.len() as u64);
+            prop_assert_eq!(page.number, number);
+        }
+        Ok(())
+    });
+    checked.unwrap();
+}
