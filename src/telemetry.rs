@@ -19,6 +19,8 @@ pub fn init(log: &Log) -> Result<(), ParseError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Its complaint about a standard error that nobody reads would itself go there, and panic.
+        .log_internal_errors(false)
         .with_target(false);
     match log.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),

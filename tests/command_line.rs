@@ -1,1 +1,87 @@
-//! todo
+//! Arguments, exit codes, the configuration as the command line sees it.
+
+use cotiza::config::Config;
+
+use crate::harness::{Output, free_port, run};
+
+fn assert_usage_error(output: &Output, expected: &str) {
+    assert_eq!(output.code, 64, "{}", output.stderr);
+    assert!(output.stderr.contains(expected), "{}", output.stderr);
+    assert_eq!(output.stdout, "");
+}
+
+#[tokio::test]
+async fn bad_arguments_are_64_and_say_what_is_wrong() {
+    for (arguments, expected) in [
+        (&["workr"][..], "a similar subcommand exists: 'worker'"),
+        (&["worker", "--concurency", "3"], "--concurrency"),
+        (&["api", "--listen", "nowhere"], "nowhere"),
+        (&["healthcheck"], "<ROLE>"),
+        (&["healthcheck", "redis"], "scheduler, worker, api"),
+        (&["--log-format", "xml"], "text, json"),
+    ] {
+        assert_usage_error(&run(arguments, &[]).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_64_and_one_line_before_anything_starts() {
+    for (arguments, environment, expected) in [
+        (&["worker", "--concurrency", "0"][..], vec![], "worker.concurrency = 0"),
+        (&["worker", "--concurrency", "x"], vec![], "worker.concurrency"),
+        (&["scheduler", "--redis-url", "http://x"], vec![], "redis.url"),
+        (&["exchange", "--error-rate", "2"], vec![], "exchange.error_rate = 2"),
+        (&["up"], vec![("COTIZA__SCHEDULE__EVERY", "0s")], "schedule.every"),
+        (&["api"], vec![("COTIZA__API__PORT", "1")], "unknown key api.port"),
+        (&["api"], vec![("COTIZA__API__LISTEN", "127.0.0.1:70000")], "api.listen"),
+        (&["config", "--config", "no/such.toml"], vec![], "no/such.toml"),
+    ] {
+        let output = run(arguments, &environment).await;
+        assert_usage_error(&output, expected);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(output.stderr.starts_with("cotiza: "), "{}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn config_prints_effective_values_that_read_back() {
+    let environment = [("REDIS_URL", "redis://me:secret@host/3"), ("COTIZA__UP__WORKERS", "5")];
+    let printed = run(&["config"], &environment).await;
+    assert_eq!((printed.code, printed.stderr.as_str()), (0, ""));
+    let config: Config = toml::from_str(&printed.stdout).unwrap();
+    assert_eq!(config.up.workers, 5);
+    assert_eq!(config.redis.url, "redis://me:***@host/3");
+}
+
+#[tokio::test]
+async fn a_file_and_a_flag_reach_the_process() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[worker]\nconcurrency = 3\ndrain = \"9s\"\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let printed = run(&["--config", path, "config", "--log-format", "json"], &[]).await.stdout;
+    let config: Config = toml::from_str(&printed).unwrap();
+    assert_eq!((config.worker.concurrency, config.worker.drain.as_secs()), (3, 9));
+    assert!(printed.contains("format = \"json\""), "{printed}");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_1_and_named() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let output = run(&["api", "--listen", &listen], &[]).await;
+    assert_eq!(output.code, 1, "{}", output.stderr);
+    assert!(output.stderr.contains(&listen), "{}", output.stderr);
+
+    let output = run(&["up"], &[("COTIZA__API__LISTEN", &listen)]).await;
+    assert_eq!(output.code, 1, "{}", output.stderr);
+    assert!(output.stderr.contains("COTIZA__API__LISTEN"), "{}", output.stderr);
+    assert_ne!(free_port(), 0);
+}
+
+#[tokio::test]
+async fn the_docker_configuration_is_valid() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations-free-config/docker.toml");
+    let printed = run(&["config", "--config", file], &[]).await;
+    assert_eq!(printed.code, 0, "{}", printed.stderr);
+    assert!(printed.stdout.contains("0.0.0.0:8000"), "{}", printed.stdout);
+}

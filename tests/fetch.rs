@@ -1,1 +1,153 @@
-//! todo
+//! The job `fetch_btc_ars` against an exchange that misbehaves.
+
+use std::{sync::Arc, time::Duration};
+
+use cotiza::{
+    clock,
+    domain::{Slot, Slots},
+    exchange::{self, Buenbit},
+    jobs::{FetchBtcArs, FetchContext},
+    queue::Job,
+};
+
+use crate::harness::{Database, FakeExchange, SOON, eventually};
+
+const AT_ONCE: Duration = Duration::ZERO;
+
+struct Bench {
+    database: Database,
+    exchange: FakeExchange,
+    slots: Slots,
+}
+
+impl Bench {
+    async fn with_slots_of(seconds: u64) -> Self {
+        Self {
+            database: Database::new().await,
+            exchange: FakeExchange::start().await,
+            slots: Slots::new(Duration::from_secs(seconds)).unwrap(),
+        }
+    }
+
+    /// The current slot, once it has just begun.
+    async fn fresh_slot(&self) -> Slot {
+        let next = self.slots.containing(clock::unix_seconds()).next();
+        tokio::time::sleep(clock::until(next.start())).await;
+        next
+    }
+
+    fn slot_of_now(&self) -> Slot {
+        self.slots.containing(clock::unix_seconds())
+    }
+
+    /// Runs the job of the slot to its end; the error is its reason to give up.
+    async fn fetch(&self, slot: Slot) -> Result<(), String> {
+        let timeout = Duration::from_millis(300);
+        let http = exchange::client(timeout).unwrap();
+        let context = FetchContext {
+            slots: self.slots,
+            source: Arc::new(Buenbit::new(http, self.exchange.url.clone(), timeout)),
+            store: self.database.store(),
+        };
+        let job = FetchBtcArs { slot: slot.start() };
+        job.run(context).await.map_err(|reason| reason.to_string())
+    }
+}
+
+#[tokio::test]
+async fn the_price_is_stored_as_its_source_wrote_it() {
+    let bench = Bench::with_slots_of(3600).await;
+    bench.exchange.answers(AT_ONCE, 200, FakeExchange::ticker("84436700.10"));
+    let before = clock::unix_seconds();
+    bench.fetch(bench.slot_of_now()).await.unwrap();
+    let prices = bench.database.prices().await;
+    let second: i64 = prices[0].strip_prefix("84436700.10:").unwrap().parse().unwrap();
+    assert!((before..=clock::unix_seconds()).contains(&second), "{prices:?}");
+    let score: i64 = bench.database.command(&["ZSCORE", "prices", &prices[0]]).await;
+    assert_eq!(score, second);
+}
+
+#[tokio::test]
+async fn the_same_slot_twice_keeps_one_sample() {
+    let bench = Bench::with_slots_of(3600).await;
+    let slot = bench.slot_of_now();
+    bench.fetch(slot).await.unwrap();
+    bench.exchange.answers(AT_ONCE, 200, FakeExchange::ticker("1.0"));
+    bench.fetch(slot).await.unwrap();
+    let prices = bench.database.prices().await;
+    assert!(prices.len() == 1 && prices[0].starts_with("84436700.0:"), "{prices:?}");
+}
+
+#[tokio::test]
+async fn a_job_whose_slot_is_over_is_dropped_without_asking() {
+    let bench = Bench::with_slots_of(10).await;
+    let past = bench.slots.containing(clock::unix_seconds() - 10);
+    let reason = bench.fetch(past).await.unwrap_err();
+    assert!(reason.contains("the slot was over"), "{reason}");
+    assert_eq!(bench.exchange.asked(), 0);
+    assert!(bench.database.prices().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_exchange_that_recovers_within_the_slot_is_asked_again() {
+    for (latency, status, body) in [
+        (AT_ONCE, 500, String::new()),
+        (AT_ONCE, 429, String::new()),
+        (AT_ONCE, 200, "<html>".to_owned()),
+        (AT_ONCE, 200, FakeExchange::ticker("-1")),
+        (Duration::from_secs(2), 200, FakeExchange::ticker("1.0")),
+    ] {
+        let bench = Bench::with_slots_of(3600).await;
+        bench.exchange.answers(latency, status, body);
+        let fetched = bench.fetch(bench.slot_of_now());
+        let recovers = async {
+            eventually(SOON, "asked twice", || async { bench.exchange.asked() >= 2 }).await;
+            bench.exchange.answers(AT_ONCE, 200, FakeExchange::ticker("84436700.0"));
+        };
+        let (fetched, ()) = tokio::join!(fetched, recovers);
+        fetched.unwrap();
+        let prices = bench.database.prices().await;
+        assert!(prices.len() == 1 && prices[0].starts_with("84436700.0:"), "{prices:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_on_failing_is_given_up_at_the_end_of_the_slot_with_its_reason() {
+    let check = |latency, status, body: String, expected: &'static str| async move {
+        let bench = Bench::with_slots_of(2).await;
+        bench.exchange.answers(latency, status, body);
+        let slot = bench.fresh_slot().await;
+        let reason = bench.fetch(slot).await.unwrap_err();
+        assert!(reason.contains(expected), "{reason}");
+        assert!(clock::unix_seconds() <= slot.end(), "it outlived its slot");
+        assert!(bench.exchange.asked() >= 2, "it was not asked again");
+        assert!(bench.database.prices().await.is_empty());
+    };
+    tokio::join!(
+        check(AT_ONCE, 503, String::new(), "HTTP status 503"),
+        check(AT_ONCE, 200, "not json".to_owned(), "not json"),
+        check(AT_ONCE, 200, "{}".to_owned(), "no object.btcars.selling_price in {}"),
+        check(AT_ONCE, 200, FakeExchange::ticker("NaN"), "\"NaN\" is not a plain decimal"),
+        check(AT_ONCE, 200, FakeExchange::ticker("0"), "not a positive price"),
+        check(AT_ONCE, 200, "x".repeat(2 * 1024 * 1024), "longer than"),
+        check(Duration::from_secs(9), 200, String::new(), "did not answer within 300ms"),
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_final() {
+    let bench = Bench::with_slots_of(3600).await;
+    bench.exchange.answers(AT_ONCE, 403, String::new());
+    let reason = bench.fetch(bench.slot_of_now()).await.unwrap_err();
+    assert!(reason.contains("HTTP status 403"), "{reason}");
+    assert_eq!(bench.exchange.asked(), 1);
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_told_with_the_cause() {
+    let mut bench = Bench::with_slots_of(1).await;
+    bench.exchange.url.set_port(Some(crate::harness::free_port())).unwrap();
+    let slot = bench.fresh_slot().await;
+    let reason = bench.fetch(slot).await.unwrap_err();
+    assert!(reason.contains("cannot reach buenbit") && reason.contains("refused"), "{reason}");
+}

@@ -9,7 +9,7 @@ use std::{future::Future, net::TcpListener, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub use api::{Answer, Api};
+pub use api::Api;
 pub use exchange::FakeExchange;
 pub use process::{Cotiza, Output, run};
 pub use redis_server::{Database, RedisServer};

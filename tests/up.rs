@@ -1,1 +1,163 @@
-//! todo
+//! `cotiza up`: everything on one machine, children that die, an orderly stop.
+
+use std::{path::Path, time::Duration};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use crate::harness::{Cotiza, SOON, eventually, free_port};
+
+/// The environment of a `cotiza up` with a data folder and ports of its own.
+struct Home {
+    folder: TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let port = || free_port().to_string();
+        let variables = vec![
+            ("COTIZA__SCHEDULE__EVERY", "1s".to_owned()),
+            ("COTIZA__UP__DATA_DIR", folder.path().join("data").display().to_string()),
+            ("COTIZA__UP__REDIS_PORT", port()),
+            ("COTIZA__API__LISTEN", format!("127.0.0.1:{}", port())),
+            ("COTIZA__EXCHANGE__LISTEN", format!("127.0.0.1:{}", port())),
+        ];
+        Self { folder, variables }
+    }
+
+    fn up(&self) -> Cotiza {
+        let variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Cotiza::start(&["up", "--simulate"], &variables)
+    }
+
+    fn value(&self, name: &str) -> &str {
+        &self.variables.iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// How many samples the API lists, if it answers.
+    async fn count(&self) -> Option<u64> {
+        let url = format!("http://{}/api/ticker-list/", self.value("COTIZA__API__LISTEN"));
+        let text = reqwest::get(url).await.ok()?.text().await.ok()?;
+        serde_json::from_str::<serde_json::Value>(&text).ok()?["count"].as_u64()
+    }
+
+    /// Waits until two more slots are recorded.
+    async fn records(&self) {
+        eventually(SOON, "the API answers", || async { self.count().await.is_some() }).await;
+        let before = self.count().await.expect("it just answered");
+        eventually(SOON, "recording", || async { self.count().await >= Some(before + 2) }).await;
+    }
+}
+
+/// The processes whose parent is `parent`, with their command lines.
+fn children(parent: Pid) -> Vec<(Pid, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let read =
+            |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        let stat = read("stat");
+        let ppid = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+        if ppid == Some(&parent.to_string()) {
+            found.push((Pid::from_raw(pid), read("cmdline").replace('\0', " ")));
+        }
+    }
+    found
+}
+
+fn is_gone(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
+#[tokio::test]
+async fn it_runs_everything_says_where_and_stops_in_order() {
+    let home = Home::new();
+    let up = home.up();
+    up.says("Cotiza is up.").await;
+    for part in ["  API   http://", "  docs  http://", "  data  redis://"] {
+        up.says(part).await;
+    }
+    home.records().await;
+    let members = children(up.id());
+    assert_eq!(members.len(), 6, "redis, exchange, api, two workers, scheduler: {members:?}");
+    for name in ["redis ", "exchange ", "api ", "worker-1 ", "worker-2 ", "scheduler "] {
+        assert!(up.lines().iter().any(|line| line.starts_with(name)), "no line of {name}");
+    }
+    let status = up.end(Signal::SIGINT, Duration::from_secs(8)).await;
+    assert_eq!(status.code(), Some(0));
+    assert!(members.iter().all(|(pid, _)| is_gone(*pid)), "left behind: {members:?}");
+}
+
+#[tokio::test]
+async fn a_child_that_dies_is_started_again_and_history_stays() {
+    let home = Home::new();
+    let up = home.up();
+    up.says("Cotiza is up.").await;
+    home.records().await;
+    let before = home.count().await.unwrap();
+    for (pid, command) in children(up.id()) {
+        kill(pid, Signal::SIGKILL).unwrap();
+        eventually(SOON, &format!("another {command}"), || async {
+            children(up.id()).iter().any(|(new, line)| *new != pid && *line == command)
+        })
+        .await;
+    }
+    eventually(SOON, "the API answers", || async { home.count().await.is_some() }).await;
+    home.records().await;
+    assert!(home.count().await.unwrap() > before);
+    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn killed_itself_it_leaves_no_roles_and_the_next_one_takes_over_the_data() {
+    let home = Home::new();
+    let first = home.up();
+    first.says("Cotiza is up.").await;
+    home.records().await;
+    let before = home.count().await.unwrap();
+    let roles: Vec<(Pid, String)> = children(first.id())
+        .into_iter()
+        .filter(|(_, line)| !line.contains("redis-server"))
+        .collect();
+    assert_eq!(roles.len(), 5, "{roles:?}");
+    first.end(Signal::SIGKILL, SOON).await;
+    eventually(SOON, "the roles stop", || async { roles.iter().all(|(pid, _)| is_gone(*pid)) })
+        .await;
+
+    let second = home.up();
+    second.says("Cotiza is up.").await;
+    home.records().await;
+    assert!(home.count().await.unwrap() >= before + 2);
+
+    let third = home.up();
+    let complaint = third.says("cotiza: ").await;
+    let listen = home.value("COTIZA__API__LISTEN");
+    assert!(complaint.contains(listen), "{complaint}");
+    assert_eq!(second.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+    assert!(home.folder.path().join("data/appendonlydir").is_dir());
+}
+
+#[tokio::test]
+async fn a_data_folder_in_use_and_a_taken_redis_port_are_refused() {
+    let home = Home::new();
+    let up = home.up();
+    up.says("Cotiza is up.").await;
+
+    let mut same_folder = Home::new();
+    same_folder.variables[1].1 = home.value("COTIZA__UP__DATA_DIR").to_owned();
+    same_folder.up().says("is using the data folder").await;
+
+    let mut same_port = Home::new();
+    same_port.variables[2].1 = home.value("COTIZA__UP__REDIS_PORT").to_owned();
+    same_port.up().says("is in use by another program").await;
+    home.records().await;
+}
