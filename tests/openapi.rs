@@ -1,5 +1,7 @@
 //! What is published about Cotiza: the OpenAPI document and `--help`. A change shows up here.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::harness::{Api, Database, run};
@@ -75,7 +77,7 @@ async fn help_is_as_documented() {
     ] {
         let help = run(arguments, &[]).await;
         assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{arguments:?}");
-        all += &format!("$ cotiza {}\n{}\n", arguments.join(" "), help.stdout);
+        writeln!(all, "$ cotiza {}\n{}", arguments.join(" "), help.stdout).unwrap();
     }
     assert_eq!(run(&["help"], &[]).await.code, 0);
     insta::assert_snapshot!("help", all);

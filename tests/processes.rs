@@ -88,7 +88,7 @@ async fn the_job_of_a_killed_worker_is_run_by_another_within_its_slot() {
     environment.retain(|(name, _)| !name.contains("EVERY"));
     environment.push(("COTIZA__SCHEDULE__EVERY", "1h"));
     environment.push(("COTIZA__WORKER__ATTEMPT_TIMEOUT", "1m"));
-    chain.exchange.answers(Duration::from_secs(60), 200, "");
+    chain.exchange.answers(Duration::from_mins(1), 200, "");
     let first = Cotiza::start(&["worker"], &environment);
     let _scheduler = Cotiza::start(&["scheduler"], &environment);
     eventually(SOON, "the first worker asks", || async { chain.exchange.asked() == 1 }).await;

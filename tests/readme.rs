@@ -1,1 +1,126 @@
-//! todo
+//! What the documentation claims: its requests are made, its tables compared, its commands known.
+
+use std::fs;
+
+use cotiza::config::DEFAULT_TOML;
+use toml::{Table, Value};
+
+use crate::harness::{Api, Database, run};
+
+const ORIGIN: &str = "http://localhost:8000";
+
+fn read(file: &str) -> String {
+    fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// An API over the samples that the examples speak of.
+async fn api() -> Api {
+    let database = Database::new().await;
+    database
+        .put_prices(&[
+            ("1717184864", "84873600.0:1717184864"),
+            ("1717184874", "84870100.5:1717184874"),
+            ("1717184884", "84881000.0:1717184884"),
+        ])
+        .await;
+    Api::start(&database).await
+}
+
+/// The lines of all fenced blocks of the language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let (mut inside, mut lines) = (false, Vec::new());
+    for line in text.lines() {
+        match line.strip_prefix("```") {
+            Some(named) => inside = named == language,
+            None if inside => lines.push(line.to_owned()),
+            None => {}
+        }
+    }
+    lines
+}
+
+#[tokio::test]
+async fn every_request_gets_the_answer_that_is_printed_below_it() {
+    let api = api().await;
+    for (file, at_least) in [("README.md", 9), ("README.es.md", 4)] {
+        let lines = blocks(&read(file), "console");
+        let examples: Vec<_> = lines.chunks(2).collect();
+        assert!(examples.len() >= at_least, "{file}: only {} examples", examples.len());
+        for example in examples {
+            let path = example[0].strip_prefix(&format!("$ curl '{ORIGIN}")).expect(&example[0]);
+            let answer = api.get(path.trim_end_matches('\'')).await;
+            assert_eq!(
+                answer.text.replace(&api.origin, ORIGIN),
+                example[1],
+                "{file}: {}",
+                example[0]
+            );
+        }
+    }
+}
+
+/// The table of keys that default.toml implies: its comments are the descriptions.
+fn table_of_keys() -> String {
+    let defaults: Table = DEFAULT_TOML.parse().unwrap();
+    let (mut rows, mut section, mut comment) = (String::new(), String::new(), Vec::new());
+    for line in DEFAULT_TOML.lines() {
+        if let Some(text) = line.strip_prefix("# ") {
+            comment.push(text);
+        } else if let Some(name) = line.strip_prefix('[') {
+            name.trim_end_matches(']').clone_into(&mut section);
+            comment.clear();
+        } else if let Some((name, _)) = line.split_once(" = ") {
+            let mut value = &Value::Table(defaults.clone());
+            for part in section.split('.').chain([name]) {
+                value = &value[part];
+            }
+            rows += "| `";
+            rows += &[&section, ".", name, "` | `", &value.to_string(), "` | "].concat();
+            rows += &[&comment.join(" "), " |\n"].concat();
+            comment.clear();
+        } else {
+            comment.clear();
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_table_of_keys_is_that_of_default_toml() {
+    let table = table_of_keys();
+    assert!(table.lines().count() >= 20, "{table}");
+    assert!(read("README.md").contains(&table), "README.md should have this table:\n{table}");
+}
+
+#[tokio::test]
+async fn every_cotiza_command_that_is_named_exists() {
+    let text = read("README.md") + &read("README.es.md");
+    let named = text.match_indices("cotiza ").filter_map(|(at, word)| {
+        let rest = &text[at + word.len()..];
+        let command: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+        (!command.is_empty() && text[..at].ends_with(['`', '\n'])).then_some(command)
+    });
+    let named: std::collections::BTreeSet<String> = named.collect();
+    assert!(named.len() >= 4, "{named:?}");
+    for command in named {
+        assert_eq!(run(&["help", &command], &[]).await.code, 0, "cotiza {command}");
+    }
+}
+
+#[test]
+fn every_make_target_that_is_named_exists() {
+    let makefile = read("Makefile");
+    for file in ["README.md", "README.es.md"] {
+        let text = read(file);
+        let mut targets = 0;
+        for (at, word) in text.match_indices("make ") {
+            let rest = &text[at + word.len()..];
+            let target: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            if !target.is_empty() && text[..at].ends_with(['`', '\n']) {
+                targets += 1;
+                assert!(makefile.contains(&format!("\n{target}:")), "{file}: make {target}");
+            }
+        }
+        assert!(targets >= 2, "{file}");
+    }
+}

@@ -1,6 +1,6 @@
 //! `cotiza up`: everything on one machine, children that die, an orderly stop.
 
-use std::{path::Path, time::Duration};
+use std::{io::Write as _, path::Path, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -52,6 +52,16 @@ impl Home {
         eventually(SOON, "the API answers", || async { self.count().await.is_some() }).await;
         let before = self.count().await.expect("it just answered");
         eventually(SOON, "recording", || async { self.count().await >= Some(before + 2) }).await;
+    }
+}
+
+impl Drop for Home {
+    /// Ends the Redis that a failed test leaves behind with its killed `cotiza up`.
+    fn drop(&mut self) {
+        let port = self.value("COTIZA__UP__REDIS_PORT");
+        if let Ok(mut left_behind) = std::net::TcpStream::connect(format!("127.0.0.1:{port}")) {
+            left_behind.write_all(b"SHUTDOWN NOSAVE\r\n").unwrap_or_default();
+        }
     }
 }
 
@@ -160,4 +170,5 @@ async fn a_data_folder_in_use_and_a_taken_redis_port_are_refused() {
     same_port.variables[2].1 = home.value("COTIZA__UP__REDIS_PORT").to_owned();
     same_port.up().says("is in use by another program").await;
     home.records().await;
+    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
 }

@@ -1,0 +1,31 @@
+# What people and CI run. The first two targets set everything up by themselves.
+
+SHELL := /bin/sh
+SIMULATE ?=
+
+.PHONY: help up test fmt lint doc needs snapshots
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+up: needs ## install what is missing, build, and run everything (SIMULATE=1: without internet)
+	cargo build --release --locked
+	exec target/release/cotiza up $(if $(SIMULATE),--simulate)
+
+test: needs fmt lint doc ## what CI runs: formatting, lints, documentation, all tests
+	cargo test --locked
+
+fmt: ## is the source formatted?
+	cargo fmt --check
+
+lint: ## no warning of the compiler or of clippy
+	cargo clippy --locked --all-targets -- --deny warnings
+
+doc: ## no warning in the documentation
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
+
+needs: ## install redis-server and a C compiler if there is none
+	@docker/install-needs.sh
+
+snapshots: needs ## take today's --help and OpenAPI document as the right ones
+	INSTA_UPDATE=always cargo test --locked --test tests openapi
