@@ -121,6 +121,36 @@ async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
     assert!(direct.starts_with("http://127.0.0.1:"), "{direct}");
 }
 
+#[tokio::test]
+async fn links_keep_the_clients_host_and_parameters_sorted_by_name() {
+    let api = Api::start(&samples(11).await).await;
+    let path =
+        "/api/ticker-list?zone=a%20b&until=99&page=2&since=1970-01-01T00:00:00%2B00:00&page_size=3";
+    let page = api.request(Method::GET, path, &[("host", "example.com:8000")]).await.ok();
+    let others = "page_size=3&since=1970-01-01T00%3A00%3A00%2B00%3A00&until=99&zone=a+b";
+    let link = |query: &str| format!("http://example.com:8000/api/ticker-list?{query}");
+    assert_eq!(page["next"], link(&format!("page=3&{others}")));
+    assert_eq!(page["previous"], link(others));
+}
+
+#[tokio::test]
+async fn a_host_that_would_mislead_is_not_repeated() {
+    let api = Api::start(&samples(11).await).await;
+    let next = |host: &'static str| {
+        let api = &api;
+        async move {
+            let answer = api.request(Method::GET, "/api/ticker-list/", &[("host", host)]).await;
+            answer.ok()["next"].as_str().unwrap().to_owned()
+        }
+    };
+    for host in ["evil.com/path?", "user@evil.com", "a b", "", "h#f", "h?q"] {
+        assert_eq!(next(host).await, "http://localhost/api/ticker-list/?page=2", "{host:?}");
+    }
+    for host in ["localhost:8000", "[::1]:8000", "10.0.0.1"] {
+        assert_eq!(next(host).await, format!("http://{host}/api/ticker-list/?page=2"));
+    }
+}
+
 /// Pages of random samples and ranges against a list that is simply cut into chunks.
 #[test]
 fn every_page_is_the_chunk_of_a_naive_list() {
