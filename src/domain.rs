@@ -13,5 +13,5 @@ pub use page::{InvalidPage, Page, PageNumber, PageSize, PageSizeError};
 pub use price::{Price, PriceError};
 pub use sample::{Sample, SampleError};
 pub use slot::{Slot, Slots, SlotsError};
-pub use summary::Summary;
+pub use summary::{Extremes, Summary, pesos};
 pub use time::{TimeError, TimeRange, TimeRangeError, UnixTime};

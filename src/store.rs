@@ -2,21 +2,35 @@
 //!
 //! May use the domain. [`keys`] names every key; the Lua scripts stand beside their callers.
 
+mod aggregate;
 pub mod keys;
 mod presence;
+mod rebuild;
+mod rollups;
 mod samples;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64},
+};
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::ConnectionManager};
 
+pub use aggregate::Aggregate;
 pub use presence::Role;
 pub use samples::Recorded;
 
-use crate::connection;
+use crate::{connection, domain::Slots};
 
 /// The store: a handle that is cheap to clone, on one shared connection.
 #[derive(Clone)]
 pub struct Store {
     connection: ConnectionManager,
+    slots: Slots,
+    /// Whether a clone of this store is rebuilding rollups.
+    rebuilding: Arc<AtomicBool>,
+    /// The second before which samples were trimmed when it was last read.
+    trimmed_before: Arc<AtomicI64>,
 }
 
 /// A request to Redis that failed.
@@ -28,13 +42,15 @@ pub struct StoreError {
 }
 
 impl Store {
-    /// A store on the given Redis, which is connected to on first use.
+    /// A store on the given Redis, which is connected to on first use, of samples that are
+    /// recorded once a slot.
     ///
     /// # Errors
     /// If the URL of the client cannot be used.
-    pub fn new(client: &Client) -> Result<Self, StoreError> {
+    pub fn new(client: &Client, slots: Slots) -> Result<Self, StoreError> {
         let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        Ok(Self { connection })
+        let trimmed_before = Arc::new(AtomicI64::new(aggregate::NOTHING_TRIMMED));
+        Ok(Self { connection, slots, rebuilding: Arc::default(), trimmed_before })
     }
 
     /// Asks Redis for a sign of life.

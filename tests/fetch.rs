@@ -8,6 +8,7 @@ use cotiza::{
     exchange::{self, Buenbit},
     jobs::{FetchBtcArs, FetchContext},
     queue::Job,
+    store::Store,
 };
 
 use crate::harness::{Database, FakeExchange, SOON, eventually};
@@ -47,7 +48,7 @@ impl Bench {
         let context = FetchContext {
             slots: self.slots,
             source: Arc::new(Buenbit::new(http, self.exchange.url.clone(), timeout)),
-            store: self.database.store(),
+            store: Store::new(&self.database.client, self.slots).unwrap(),
         };
         let job = FetchBtcArs { slot: slot.start() };
         job.run(context).await.map_err(|reason| reason.to_string())

@@ -2,6 +2,7 @@
 //!
 //! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
 //! - `openapi`: the document that the API publishes, and `--help`, as snapshots
+//! - `store`: sums and rollups against a naive model
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises, and each defect of the library that is guarded against
 //! - `outages`: a Redis that stalls, restarts or stays away
@@ -31,6 +32,7 @@ mod outages;
 mod processes;
 mod queue;
 mod readme;
+mod store;
 mod structure;
 mod ticker_list;
 mod ticker_price;

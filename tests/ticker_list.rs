@@ -159,7 +159,8 @@ fn every_page_is_the_chunk_of_a_naive_list() {
     let store = runtime.block_on(async { database.store() });
     let seconds = prop::collection::btree_set(0i64..400, 0..60);
     let strategy = (seconds, 0i64..400, 0i64..400, 1u64..15, prop::option::of(1u64..12));
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) };
+    let mut runner = TestRunner::new(config);
     let checked = runner.run(&strategy, |(seconds, one, other, size, number)| {
         let (since, until) = (one.min(other), one.max(other));
         runtime.block_on(async {

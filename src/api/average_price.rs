@@ -3,7 +3,10 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
 use super::{Tag, error::ApiError, number, params};
-use crate::{domain::UnixTime, store::Store};
+use crate::{
+    domain::UnixTime,
+    store::{Aggregate, Store},
+};
 
 pub(super) struct AveragePrice {
     store: Store,
@@ -24,6 +27,10 @@ struct AveragePriceResponse {
     average_price: f64,
     /// How many samples it is the mean of.
     count: u64,
+    /// Set where samples of the range have been trimmed: those are answered from sums over this
+    /// many seconds each, so the ends of the range are as coarse.
+    #[oai(skip_serializing_if_is_none)]
+    resolution: Option<u64>,
 }
 
 impl AveragePrice {
@@ -46,10 +53,11 @@ impl AveragePrice {
         until: Query<UnixTime>,
     ) -> Result<AveragePriceAnswer, ApiError> {
         let range = params::range(Some(since.0), Some(until.0))?;
-        let summary = self.store.summary(&range).await?;
+        let Aggregate { summary, resolution } = self.store.aggregate(&range).await?;
         Ok(AveragePriceAnswer::Mean(Json(AveragePriceResponse {
             average_price: number(summary.average()),
-            count: summary.count(),
+            count: summary.count,
+            resolution: resolution.map(|length| length.as_secs()),
         })))
     }
 

@@ -1,26 +1,83 @@
-//! What many samples come to: their count, sum and mean, in exact arithmetic.
+//! What many samples come to: count, sum, extremes, first and last, in exact arithmetic.
 
 use rust_decimal::Decimal;
 
-use super::Price;
+use super::{Price, Sample, Slots};
 
-/// The sum over some samples. Sums are whole 1/10000 pesos, so no rounding piles up.
+/// The samples of a stretch of time, summed up. Prices are in whole 1/10000 pesos, so no
+/// rounding piles up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
-    count: u64,
-    sum: i128,
+    /// How many samples there are.
+    pub count: u64,
+    /// In how many different slots they lie.
+    pub slots: u64,
+    /// The sum of their prices.
+    pub sum: i128,
+    /// The extremes; `None` of no samples.
+    pub extremes: Option<Extremes>,
+}
+
+/// The extremes of some samples, in price and in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extremes {
+    /// The lowest price.
+    pub min: i64,
+    /// The highest price.
+    pub max: i64,
+    /// The earliest sample: its unix second and its price.
+    pub first: (i64, i64),
+    /// The latest sample: its unix second and its price.
+    pub last: (i64, i64),
+}
+
+impl Extremes {
+    fn of(sample: &Sample) -> Self {
+        let price = sample.price.ten_thousandths();
+        let (first, last) = ((sample.timestamp, price), (sample.timestamp, price));
+        Self { min: price, max: price, first, last }
+    }
+
+    /// The extremes of both; `later` holds what was observed after `self`, or at the same time.
+    fn and(self, later: Self) -> Self {
+        Self {
+            min: self.min.min(later.min),
+            max: self.max.max(later.max),
+            first: self.first,
+            last: later.last,
+        }
+    }
 }
 
 impl Summary {
-    /// Takes one more price in.
-    pub fn add(&mut self, price: Price) {
-        self.count += 1;
-        self.sum += i128::from(price.ten_thousandths());
+    /// Sums up samples that come oldest first.
+    pub fn of(samples: impl IntoIterator<Item = Sample>, slots: Slots) -> Self {
+        let mut summary = Self::default();
+        for sample in samples {
+            let slot = slots.containing(sample.timestamp);
+            let last = summary.extremes.map(|extremes| slots.containing(extremes.last.0));
+            summary = summary.and(Self {
+                count: 1,
+                slots: u64::from(last != Some(slot)),
+                sum: i128::from(sample.price.ten_thousandths()),
+                extremes: Some(Extremes::of(&sample)),
+            });
+        }
+        summary
     }
 
-    /// How many samples it is made of.
-    pub fn count(&self) -> u64 {
-        self.count
+    /// Takes in what was observed after all of this, or at the same time.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            count: self.count + later.count,
+            slots: self.slots + later.slots,
+            sum: self.sum + later.sum,
+            extremes: match (self.extremes, later.extremes) {
+                (Some(one), Some(other)) => Some(one.and(other)),
+                (one, other) => one.or(other),
+            },
+        }
     }
 
     /// The mean price in pesos, rounded to 2 decimals, half to even; 0 of no samples.
@@ -37,25 +94,41 @@ impl Summary {
     }
 }
 
+impl FromIterator<Summary> for Summary {
+    /// Sums up summaries that come oldest first.
+    fn from_iter<I: IntoIterator<Item = Self>>(summaries: I) -> Self {
+        summaries.into_iter().fold(Self::default(), Self::and)
+    }
+}
+
+/// A price as it is summed up.
+pub fn pesos(ten_thousandths: i64) -> Decimal {
+    Decimal::new(ten_thousandths, Price::SCALE)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
     use rust_decimal::RoundingStrategy;
 
     use super::*;
 
-    fn summary(prices: &[&str]) -> Summary {
-        let mut summary = Summary::default();
-        for price in prices {
-            summary.add(price.parse().unwrap());
-        }
-        summary
+    fn sample(timestamp: i64, price: &str) -> Sample {
+        Sample { timestamp, price: price.parse().unwrap() }
+    }
+
+    fn slots() -> Slots {
+        Slots::new(Duration::from_secs(10)).unwrap()
     }
 
     #[test]
     fn the_mean_is_rounded_half_to_even() {
         let check = |prices: &[&str], expected: &str| {
-            assert_eq!(summary(prices).average().to_string(), expected, "{prices:?}");
+            let samples = prices.iter().map(|price| sample(0, price));
+            let average = Summary::of(samples, slots()).average();
+            assert_eq!(average.to_string(), expected, "{prices:?}");
         };
         check(&[], "0.00");
         check(&["84873600.0"], "84873600.00");
@@ -67,22 +140,31 @@ mod tests {
         check(&["0.1", "0.2"], "0.15"); // as doubles this is more
     }
 
+    #[test]
+    fn slots_are_counted_once_however_many_samples_lie_in_them() {
+        let samples = [(0, "3"), (9, "1"), (10, "5"), (35, "2")];
+        let summary = Summary::of(samples.map(|(at, price)| sample(at, price)), slots());
+        assert_eq!((summary.count, summary.slots), (4, 3));
+        let expected =
+            Extremes { min: 10_000, max: 50_000, first: (0, 30_000), last: (35, 20_000) };
+        assert_eq!(summary.extremes, Some(expected));
+    }
+
     proptest! {
         #[test]
-        fn the_mean_equals_decimal_arithmetic(
-            units in prop::collection::vec(1i64..9_000_000_000_000_000, 1..200)
+        fn the_mean_equals_decimal_arithmetic_however_it_is_put_together(
+            units in prop::collection::vec(1i64..9_000_000_000_000_000, 1..200), at in 0usize..200,
         ) {
-            let mut summary = Summary::default();
-            let mut sum = Decimal::ZERO;
-            for &unit in &units {
-                let price = Decimal::new(unit, 4);
-                summary.add(price.to_string().parse().unwrap());
-                sum += price;
-            }
+            let samples: Vec<Sample> =
+                units.iter().map(|&unit| sample(0, &pesos(unit).to_string())).collect();
+            let sum: Decimal = units.iter().map(|&unit| pesos(unit)).sum();
             let mean = (sum / Decimal::from(units.len()))
                 .round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
+            let (one, other) = samples.split_at(at.min(samples.len()));
+            let parts = [one, other].map(|part| Summary::of(part.iter().copied(), slots()));
+            let summary: Summary = parts.into_iter().collect();
             prop_assert_eq!(summary.average(), mean);
-            prop_assert_eq!(summary.count(), units.len() as u64);
+            prop_assert_eq!(summary.count, units.len() as u64);
         }
     }
 }

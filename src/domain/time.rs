@@ -21,6 +21,11 @@ impl UnixTime {
     /// The first and the last second that RFC 3339 can write: the years 1 to 9999.
     const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
+    /// The earliest time there is: the beginning of the year 1.
+    pub const MIN: Self = Self(Decimal::from_parts(2_006_054_656, 14, 0, true, 0));
+    /// The latest time there is: the last second of the year 9999.
+    pub const MAX: Self = Self(Decimal::from_parts(4_294_197_631, 58, 0, false, 0));
+
     /// A whole unix second.
     pub fn from_seconds(seconds: i64) -> Self {
         Self(Decimal::from(seconds))
@@ -30,6 +35,11 @@ impl UnixTime {
     pub fn second(self) -> i64 {
         // Within i64: see SECONDS.
         i64::try_from(self.0.floor().mantissa()).unwrap_or(i64::MAX)
+    }
+
+    /// The first whole second that is not before the time.
+    pub fn second_at_or_after(self) -> i64 {
+        i64::try_from(self.0.ceil().mantissa()).unwrap_or(i64::MAX)
     }
 
     fn parse_seconds(text: &str) -> Option<Decimal> {

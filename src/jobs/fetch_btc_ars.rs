@@ -107,7 +107,7 @@ fn dated(slot: Slot, price: Price) -> Result<Sample, FetchError> {
 
 /// Stores the sample, trying again while Redis is away and the slot lasts.
 async fn record(slot: Slot, sample: &Sample, store: &Store) -> Result<Recorded, FetchError> {
-    let recorded = (|| store.record(slot, sample))
+    let recorded = (|| store.record(sample))
         .retry(backoff())
         .when(|error| error.is_unavailable() && !clock::until(slot.end()).is_zero())
         .await;

@@ -5,12 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::{
-    clock,
-    config::Config,
-    exchange,
-    store::{Role, Store},
-};
+use crate::{clock, config::Config, exchange, store::Role};
 
 /// The kinds of process that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,9 +37,9 @@ pub async fn run(config: &Config, role: Checked) -> anyhow::Result<()> {
 }
 
 async fn seen(config: &Config, role: Role, at_most: i64) -> anyhow::Result<()> {
-    let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
+    let (store, _) = super::store(config)?;
     let host = super::host();
-    let Some(second) = Store::new(&client)?.last_seen(role, &host).await? else {
+    let Some(second) = store.last_seen(role, &host).await? else {
         bail!("no {role:?} of host {host} has been at work");
     };
     let silent = clock::unix_seconds() - second;

@@ -1,13 +1,13 @@
 //! `cotiza openapi`: the document that describes the API, without serving it.
 
-use crate::{api, config::Config, store::Store};
+use crate::{api, config::Config};
 
 /// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// If the configuration cannot be used.
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
-    let store = Store::new(&redis::Client::open(config.redis.url.as_str())?)?;
+    let (store, _) = super::store(config)?;
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
     Ok(print(store, &config.api))
 }

@@ -3,7 +3,6 @@
 
 use std::{future::pending, pin::pin, time::Duration};
 
-use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -29,12 +28,9 @@ struct Scheduler {
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let slots = Slots::new(config.schedule.every)?;
-    let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
-    let scheduler = Scheduler {
-        enqueuer: Enqueuer::new(&client, &config.queue)?,
-        store: Store::new(&client)?,
-        name: super::name(),
-    };
+    let (store, client) = super::store(config)?;
+    let scheduler =
+        Scheduler { enqueuer: Enqueuer::new(&client, &config.queue)?, store, name: super::name() };
     tracing::info!(every = ?slots.length(), name = scheduler.name, "the scheduler runs");
     let mut ticks = pin!(slot_starts(slots));
     let mut due = None;

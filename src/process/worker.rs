@@ -24,8 +24,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// # Errors
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
-    let store = Store::new(&client)?;
+    let (store, client) = super::store(config)?;
     let timeout = config.worker.attempt_timeout;
     let http = exchange::client(timeout).context("cannot set up HTTPS")?;
     let source = Buenbit::new(http, config.sources.buenbit.url.clone(), timeout);

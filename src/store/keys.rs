@@ -4,6 +4,14 @@
 /// at which the price was observed. The old stack wrote members without ':'.
 pub const PRICES: &str = "prices";
 
+/// ZSETs, one a level, finest first: one member a bucket, its score the bucket's first second.
+/// See `rollups` for the members.
+pub const ROLLUPS: [&str; 4] =
+    ["{prices}:rollup:10m", "{prices}:rollup:4h", "{prices}:rollup:4d", "{prices}:rollup:96d"];
+
+/// STRING: samples before this unix second have been trimmed; their rollups stay.
+pub const TRIMMED: &str = "{prices}:trimmed";
+
 /// ZSET: one member a scheduler, `<host>-<pid>`, its score the unix second it last did its work.
 pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";
 

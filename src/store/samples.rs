@@ -1,11 +1,14 @@
-//! The samples in `prices`: recording one, reading one, a page, a summary.
+//! The samples in `prices`: recording them, reading one, a page.
 
 use std::sync::LazyLock;
 
 use redis::{RedisResult, Script};
 
-use super::{Store, StoreError, failed, keys};
-use crate::domain::{Page, PageNumber, PageSize, Sample, Slot, Summary, TimeRange};
+use super::{
+    Store, StoreError, failed, keys,
+    rollups::{LEVELS, Span},
+};
+use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange};
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
 static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
@@ -27,37 +30,25 @@ impl Store {
     ///
     /// # Errors
     /// If Redis fails. It may have stored the sample even then: recording it again is safe.
-    pub async fn record(&self, slot: Slot, sample: &Sample) -> Result<Recorded, StoreError> {
-        let stored: RedisResult<bool> = RECORD
-            .key(keys::PRICES)
-            .arg(slot.start())
-            .arg(slot.end())
-            .arg(sample.timestamp)
-            .arg(sample.member())
-            .invoke_async(&mut self.connection.clone())
-            .await;
-        let stored = stored.map_err(failed("record a sample"))?;
-        Ok(if stored { Recorded::Stored } else { Recorded::SlotTaken })
+    pub async fn record(&self, sample: &Sample) -> Result<Recorded, StoreError> {
+        let stored = self.record_all(std::slice::from_ref(sample)).await?;
+        Ok(if stored == 1 { Recorded::Stored } else { Recorded::SlotTaken })
     }
 
-    /// Sums up the samples of a range.
+    /// Records samples, each unless its slot has one, and the rollups with them, in one step.
+    /// Gives how many were stored.
     ///
     /// # Errors
-    /// If Redis fails.
-    pub async fn summary(&self, range: &TimeRange) -> Result<Summary, StoreError> {
-        let (since, until) = bounds(range);
-        let rows: RedisResult<Vec<(String, f64)>> = redis::cmd("ZRANGEBYSCORE")
-            .arg(keys::PRICES)
-            .arg(since)
-            .arg(until)
-            .arg("WITHSCORES")
-            .query_async(&mut self.connection.clone())
-            .await;
-        let mut summary = Summary::default();
-        for sample in samples(rows.map_err(failed("read samples"))?) {
-            summary.add(sample.price);
+    /// As [`Store::record`].
+    pub async fn record_all(&self, samples: &[Sample]) -> Result<u64, StoreError> {
+        let mut step = RECORD.key(keys::PRICES);
+        step.key(keys::TRIMMED).key(&keys::ROLLUPS[..]);
+        step.arg(self.slots.length().as_secs()).arg(&LEVELS[..]);
+        for sample in samples {
+            step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
         }
-        Ok(summary)
+        let stored = step.invoke_async(&mut self.connection.clone()).await;
+        stored.map_err(failed("record samples"))
     }
 
     /// One page of the samples of a range, oldest first, or `None` past the end.
@@ -70,7 +61,7 @@ impl Store {
         page: PageNumber,
         size: PageSize,
     ) -> Result<Option<Page<Sample>>, StoreError> {
-        let (since, until) = bounds(range);
+        let (since, until) = Span::from(range).bounds();
         let wanted = match page {
             PageNumber::Number(number) => number.min(LARGEST_EXACT).to_string(),
             PageNumber::Last => "last".to_owned(),
@@ -97,31 +88,32 @@ impl Store {
     /// # Errors
     /// If Redis fails.
     pub async fn sample_at(&self, second: i64) -> Result<Option<Sample>, StoreError> {
-        let rows: RedisResult<Vec<(String, f64)>> = redis::cmd("ZREVRANGEBYSCORE")
-            .arg(keys::PRICES)
-            .arg(format!("({}", second.saturating_add(1)))
-            .arg(second)
-            .arg("WITHSCORES")
-            .arg("LIMIT")
-            .arg(0)
-            .arg(1)
-            .query_async(&mut self.connection.clone())
-            .await;
-        Ok(samples(rows.map_err(failed("read a sample"))?).next())
+        let rows = self.rows(&Span::of_seconds(second, second.saturating_add(1))).await?;
+        Ok(samples(rows).last())
+    }
+
+    /// The members of `prices` in a span, each with its score, oldest first.
+    pub(super) async fn rows(&self, span: &Span) -> Result<Vec<(String, f64)>, StoreError> {
+        self.rows_of(keys::PRICES, span).await
+    }
+
+    /// The members of a ZSET in a span, each with its score, lowest first.
+    pub(super) async fn rows_of(
+        &self,
+        key: &str,
+        span: &Span,
+    ) -> Result<Vec<(String, f64)>, StoreError> {
+        let (since, until) = span.bounds();
+        let mut command = redis::cmd("ZRANGEBYSCORE");
+        command.arg(key).arg(since).arg(until).arg("WITHSCORES");
+        let rows = command.query_async(&mut self.connection.clone()).await;
+        rows.map_err(failed("read samples"))
     }
 }
 
-/// The ends of a range as scores of a ZSET, both inclusive.
-fn bounds(range: &TimeRange) -> (String, String) {
-    (
-        range.since().map_or_else(|| "-inf".to_owned(), |time| time.to_string()),
-        range.until().map_or_else(|| "+inf".to_owned(), |time| time.to_string()),
-    )
-}
-
-/// The samples in rows of member and score. A member that is none, put there by hand, is
+/// The samples in rows of member and score, oldest first as they come. A member that is none, put there by hand, is
 /// reported and passed over: it must not take the others from the reader.
-fn samples(rows: Vec<(String, f64)>) -> impl Iterator<Item = Sample> {
+pub(super) fn samples(rows: Vec<(String, f64)>) -> impl Iterator<Item = Sample> {
     rows.into_iter().filter_map(|(member, score)| {
         Sample::from_member(&member, score)
             .inspect_err(|error| tracing::warn!(%error, score, "passed over a stored member"))

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use cotiza::store::Store;
+use cotiza::{domain::Slots, store::Store};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -120,7 +120,8 @@ impl Database {
     }
 
     pub fn store(&self) -> Store {
-        Store::new(&self.client).expect("a URL")
+        let slots = Slots::new(Duration::from_secs(10)).expect("a length");
+        Store::new(&self.client, slots).expect("a URL")
     }
 
     /// Waits until the server answers.

@@ -1,0 +1,213 @@
+//! Sums over any range of samples, read from the rollups and checked against the samples.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use redis::{FromRedisValue, Pipeline, RedisResult, Value, pipe};
+
+use super::{
+    Store, StoreError, failed, keys,
+    rollups::{self, End, LEVELS, Segment, Span, align_down, align_up},
+    samples::samples,
+};
+use crate::domain::{Summary, TimeRange, UnixTime};
+
+/// A stretch whose rollups are wrong is read from its samples in pieces of at most this many
+/// seconds, so that Redis is never held up for long.
+const PIECE: i64 = 86_400;
+
+/// The second before which samples have been trimmed, where none have.
+pub(super) const NOTHING_TRIMMED: i64 = i64::MIN;
+
+/// The sum over a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Aggregate {
+    /// What the samples come to.
+    pub summary: Summary,
+    /// Set where a part of the range was trimmed: that part is answered from its rollups, its
+    /// ends rounded outwards to whole multiples of this.
+    pub resolution: Option<Duration>,
+}
+
+/// A range, split at the second before which samples have been trimmed.
+struct Plan {
+    /// The segments of the trimmed part: buckets only.
+    trimmed: Vec<Segment>,
+    /// The part that has its samples, and its segments.
+    kept: Option<(Span, Vec<Segment>)>,
+}
+
+/// What was read of a span, all in one step.
+struct Reading {
+    /// What the rollups and the samples at the edges come to.
+    trimmed: Summary,
+    kept: Summary,
+    /// How many samples there are in truth in the part that was not trimmed.
+    samples: u64,
+    /// The second before which samples have been trimmed.
+    trimmed_before: i64,
+}
+
+impl Store {
+    /// Sums up the samples of a range. O(log n), whatever the range.
+    ///
+    /// Where the rollups do not have as many samples as there are (samples of the old stack, a key
+    /// restored or edited by hand), the samples themselves are read, so the answer is right, and
+    /// the rollups of that stretch are rebuilt in the background.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn aggregate(&self, range: &TimeRange) -> Result<Aggregate, StoreError> {
+        let (plan, reading) = loop {
+            // What was trimmed changes rarely: it is guessed, and read along with the rest.
+            let guess = self.trimmed_before.load(Ordering::Relaxed);
+            let plan = Plan::new(Span::from(range), guess);
+            let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
+            if reading.trimmed_before == guess {
+                break (plan, reading);
+            }
+            self.trimmed_before.store(reading.trimmed_before, Ordering::Relaxed);
+        };
+        let kept = match plan.kept {
+            Some((span, _)) if reading.samples != reading.kept.count => {
+                let mut wrong = Vec::new();
+                let summary = self.sum_up_wrong(span, &mut wrong).await?;
+                self.rebuild_soon(wrong);
+                summary
+            }
+            _ => reading.kept,
+        };
+        let resolution =
+            (!plan.trimmed.is_empty()).then(|| Duration::from_secs(LEVELS[0].unsigned_abs()));
+        Ok(Aggregate { summary: reading.trimmed.and(kept), resolution })
+    }
+
+    /// Sums up a span whose rollups are wrong somewhere, by halves: what is right is taken from
+    /// the rollups, what is wrong from the samples and noted in `wrong`, in seconds `[from, until)`.
+    fn sum_up_wrong<'a>(
+        &'a self,
+        span: Span,
+        wrong: &'a mut Vec<(i64, i64)>,
+    ) -> BoxFuture<'a, Result<Summary, StoreError>> {
+        async move {
+            let Some((first, last)) = self.extent(&span).await? else {
+                return Ok(Summary::default());
+            };
+            if last - first <= PIECE {
+                wrong.push((first, last + 1));
+                let rows = self.rows(&span).await?;
+                return Ok(Summary::of(samples(rows), self.slots));
+            }
+            let middle = UnixTime::from_seconds(align_down(first.midpoint(last), LEVELS[0]));
+            let halves = [
+                Span { until: Some(middle), end: End::Exclusive, ..span },
+                Span { since: Some(middle), ..span },
+            ];
+            let mut whole = Summary::default();
+            for half in halves {
+                let plan = Plan::new(half, NOTHING_TRIMMED);
+                let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
+                let right = reading.samples == reading.kept.count;
+                whole = whole.and(if right {
+                    reading.kept
+                } else {
+                    self.sum_up_wrong(half, wrong).await?
+                });
+            }
+            Ok(whole)
+        }
+        .boxed()
+    }
+
+    /// The seconds of the first and the last sample in the span.
+    async fn extent(&self, span: &Span) -> Result<Option<(i64, i64)>, StoreError> {
+        let (since, until) = span.bounds();
+        let mut both = pipe();
+        for (command, from, to) in
+            [("ZRANGEBYSCORE", &since, &until), ("ZREVRANGEBYSCORE", &until, &since)]
+        {
+            both.cmd(command).arg(keys::PRICES).arg(from).arg(to);
+            both.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
+        }
+        let ends: RedisResult<[Vec<(String, f64)>; 2]> =
+            both.query_async(&mut self.connection.clone()).await;
+        #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
+        let second = |rows: &[(String, f64)]| rows.first().map(|(_, score)| score.floor() as i64);
+        let [first, last] = ends.map_err(failed("find the first and last sample"))?;
+        Ok(second(&first).zip(second(&last)))
+    }
+
+    async fn read(&self, plan: &Plan) -> RedisResult<Reading> {
+        let mut step = pipe();
+        step.atomic().get(keys::TRIMMED);
+        let nothing = (String::from("+inf"), String::from("-inf"));
+        let (since, until) = plan.kept.as_ref().map_or(nothing, |(span, _)| span.bounds());
+        step.cmd("ZCOUNT").arg(keys::PRICES).arg(since).arg(until);
+        let kept = plan.kept.as_ref().map_or(&[][..], |(_, segments)| segments);
+        for segment in plan.trimmed.iter().chain(kept) {
+            request(&mut step, segment);
+        }
+        let answers: Vec<Value> = step.query_async(&mut self.connection.clone()).await?;
+        let mut answers = answers.into_iter();
+        let mut next = || answers.next().unwrap_or(Value::Nil);
+        let trimmed_before = Option::<i64>::from_redis_value(next())?.unwrap_or(NOTHING_TRIMMED);
+        let samples = u64::from_redis_value(next())?;
+        let mut sum_up = |segments: &[Segment]| {
+            segments
+                .iter()
+                .zip(answers.by_ref())
+                .try_fold(Summary::default(), |sum, (segment, answer)| {
+                    RedisResult::Ok(sum.and(self.sum_of(segment, answer)?))
+                })
+        };
+        Ok(Reading {
+            trimmed: sum_up(&plan.trimmed)?,
+            kept: sum_up(kept)?,
+            samples,
+            trimmed_before,
+        })
+    }
+
+    fn sum_of(&self, segment: &Segment, answer: Value) -> RedisResult<Summary> {
+        match segment {
+            Segment::Samples(_) => {
+                let rows = Vec::<(String, f64)>::from_redis_value(answer)?;
+                Ok(Summary::of(samples(rows), self.slots))
+            }
+            Segment::Buckets { .. } => {
+                let members = Vec::<String>::from_redis_value(answer)?;
+                let buckets = members.iter().filter_map(|member| rollups::from_member(member));
+                Ok(buckets.map(|(_, summary)| summary).collect())
+            }
+        }
+    }
+}
+
+fn request(step: &mut Pipeline, segment: &Segment) {
+    match segment {
+        Segment::Samples(span) => {
+            let (since, until) = span.bounds();
+            step.cmd("ZRANGEBYSCORE").arg(keys::PRICES).arg(since).arg(until).arg("WITHSCORES");
+        }
+        Segment::Buckets { level, from, until } => {
+            let key = keys::ROLLUPS.get(*level).copied().unwrap_or_default();
+            step.cmd("ZRANGEBYSCORE").arg(key).arg(from).arg(format!("({until}"));
+        }
+    }
+}
+
+impl Plan {
+    fn new(span: Span, trimmed: i64) -> Self {
+        let since = span.since.unwrap_or(UnixTime::MIN).second();
+        let until = span.until.unwrap_or(UnixTime::MAX).second();
+        if since >= trimmed {
+            return Self { trimmed: Vec::new(), kept: Some((span, span.segments())) };
+        }
+        let mut buckets = Vec::new();
+        let end = trimmed.min(align_up(until + 1, LEVELS[0]));
+        rollups::cover(0, align_down(since, LEVELS[0]), end, &mut buckets);
+        let rest = Span { since: Some(UnixTime::from_seconds(trimmed)), ..span };
+        let kept = (until >= trimmed).then(|| (rest, rest.segments()));
+        Self { trimmed: buckets, kept }
+    }
+}

@@ -1,0 +1,141 @@
+//! Makes the rollups of a stretch anew from what they sum up.
+
+use std::sync::{LazyLock, atomic::Ordering};
+
+use redis::{RedisResult, Script};
+
+use super::{
+    Store, StoreError, failed, keys,
+    rollups::{self, LEVELS, Span, align_down},
+    samples::samples,
+};
+use crate::domain::Summary;
+
+static REPLACE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("replace_bucket.lua")));
+
+/// How many times a bucket whose samples change meanwhile is made again, before it is left to
+/// the next reader that finds it wrong.
+const TRIES: usize = 5;
+
+impl Store {
+    /// Makes the rollups of the seconds `[from, until)` anew. Recording may go on meanwhile: a
+    /// bucket is replaced only if what it was made from is unchanged. `progress` is told each
+    /// time how many more seconds are done.
+    ///
+    /// # Errors
+    /// If Redis fails. The rollups are then partly old, which readers notice.
+    pub async fn rebuild(
+        &self,
+        from: i64,
+        until: i64,
+        mut progress: impl FnMut(i64) + Send,
+    ) -> Result<(), StoreError> {
+        // Of what has been trimmed, the rollups are all there is.
+        let trimmed: RedisResult<Option<i64>> =
+            redis::cmd("GET").arg(keys::TRIMMED).query_async(&mut self.connection.clone()).await;
+        let from =
+            trimmed.map_err(failed("read what was trimmed"))?.map_or(from, |at| from.max(at));
+        // One bucket of the coarsest level after the other, each from its finest parts up.
+        let [.., coarsest] = LEVELS;
+        let mut at = from;
+        while at < until {
+            let end = (align_down(at, coarsest) + coarsest).min(until);
+            for (level, &length) in LEVELS.iter().enumerate() {
+                let mut start = align_down(at, length);
+                while start < end {
+                    let Some(next) = self.next_of_interest(level, start, end).await? else { break };
+                    start = align_down(next, length);
+                    self.replace(level, start).await?;
+                    start += length;
+                    if level == 0 {
+                        progress(length);
+                    }
+                }
+            }
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Rebuilds stretches in the background, unless that is under way already.
+    pub(super) fn rebuild_soon(&self, stretches: Vec<(i64, i64)>) {
+        if stretches.is_empty() || self.rebuilding.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let store = self.clone();
+        tokio::spawn(async move {
+            let pieces = stretches.len();
+            for (from, until) in stretches {
+                if let Err(error) = store.rebuild(from, until, |_| ()).await {
+                    tracing::warn!(%error, "rollups are left to be rebuilt");
+                    break;
+                }
+            }
+            store.rebuilding.store(false, Ordering::Release);
+            tracing::info!(pieces, "rebuilt rollups that did not have all samples");
+        });
+    }
+
+    /// The first second from `start` on, before `end`, that has a bucket of the level or
+    /// something to make one from.
+    async fn next_of_interest(
+        &self,
+        level: usize,
+        start: i64,
+        end: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut both = redis::pipe();
+        for key in [source(level), target(level)] {
+            both.cmd("ZRANGEBYSCORE").arg(key).arg(start).arg(format!("({end}"));
+            both.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
+        }
+        let firsts: RedisResult<[Vec<(String, f64)>; 2]> =
+            both.query_async(&mut self.connection.clone()).await;
+        #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
+        let second =
+            |rows: &Vec<(String, f64)>| rows.first().map(|(_, score)| score.floor() as i64);
+        let firsts = firsts.map_err(failed("look for samples"))?;
+        Ok(firsts.iter().filter_map(second).min())
+    }
+
+    /// Makes one bucket from what it sums up.
+    async fn replace(&self, level: usize, start: i64) -> Result<(), StoreError> {
+        let length = LEVELS.get(level).copied().unwrap_or_default();
+        let span = Span::of_seconds(start, start + length);
+        for _ in 0..TRIES {
+            let rows = self.rows_of(source(level), &span).await?;
+            let members: Vec<&str> = rows.iter().map(|(member, _)| member.as_str()).collect();
+            let seen = members.join("\n");
+            let summary: Summary = if level == 0 {
+                Summary::of(samples(rows), self.slots)
+            } else {
+                let parts = members.iter().filter_map(|member| rollups::from_member(member));
+                parts.map(|(_, summary)| summary).collect()
+            };
+            let replaced: RedisResult<bool> = REPLACE
+                .key(source(level))
+                .key(target(level))
+                .arg(start)
+                .arg(start + length)
+                .arg(seen)
+                .arg(rollups::to_member(start, &summary).unwrap_or_default())
+                .invoke_async(&mut self.connection.clone())
+                .await;
+            if replaced.map_err(failed("replace a rollup"))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key of the level's buckets.
+fn target(level: usize) -> &'static str {
+    keys::ROLLUPS.get(level).copied().unwrap_or(keys::PRICES)
+}
+
+/// The key of what the level's buckets sum up.
+fn source(level: usize) -> &'static str {
+    level.checked_sub(1).map_or(keys::PRICES, target)
+}

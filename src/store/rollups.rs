@@ -1,0 +1,215 @@
+//! Rollups: an index over the samples. A bucket sums up the samples of a stretch of time that
+//! begins at a multiple of its length; a level is all buckets of one length.
+//!
+//! Four levels, of 10 min, 4 h, 4 days and 96 days. At a slot of 10 s the finest sums up 60
+//! samples, each of the others 24 buckets of the one below. So any range is at most 2 x 59
+//! samples and 2 x 3 x 23 buckets, and one bucket for each further 96 days: 12 at ten million
+//! samples. Finer or more levels cost more memory than they save in time, fewer the reverse;
+//! `make bench-store` measures both.
+//!
+//! The member of a bucket is text: its first second, then the count of samples and of slots, the
+//! sum as high * 10^6 + low, the lowest and the highest price, the seconds from its start to its
+//! first sample and that one's price, and the same of its last. All prices in 1/10000 peso.
+
+use crate::domain::{Extremes, Summary, TimeRange, UnixTime};
+
+/// The lengths of the buckets of each level in seconds, finest first; each divides the next.
+pub(super) const LEVELS: [i64; 4] = [600, 4 * 3600, 4 * 86_400, 96 * 86_400];
+
+/// The factor between the two parts of a stored sum.
+const HIGH: i128 = 1_000_000;
+
+/// A stretch of scores, either end open where it is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The first score in it.
+    pub(super) since: Option<UnixTime>,
+    /// Its last score.
+    pub(super) until: Option<UnixTime>,
+    /// Whether the last score is in it.
+    pub(super) end: End,
+}
+
+/// Whether a span has its last score in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It has.
+    Inclusive,
+    /// It has not: the next one begins there.
+    Exclusive,
+}
+
+/// A part of a span that is read in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// The samples themselves.
+    Samples(Span),
+    /// The buckets of a level that start in `[from, until)`.
+    Buckets {
+        /// Index into [`LEVELS`].
+        level: usize,
+        /// First second of the first bucket.
+        from: i64,
+        /// First second after the last bucket.
+        until: i64,
+    },
+}
+
+impl Span {
+    /// The seconds `[from, until)`.
+    pub(super) fn of_seconds(from: i64, until: i64) -> Self {
+        let (since, until) = (UnixTime::from_seconds(from), UnixTime::from_seconds(until));
+        Self { since: Some(since), until: Some(until), end: End::Exclusive }
+    }
+
+    /// Its ends as Redis takes scores.
+    pub(super) fn bounds(&self) -> (String, String) {
+        let open = if self.end == End::Exclusive { "(" } else { "" };
+        (
+            self.since.map_or_else(|| "-inf".to_owned(), |time| time.to_string()),
+            self.until.map_or_else(|| "+inf".to_owned(), |time| format!("{open}{time}")),
+        )
+    }
+
+    /// Cuts it into the fewest segments, oldest first.
+    pub(super) fn segments(&self) -> Vec<Segment> {
+        let [finest, ..] = LEVELS;
+        let from = align_up(self.since.unwrap_or(UnixTime::MIN).second_at_or_after(), finest);
+        // All of a bucket must lie in the span, and scores may have fractions.
+        let until = align_down(self.until.unwrap_or(UnixTime::MAX).second(), finest);
+        if from >= until {
+            return vec![Segment::Samples(*self)];
+        }
+        let (before, after) = (UnixTime::from_seconds(from), UnixTime::from_seconds(until));
+        let before = Self { until: Some(before), end: End::Exclusive, ..*self };
+        let mut segments = vec![Segment::Samples(before)];
+        cover(0, from, until, &mut segments);
+        segments.push(Segment::Samples(Self { since: Some(after), ..*self }));
+        segments
+    }
+}
+
+impl From<&TimeRange> for Span {
+    fn from(range: &TimeRange) -> Self {
+        Self { since: range.since(), until: range.until(), end: End::Inclusive }
+    }
+}
+
+/// Covers `[from, until)`, both multiples of the level's length, by this level and coarser ones.
+pub(super) fn cover(level: usize, from: i64, until: i64, segments: &mut Vec<Segment>) {
+    let buckets = |from, until| (from < until).then_some(Segment::Buckets { level, from, until });
+    let inner =
+        LEVELS.get(level + 1).map(|&length| (align_up(from, length), align_down(until, length)));
+    match inner {
+        Some((inner_from, inner_until)) if inner_from < inner_until => {
+            segments.extend(buckets(from, inner_from));
+            cover(level + 1, inner_from, inner_until, segments);
+            segments.extend(buckets(inner_until, until));
+        }
+        _ => segments.extend(buckets(from, until)),
+    }
+}
+
+pub(super) fn align_down(second: i64, length: i64) -> i64 {
+    second.div_euclid(length) * length
+}
+
+pub(super) fn align_up(second: i64, length: i64) -> i64 {
+    align_down(second + length - 1, length)
+}
+
+/// The member of a bucket; `None` of an empty one, which is not stored.
+pub(super) fn to_member(start: i64, summary: &Summary) -> Option<String> {
+    let Extremes { min, max, first, last } = summary.extremes?;
+    let (high, low) = (summary.sum.div_euclid(HIGH), summary.sum.rem_euclid(HIGH));
+    Some(format!(
+        "{start}:{}:{}:{high}:{low}:{min}:{max}:{}:{}:{}:{}",
+        summary.count,
+        summary.slots,
+        first.0 - start,
+        first.1,
+        last.0 - start,
+        last.1,
+    ))
+}
+
+/// Reads the member of a bucket; `None` if it is none, which the check of counts then finds.
+pub(super) fn from_member(member: &str) -> Option<(i64, Summary)> {
+    let fields: Vec<i64> = member.split(':').map_while(|field| field.parse().ok()).collect();
+    let &[start, count, slots, high, low, min, max, first_at, first, last_at, last] = &*fields
+    else {
+        return None;
+    };
+    let summary = Summary {
+        count: count.try_into().ok()?,
+        slots: slots.try_into().ok()?,
+        sum: i128::from(high) * HIGH + i128::from(low),
+        extremes: Some(Extremes {
+            min,
+            max,
+            first: (start + first_at, first),
+            last: (start + last_at, last),
+        }),
+    };
+    Some((start, summary))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn span(since: i64, until: i64) -> Span {
+        Span { end: End::Inclusive, ..Span::of_seconds(since, until) }
+    }
+
+    #[test]
+    fn a_span_over_all_time_is_a_handful_of_segments() {
+        assert!(Span::from(&TimeRange::default()).segments().len() <= 9);
+        assert_eq!(span(5, 6).segments().len(), 1);
+    }
+
+    #[test]
+    fn a_member_reads_back_as_it_was_written() {
+        let extremes = Extremes { min: 1, max: 9, first: (605, 4), last: (1199, 5) };
+        let sum = 9_000_000_000_000_000_i128 * 86_400;
+        let summary = Summary { count: 86_400, slots: 7, sum, extremes: Some(extremes) };
+        let member = to_member(600, &summary).unwrap();
+        assert_eq!(from_member(&member), Some((600, summary)));
+        assert_eq!(to_member(600, &Summary::default()), None);
+        for wrong in ["", "1:2", "x:1:1:1:1:1:1:1:1:1:1", "1:-1:1:1:1:1:1:1:1:1:1"] {
+            assert_eq!(from_member(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// Every second of the span is in exactly one segment, in order, and segments are few.
+        #[test]
+        fn segments_cover_a_span_without_gap_or_overlap(
+            since in 0i64..2_000_000_000, length in 0i64..1_000_000_000,
+        ) {
+            let until = since + length;
+            let segments = span(since, until).segments();
+            prop_assert!(segments.len() <= 9);
+            let mut next = since;
+            for segment in segments {
+                let (from, end) = match segment {
+                    Segment::Samples(Span { since, until, end }) => {
+                        let exclusive = i64::from(end == End::Inclusive);
+                        (since.unwrap().second(), until.unwrap().second() + exclusive)
+                    }
+                    Segment::Buckets { level, from, until } => {
+                        let length = LEVELS[level];
+                        prop_assert!(from % length == 0 && until % length == 0 && from < until);
+                        prop_assert!(level == 3 || (until - from) / length < 48);
+                        (from, until)
+                    }
+                };
+                prop_assert_eq!(from, next);
+                next = end;
+            }
+            prop_assert_eq!(next, until + 1);
+        }
+    }
+}
