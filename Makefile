@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 SIMULATE ?=
 
-.PHONY: help up test fmt lint doc needs snapshots
+.PHONY: help up test fmt lint doc needs snapshots bench-store
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -26,6 +26,9 @@ doc: ## no warning in the documentation
 
 needs: ## install redis-server and a C compiler if there is none
 	@docker/install-needs.sh
+
+bench-store: needs ## questions over HTTP at 1e3 to 1e7 samples, memory, import and export
+	@tests/bench/store.sh
 
 snapshots: needs ## take today's --help and OpenAPI document as the right ones
 	INSTA_UPDATE=always cargo test --locked --test tests openapi

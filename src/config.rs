@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use sections::{
-    Api, Exchange, Log, LogFormat, Queue, Redis, Schedule, Source, Sources, Up, Worker,
+    Api, Exchange, Log, LogFormat, Prices, Queue, Redis, Schedule, Source, Sources, Up, Worker,
 };
 
 /// The commented file that documents every key; the weakest layer.
@@ -26,6 +26,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// Where samples and queue are kept.
     pub redis: Redis,
+    /// How long prices are kept.
+    pub prices: Prices,
     /// Where prices come from.
     pub sources: Sources,
     /// How jobs are run.

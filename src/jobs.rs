@@ -1,5 +1,60 @@
-//! The jobs, one file each. May use the domain, the exchange, the store and the queue.
+//! The jobs, one file each, and the list of them. A new job is a file here and a line in
+//! [`run_each`].
+//!
+//! May use the domain, the configuration, the exchange, the store and the queue.
 
 mod fetch_btc_ars;
+mod housekeeping;
 
-pub use fetch_btc_ars::{FetchBtcArs, FetchContext, FetchError};
+use std::{sync::Arc, time::Duration};
+
+pub use fetch_btc_ars::{FetchBtcArs, FetchError};
+pub use housekeeping::Housekeeping;
+
+use crate::{
+    config::Config,
+    domain::{Slot, Slots},
+    exchange::PriceSource,
+    queue::Job,
+    store::Store,
+};
+
+/// What jobs work with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// How time is cut.
+    pub slots: Slots,
+    /// Who is asked for prices.
+    pub source: Arc<dyn PriceSource>,
+    /// Where samples are kept.
+    pub store: Store,
+    /// How long samples are kept; `None` is for ever.
+    pub keep_prices: Option<Duration>,
+}
+
+/// A job that is enqueued again and again, at the same distance of time.
+pub trait ScheduledJob: Job<Context = Context> {
+    /// The time from one to the next.
+    fn every(config: &Config) -> Duration;
+
+    /// The job that is due when the slot, of that length, begins.
+    fn due(slot: Slot) -> Self;
+}
+
+/// Something that is done for each kind of job, such as scheduling it.
+pub trait Runner {
+    /// Does it for one kind, until it is to stop.
+    fn run<J: ScheduledJob>(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+/// Does something for all kinds of job at the same time. This is the list of them.
+///
+/// # Errors
+/// The first one there is.
+pub async fn run_each(runner: &impl Runner) -> anyhow::Result<()> {
+    tokio::try_join!(
+        runner.run::<FetchBtcArs>(),  // record the price
+        runner.run::<Housekeeping>(), // keep what is stored within its bounds
+    )
+    .map(|_| ())
+}

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use cotiza::{
     config::{Config, ConfigError, Flags, LogFormat},
-    process::{self, healthcheck::Checked, up::Call},
+    process::{self, healthcheck::Checked, prices::Command as Prices, up::Call},
     shutdown, telemetry,
 };
 
@@ -58,6 +58,9 @@ enum Command {
     },
     /// Run a simulated exchange
     Exchange(ExchangeFlags),
+    /// Samples in and out, and questions to them
+    #[command(subcommand)]
+    Prices(Prices),
     /// Print the OpenAPI document
     Openapi {
         /// As YAML instead of JSON
@@ -140,6 +143,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Api { .. } => process::api::run(&config, shutdown).await,
             Command::Exchange(_) => process::exchange::run(&config, shutdown).await,
             Command::Healthcheck { role } => process::healthcheck::run(&config, role).await,
+            Command::Prices(command) => process::prices::run(&config, command).await,
             Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),
             Command::Config => print(&config.to_masked_toml()),
         }

@@ -8,6 +8,7 @@ mod presence;
 mod rebuild;
 mod rollups;
 mod samples;
+mod trim;
 
 use std::sync::{
     Arc,
@@ -18,7 +19,7 @@ use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::Co
 
 pub use aggregate::Aggregate;
 pub use presence::Role;
-pub use samples::Recorded;
+pub use samples::{Pieces, Recorded};
 
 use crate::{connection, domain::Slots};
 

@@ -6,7 +6,7 @@ use cotiza::{
     clock,
     domain::{Slot, Slots},
     exchange::{self, Buenbit},
-    jobs::{FetchBtcArs, FetchContext},
+    jobs::{Context, FetchBtcArs},
     queue::Job,
     store::Store,
 };
@@ -45,10 +45,11 @@ impl Bench {
     async fn fetch(&self, slot: Slot) -> Result<(), String> {
         let timeout = Duration::from_millis(300);
         let http = exchange::client(timeout).unwrap();
-        let context = FetchContext {
+        let context = Context {
             slots: self.slots,
             source: Arc::new(Buenbit::new(http, self.exchange.url.clone(), timeout)),
             store: Store::new(&self.database.client, self.slots).unwrap(),
+            keep_prices: None,
         };
         let job = FetchBtcArs { slot: slot.start() };
         job.run(context).await.map_err(|reason| reason.to_string())

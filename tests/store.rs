@@ -220,8 +220,8 @@ async fn samples_of_the_old_stack_are_summed_up_at_once_and_indexed_in_the_backg
 async fn a_slot_has_one_sample_whoever_records_first() {
     let database = Database::new().await;
     let stores: Vec<Store> = (0..8).map(|_| database.store()).collect();
-    let sample = |n: usize| Sample {
-        timestamp: 1_700_000_001 + n as i64 % 9,
+    let sample = |n: i64| Sample {
+        timestamp: 1_700_000_001 + n,
         price: format!("{}.5", n + 1).parse().unwrap(),
     };
     let recorded = futures_util::future::join_all(

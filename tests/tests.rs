@@ -2,6 +2,7 @@
 //!
 //! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
 //! - `openapi`: the document that the API publishes, and `--help`, as snapshots
+//! - `prices`: the commands for samples, and retention
 //! - `store`: sums and rollups against a naive model
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises, and each defect of the library that is guarded against
@@ -29,6 +30,7 @@ mod errors;
 mod fetch;
 mod openapi;
 mod outages;
+mod prices;
 mod processes;
 mod queue;
 mod readme;

@@ -24,6 +24,14 @@ pub struct Redis {
     pub chosen: bool,
 }
 
+/// `[prices]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Prices {
+    /// How long samples are kept; `None` is for ever.
+    #[serde(with = "forever")]
+    pub keep: Option<Duration>,
+}
+
 /// `[sources]`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sources {
@@ -59,6 +67,9 @@ pub struct Queue {
     pub heartbeat: Duration,
     /// The silent heartbeats after which a worker counts as dead.
     pub missed_heartbeats: usize,
+    /// The time from one housekeeping to the next.
+    #[serde(with = "humantime_serde")]
+    pub housekeeping_every: Duration,
 }
 
 /// `[api]`.
@@ -161,7 +172,11 @@ impl Default for Worker {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(1), missed_heartbeats: 2 }
+        Self {
+            heartbeat: Duration::from_secs(1),
+            missed_heartbeats: 2,
+            housekeeping_every: Duration::from_mins(1),
+        }
     }
 }
 
@@ -191,6 +206,35 @@ impl Default for Exchange {
             error_rate: 0.0,
             malformed_rate: 0.0,
             seed: 1,
+        }
+    }
+}
+
+/// A duration, or "forever" for `None`.
+mod forever {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::ref_option, reason = "serde hands over references")]
+    pub(super) fn serialize<S: Serializer>(
+        keep: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match keep {
+            None => serializer.serialize_str("forever"),
+            Some(keep) => serializer.collect_str(&humantime::format_duration(*keep)),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "forever" => Ok(None),
+            text => humantime::parse_duration(text).map(Some).map_err(|error| {
+                D::Error::custom(format!("{text:?}: {error}; give \"forever\" or a duration"))
+            }),
         }
     }
 }

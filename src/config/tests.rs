@@ -89,6 +89,9 @@ fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
     };
     check("[schedule]\nevery = '1500ms'", &["schedule.every", "1s 500ms", "whole seconds"]);
     check("[schedule]\nevery = 'soon'", &["schedule.every", "soon"]);
+    check("[queue]\nhousekeeping_every = '2h'", &["queue.housekeeping_every", "1s to 1h"]);
+    check("[prices]\nkeep = '23h'", &["prices.keep", "at least 1day"]);
+    check("[prices]\nkeep = 'always'", &["prices.keep", "forever"]);
     check("[redis]\nurl = 'http://x'", &["redis.url", "http://x", "redis://"]);
     check("[sources.buenbit]\nurl = 'ftp://x'", &["sources.buenbit.url", "http://"]);
     check("[sources.buenbit]\nurl = 'x'", &["sources.buenbit.url"]);

@@ -6,15 +6,18 @@ use humantime::format_duration;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError};
-use crate::domain::Slots;
+use crate::domain::{Slots, SlotsError};
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let every = config.schedule.every;
-    Slots::new(every).map_err(|error| ConfigError::NotAllowed {
-        key: "schedule.every",
-        value: format_duration(every).to_string(),
-        reason: error.to_string(),
-    })?;
+    slots("schedule.every", config.schedule.every)?;
+    slots("queue.housekeeping_every", config.queue.housekeeping_every)?;
+    if let Some(keep) = config.prices.keep.filter(|keep| *keep < Duration::from_hours(24)) {
+        return Err(ConfigError::NotAllowed {
+            key: "prices.keep",
+            value: format_duration(keep).to_string(),
+            reason: "give \"forever\" or at least 1day".to_owned(),
+        });
+    }
     redis::Client::open(config.redis.url.as_str()).map_err(|error| ConfigError::NotAllowed {
         key: "redis.url",
         value: config.redis.masked_url(),
@@ -42,6 +45,13 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     lasting("worker.attempt_timeout", config.worker.attempt_timeout, Duration::from_millis(10))?;
     lasting("worker.drain", config.worker.drain, Duration::ZERO)?;
     heartbeat(config.queue.heartbeat)
+}
+
+fn slots(key: &'static str, length: Duration) -> Result<(), ConfigError> {
+    let value = format_duration(length).to_string();
+    let wrong =
+        |error: SlotsError| ConfigError::NotAllowed { key, value, reason: error.to_string() };
+    Slots::new(length).map(|_| ()).map_err(wrong)
 }
 
 fn within(

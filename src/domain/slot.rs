@@ -17,7 +17,7 @@ pub struct Slot {
 
 /// A slot length that time cannot be cut into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a slot length: give whole seconds from 1s to 1h, such as \"10s\"", humantime::format_duration(*.0))]
+#[error("{} does not cut time evenly: give whole seconds from 1s to 1h, such as \"10s\"", humantime::format_duration(*.0))]
 pub struct SlotsError(Duration);
 
 impl Slots {

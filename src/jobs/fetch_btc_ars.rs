@@ -1,14 +1,16 @@
 //! The job this is all about: ask for the price of bitcoin and record it in its slot.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use serde::{Deserialize, Serialize};
 use tokio::time::{sleep, timeout};
 
+use super::{Context, ScheduledJob};
 use crate::{
     clock,
-    domain::{Price, Sample, Slot, Slots},
+    config::Config,
+    domain::{Price, Sample, Slot},
     exchange::{ExchangeError, PriceSource},
     queue::{GiveUp, Job},
     store::{Recorded, Store, StoreError},
@@ -19,17 +21,6 @@ use crate::{
 pub struct FetchBtcArs {
     /// The first unix second of the slot.
     pub slot: i64,
-}
-
-/// What the job works with.
-#[derive(Debug, Clone)]
-pub struct FetchContext {
-    /// How time is cut.
-    pub slots: Slots,
-    /// Who is asked.
-    pub source: Arc<dyn PriceSource>,
-    /// Where the sample goes.
-    pub store: Store,
 }
 
 /// Why a slot got no sample from this job.
@@ -50,13 +41,13 @@ pub enum FetchError {
 impl Job for FetchBtcArs {
     const NAME: &'static str = "fetch_btc_ars";
 
-    type Context = FetchContext;
+    type Context = Context;
 
     fn key(&self) -> String {
         self.slot.to_string()
     }
 
-    async fn run(self, context: FetchContext) -> Result<(), GiveUp> {
+    async fn run(self, context: Context) -> Result<(), GiveUp> {
         let slot = context.slots.containing(self.slot);
         let sample = observe(slot, context.source.as_ref()).await?;
         let recorded = record(slot, &sample, &context.store).await?;
@@ -70,6 +61,16 @@ impl Job for FetchBtcArs {
             }
         }
         Ok(())
+    }
+}
+
+impl ScheduledJob for FetchBtcArs {
+    fn every(config: &Config) -> Duration {
+        config.schedule.every
+    }
+
+    fn due(slot: Slot) -> Self {
+        Self { slot: slot.start() }
     }
 }
 

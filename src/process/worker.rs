@@ -1,6 +1,9 @@
 //! The worker process: takes jobs and runs them. Any number of them may run.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::time::interval;
@@ -11,13 +14,23 @@ use crate::{
     config::Config,
     domain::Slots,
     exchange::{self, Buenbit},
-    jobs::{FetchBtcArs, FetchContext},
+    jobs::{self, Context, Runner, ScheduledJob},
     queue::{self, Pulse},
     store::{Role, Store},
 };
 
 /// How often a worker that looks into its queue says so, for health checks.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+struct Worker<'a> {
+    config: &'a Config,
+    shutdown: &'a CancellationToken,
+    client: redis::Client,
+    context: Context,
+    name: String,
+    /// One for each queue that is worked on.
+    pulses: Mutex<Vec<Pulse>>,
+}
 
 /// Works until `shutdown`, then finishes the jobs in flight. Redis may be away meanwhile.
 ///
@@ -28,31 +41,49 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let timeout = config.worker.attempt_timeout;
     let http = exchange::client(timeout).context("cannot set up HTTPS")?;
     let source = Buenbit::new(http, config.sources.buenbit.url.clone(), timeout);
-    let context = FetchContext {
+    let context = Context {
         slots: Slots::new(config.schedule.every)?,
         source: Arc::new(source),
         store: store.clone(),
+        keep_prices: config.prices.keep,
     };
-    let (name, pulse) = (super::name(), Pulse::default());
+    let (name, pulses) = (super::name(), Mutex::default());
     tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
+    let worker = Worker { config, shutdown, client, context, name, pulses };
     tokio::select! {
-        ended = queue::work::<FetchBtcArs>(client, config, context, &name, pulse.clone(), shutdown) => {
-            Ok(ended?)
-        }
-        () = show_life(&store, &name, &pulse) => Ok(()),
+        ended = jobs::run_each(&worker) => ended,
+        () = worker.show_life(&store) => Ok(()),
     }
 }
 
-/// Says for ever that this worker is at work, as long as it really looks into its queue.
-async fn show_life(store: &Store, name: &str, pulse: &Pulse) {
-    let mut ticks = interval(SIGN_OF_LIFE);
-    loop {
-        ticks.tick().await;
-        if !pulse.is_within(5) {
-            continue;
-        }
-        if let Err(error) = store.seen(Role::Worker, name, clock::unix_seconds()).await {
-            tracing::debug!(%error, "no sign of life given");
+impl Runner for Worker<'_> {
+    async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
+        let (client, context, pulse) =
+            (self.client.clone(), self.context.clone(), Pulse::default());
+        self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(pulse.clone());
+        let worked =
+            queue::work::<J>(client, self.config, context, &self.name, pulse, self.shutdown);
+        Ok(worked.await?)
+    }
+}
+
+impl Worker<'_> {
+    /// Says for ever that this worker is at work, as long as it really looks into its queues.
+    async fn show_life(&self, store: &Store) {
+        let mut ticks = interval(SIGN_OF_LIFE);
+        loop {
+            ticks.tick().await;
+            let beating = {
+                let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+                !pulses.is_empty() && pulses.iter().all(|pulse| pulse.is_within(5))
+            };
+            if !beating {
+                continue;
+            }
+            let now = clock::unix_seconds();
+            if let Err(error) = store.seen(Role::Worker, &self.name, now).await {
+                tracing::debug!(%error, "no sign of life given");
+            }
         }
     }
 }

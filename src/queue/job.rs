@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// - A retry within reach is up to `run` itself. What it gives up is never run again.
 /// - It is not cancelled, not even when the connection to Redis breaks; it bounds its own time.
 /// - A panic ends it as given up.
-pub trait Job: Serialize + DeserializeOwned + fmt::Debug + Send + 'static {
+pub trait Job: Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// The name of the job and of its queue: `snake_case`, without a colon.
     const NAME: &'static str;
 

@@ -8,13 +8,9 @@ use redis::{FromRedisValue, Pipeline, RedisResult, Value, pipe};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{self, End, LEVELS, Segment, Span, align_down, align_up},
-    samples::samples,
+    samples::{PIECE, samples},
 };
 use crate::domain::{Summary, TimeRange, UnixTime};
-
-/// A stretch whose rollups are wrong is read from its samples in pieces of at most this many
-/// seconds, so that Redis is never held up for long.
-const PIECE: i64 = 86_400;
 
 /// The second before which samples have been trimmed, where none have.
 pub(super) const NOTHING_TRIMMED: i64 = i64::MIN;
@@ -82,7 +78,7 @@ impl Store {
         Ok(Aggregate { summary: reading.trimmed.and(kept), resolution })
     }
 
-    /// Sums up a span whose rollups are wrong somewhere, by halves: what is right is taken from
+    /// Sums up a span whose rollups are wrong somewhere, by halves down to a day: what is right is taken from
     /// the rollups, what is wrong from the samples and noted in `wrong`, in seconds `[from, until)`.
     fn sum_up_wrong<'a>(
         &'a self,
@@ -90,14 +86,19 @@ impl Store {
         wrong: &'a mut Vec<(i64, i64)>,
     ) -> BoxFuture<'a, Result<Summary, StoreError>> {
         async move {
-            let Some((first, last)) = self.extent(&span).await? else {
-                return Ok(Summary::default());
+            // Its own ends, not those of its samples: a bucket may lie where no sample is left.
+            let stretch = (
+                span.since.unwrap_or(UnixTime::MIN).second(),
+                span.until.unwrap_or(UnixTime::MAX).second() + 1,
+            );
+            let (first, last) = match self.extent(&span).await? {
+                Some((first, last)) if last - first > PIECE => (first, last),
+                _ => {
+                    wrong.push(stretch);
+                    let rows = self.rows(&span).await?;
+                    return Ok(Summary::of(samples(rows), self.slots));
+                }
             };
-            if last - first <= PIECE {
-                wrong.push((first, last + 1));
-                let rows = self.rows(&span).await?;
-                return Ok(Summary::of(samples(rows), self.slots));
-            }
             let middle = UnixTime::from_seconds(align_down(first.midpoint(last), LEVELS[0]));
             let halves = [
                 Span { until: Some(middle), end: End::Exclusive, ..span },
@@ -119,8 +120,19 @@ impl Store {
         .boxed()
     }
 
+    /// The stretches of the span, in seconds `[from, until)`, whose rollups are wrong.
+    pub(super) async fn wrong_stretches(&self, span: &Span) -> Result<Vec<(i64, i64)>, StoreError> {
+        let plan = Plan::new(*span, NOTHING_TRIMMED);
+        let reading = self.read(&plan).await.map_err(failed("check rollups"))?;
+        let mut wrong = Vec::new();
+        if reading.samples != reading.kept.count {
+            self.sum_up_wrong(*span, &mut wrong).await?;
+        }
+        Ok(wrong)
+    }
+
     /// The seconds of the first and the last sample in the span.
-    async fn extent(&self, span: &Span) -> Result<Option<(i64, i64)>, StoreError> {
+    pub(super) async fn extent(&self, span: &Span) -> Result<Option<(i64, i64)>, StoreError> {
         let (since, until) = span.bounds();
         let mut both = pipe();
         for (command, from, to) in

@@ -38,13 +38,15 @@ impl Store {
             trimmed.map_err(failed("read what was trimmed"))?.map_or(from, |at| from.max(at));
         // One bucket of the coarsest level after the other, each from its finest parts up.
         let [.., coarsest] = LEVELS;
+        let everything = [&[keys::PRICES], &keys::ROLLUPS[..]].concat();
         let mut at = from;
-        while at < until {
-            let end = (align_down(at, coarsest) + coarsest).min(until);
+        while let Some(next) = self.first_of(&everything, at, until).await? {
+            let end = (align_down(next, coarsest) + coarsest).min(until);
             for (level, &length) in LEVELS.iter().enumerate() {
-                let mut start = align_down(at, length);
-                while start < end {
-                    let Some(next) = self.next_of_interest(level, start, end).await? else { break };
+                let mut start = align_down(next.max(at), length);
+                while let Some(next) =
+                    self.first_of(&[source(level), target(level)], start, end).await?
+                {
                     start = align_down(next, length);
                     self.replace(level, start).await?;
                     start += length;
@@ -77,26 +79,23 @@ impl Store {
         });
     }
 
-    /// The first second from `start` on, before `end`, that has a bucket of the level or
-    /// something to make one from.
-    async fn next_of_interest(
+    /// The first second in `[start, end)` that any of the ZSETs has a member at.
+    async fn first_of(
         &self,
-        level: usize,
+        keys: &[&str],
         start: i64,
         end: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let mut both = redis::pipe();
-        for key in [source(level), target(level)] {
-            both.cmd("ZRANGEBYSCORE").arg(key).arg(start).arg(format!("({end}"));
-            both.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
+        let mut looks = redis::pipe();
+        for key in keys {
+            looks.cmd("ZRANGEBYSCORE").arg(key).arg(start).arg(format!("({end}"));
+            looks.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
-        let firsts: RedisResult<[Vec<(String, f64)>; 2]> =
-            both.query_async(&mut self.connection.clone()).await;
+        let firsts: RedisResult<Vec<Vec<(String, f64)>>> =
+            looks.query_async(&mut self.connection.clone()).await;
         #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let second =
-            |rows: &Vec<(String, f64)>| rows.first().map(|(_, score)| score.floor() as i64);
-        let firsts = firsts.map_err(failed("look for samples"))?;
-        Ok(firsts.iter().filter_map(second).min())
+        let second = |rows: &Vec<(String, f64)>| Some(rows.first()?.1.floor() as i64);
+        Ok(firsts.map_err(failed("look for samples"))?.iter().filter_map(second).min())
     }
 
     /// Makes one bucket from what it sums up.

@@ -8,10 +8,13 @@ use super::{
     Store, StoreError, failed, keys,
     rollups::{LEVELS, Span},
 };
-use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange};
+use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
 static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
+
+/// The seconds in a piece of a long reading.
+pub(super) const PIECE: i64 = 86_400;
 
 /// Lua counts in doubles: up to here exactly, and no list is longer.
 const LARGEST_EXACT: u64 = 1 << 53;
@@ -92,6 +95,19 @@ impl Store {
         Ok(samples(rows).last())
     }
 
+    /// The seconds of the first and the last sample of all.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn first_and_last(&self) -> Result<Option<(i64, i64)>, StoreError> {
+        self.extent(&Span::from(&TimeRange::default())).await
+    }
+
+    /// The samples of a range, oldest first, a day at a time: all of them in constant memory.
+    pub fn pieces(&self, range: &TimeRange) -> Pieces<'_> {
+        Pieces { store: self, rest: Some(Span::from(range)) }
+    }
+
     /// The members of `prices` in a span, each with its score, oldest first.
     pub(super) async fn rows(&self, span: &Span) -> Result<Vec<(String, f64)>, StoreError> {
         self.rows_of(keys::PRICES, span).await
@@ -108,6 +124,34 @@ impl Store {
         command.arg(key).arg(since).arg(until).arg("WITHSCORES");
         let rows = command.query_async(&mut self.connection.clone()).await;
         rows.map_err(failed("read samples"))
+    }
+}
+
+/// The samples of a range, piece by piece. See [`Store::pieces`].
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    store: &'a Store,
+    rest: Option<Span>,
+}
+
+impl Pieces<'_> {
+    /// The next samples, or `None` at the end.
+    ///
+    /// # Errors
+    /// If Redis fails; asking again goes on where it failed.
+    pub async fn next(&mut self) -> Result<Option<Vec<Sample>>, StoreError> {
+        let Some(rest) = self.rest else { return Ok(None) };
+        let Some((first, last)) = self.store.extent(&rest).await? else { return Ok(None) };
+        let end = first.saturating_add(PIECE);
+        let piece = Span { since: rest.since, ..Span::of_seconds(first, end) };
+        let (piece, rest) = if last < end {
+            (rest, None)
+        } else {
+            (piece, Some(Span { since: Some(UnixTime::from_seconds(end)), ..rest }))
+        };
+        let rows = self.store.rows(&piece).await?;
+        self.rest = rest;
+        Ok(Some(samples(rows).collect()))
     }
 }
 

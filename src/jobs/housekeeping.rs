@@ -1,0 +1,51 @@
+//! The job that keeps what is stored within its bounds.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, ScheduledJob};
+use crate::{
+    clock,
+    config::Config,
+    domain::Slot,
+    queue::{GiveUp, Job},
+};
+
+/// Trim samples that are older than `prices.keep`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Housekeeping {
+    /// The unix second at which it became due.
+    pub due: i64,
+}
+
+impl Job for Housekeeping {
+    const NAME: &'static str = "housekeeping";
+
+    type Context = Context;
+
+    fn key(&self) -> String {
+        self.due.to_string()
+    }
+
+    async fn run(self, context: Context) -> Result<(), GiveUp> {
+        if let Some(keep) = context.keep_prices {
+            let before = clock::unix_seconds().saturating_sub_unsigned(keep.as_secs());
+            let trimmed = context.store.trim(before).await?;
+            if trimmed > 0 {
+                tracing::info!(trimmed, "trimmed old samples");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ScheduledJob for Housekeeping {
+    fn every(config: &Config) -> Duration {
+        config.queue.housekeeping_every
+    }
+
+    fn due(slot: Slot) -> Self {
+        Self { due: slot.start() }
+    }
+}

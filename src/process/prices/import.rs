@@ -1,0 +1,105 @@
+//! Takes samples in from a file or standard input.
+
+mod reader;
+
+use std::{
+    fs::File,
+    io::{self, Seek as _, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use futures_util::{TryStreamExt, stream};
+
+use self::reader::{BadLine, Reader};
+use super::progress;
+use crate::{domain::Sample, store::Store};
+
+/// Samples that are stored in one step: enough to make a round trip cheap, few enough that Redis
+/// is held up for some milliseconds only.
+const BATCH: usize = 1000;
+/// Batches under way at the same time.
+const IN_FLIGHT: usize = 4;
+/// Bad lines that are shown one by one.
+const SHOWN: usize = 10;
+
+pub(super) async fn run(store: &Store, path: &Path, skip_bad: bool) -> anyhow::Result<()> {
+    let mut file = open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // Everything is read once before anything is stored.
+    let (good, bad) = check(&mut file)?;
+    if bad > 0 && !skip_bad {
+        bail!("nothing was imported: {bad} bad lines (--skip-bad leaves such lines out)");
+    }
+    file.rewind()?;
+    let bar = progress(Some(good), "samples");
+    let samples = Reader::new(&mut file)?.filter_map(|line| match line {
+        Ok(Err(_bad)) => None,
+        Ok(Ok(sample)) => Some(Ok(sample)),
+        Err(error) => Some(Err(anyhow::Error::from(error))),
+    });
+    let stored: u64 = stream::iter(Batches(samples))
+        .map_ok(|batch| {
+            let (store, bar) = (store.clone(), bar.clone());
+            async move {
+                let stored = store.record_all(&batch).await?;
+                bar.inc(batch.len() as u64);
+                anyhow::Ok(stored)
+            }
+        })
+        .try_buffered(IN_FLIGHT)
+        .try_fold(0, async |sum, stored| Ok(sum + stored))
+        .await?;
+    bar.finish_and_clear();
+    writeln!(
+        io::stdout(),
+        "imported {stored} samples; {} were left out because their slot has one, {bad} lines were bad",
+        good - stored
+    )?;
+    Ok(())
+}
+
+/// The file, or standard input put into one: it is read twice.
+fn open(path: &Path) -> io::Result<File> {
+    if path != Path::new("-") {
+        return File::open(path);
+    }
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut io::stdin().lock(), &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Counts good and bad lines, and shows the first bad ones.
+fn check(file: &mut File) -> anyhow::Result<(u64, usize)> {
+    let (mut good, mut bad) = (0, 0);
+    for line in Reader::new(file)? {
+        match line? {
+            Ok(_sample) => good += 1,
+            Err(BadLine { number, reason }) => {
+                bad += 1;
+                if bad <= SHOWN {
+                    writeln!(io::stderr(), "line {number}: {reason}")?;
+                }
+            }
+        }
+    }
+    if bad > SHOWN {
+        writeln!(io::stderr(), "... and {} more", bad - SHOWN)?;
+    }
+    Ok((good, bad))
+}
+
+/// Cuts samples into batches.
+struct Batches<I>(I);
+
+impl<I: Iterator<Item = anyhow::Result<Sample>>> Iterator for Batches<I> {
+    type Item = anyhow::Result<Vec<Sample>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch: anyhow::Result<Vec<Sample>> = self.0.by_ref().take(BATCH).collect();
+        match batch {
+            Ok(batch) if batch.is_empty() => None,
+            batch => Some(batch),
+        }
+    }
+}

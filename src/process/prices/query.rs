@@ -1,0 +1,45 @@
+//! Questions to the samples, and the rebuild of their rollups.
+
+use std::io::{Write as _, stdout};
+
+use anyhow::Context as _;
+
+use super::progress;
+use crate::{
+    domain::{PageNumber, PageSize, TimeRange},
+    store::Store,
+};
+
+pub(super) async fn average(store: &Store, range: &TimeRange) -> anyhow::Result<()> {
+    let summary = store.aggregate(range).await?.summary;
+    writeln!(stdout(), "{}\t{}", summary.average(), summary.count)?;
+    Ok(())
+}
+
+pub(super) async fn list(
+    store: &Store,
+    range: &TimeRange,
+    page: PageNumber,
+    size: PageSize,
+) -> anyhow::Result<()> {
+    let page = store.page(range, page, size).await?.context("there is no such page")?;
+    let mut out = stdout().lock();
+    writeln!(out, "timestamp,price")?;
+    for sample in page.items {
+        writeln!(out, "{},{}", sample.timestamp, sample.price)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn rebuild(store: &Store) -> anyhow::Result<()> {
+    let Some((first, last)) = store.first_and_last().await? else {
+        writeln!(stdout(), "there are no samples")?;
+        return Ok(());
+    };
+    let bar = progress(u64::try_from(last - first).ok(), "seconds");
+    store.rebuild(first, last + 1, |seconds| bar.inc(seconds.unsigned_abs())).await?;
+    bar.finish_and_clear();
+    let summary = store.aggregate(&TimeRange::default()).await?.summary;
+    writeln!(stdout(), "rebuilt the rollups of {} samples", summary.count)?;
+    Ok(())
+}

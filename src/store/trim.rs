@@ -1,0 +1,47 @@
+//! Trims old samples away; their rollups stay.
+
+use redis::RedisResult;
+
+use super::{
+    Store, StoreError, failed, keys,
+    rollups::{LEVELS, Span, align_down},
+    samples::PIECE,
+};
+
+impl Store {
+    /// Takes away the samples before a unix second, rounded down to a whole bucket, and gives how
+    /// many they were. What the rollups say of them is made right first and answers for them from
+    /// then on. It goes a day at a time, so Redis is never held up for long. Interrupted, it is completed by the next call.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn trim(&self, before: i64) -> Result<u64, StoreError> {
+        let before = align_down(before, LEVELS[0]);
+        let old = Span { since: None, ..Span::of_seconds(before, before) };
+        let Some((first, last)) = self.extent(&old).await? else {
+            return Ok(0);
+        };
+        let old = Span::of_seconds(align_down(first, LEVELS[0]), before);
+        for (from, until) in self.wrong_stretches(&old).await? {
+            self.rebuild(from, until, |_| ()).await?;
+        }
+        let mut connection = self.connection.clone();
+        let noted: RedisResult<()> =
+            redis::cmd("SET").arg(keys::TRIMMED).arg(before).query_async(&mut connection).await;
+        noted.map_err(failed("note what is trimmed"))?;
+        let (mut from, mut trimmed) = (first, 0);
+        while from <= last {
+            let until = (from + PIECE).min(before);
+            let (since, until_bound) = Span::of_seconds(from, until).bounds();
+            let gone: RedisResult<u64> = redis::cmd("ZREMRANGEBYSCORE")
+                .arg(keys::PRICES)
+                .arg(since)
+                .arg(until_bound)
+                .query_async(&mut connection)
+                .await;
+            trimmed += gone.map_err(failed("trim samples"))?;
+            from = until.max(from + 1);
+        }
+        Ok(trimmed)
+    }
+}

@@ -1,0 +1,226 @@
+//! `cotiza prices`: samples in and out by the shell, killed imports, retention.
+
+use std::{path::PathBuf, time::Duration};
+
+use cotiza::{
+    clock,
+    config::Config,
+    domain::{Slots, TimeRange},
+    exchange::{self, Buenbit},
+    jobs::{Context, Housekeeping},
+    queue::Job,
+};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::harness::{Api, Cotiza, Database, FakeExchange, Output, SOON, eventually, run};
+
+struct Shell {
+    database: Database,
+    folder: TempDir,
+}
+
+impl Shell {
+    async fn new() -> Self {
+        Self { database: Database::new().await, folder: TempDir::new().unwrap() }
+    }
+
+    async fn prices(&self, arguments: &[&str]) -> Output {
+        run(&[&["prices"], arguments].concat(), &[("REDIS_URL", &self.database.url)]).await
+    }
+
+    fn file(&self, text: &str) -> String {
+        let path: PathBuf = self.folder.path().join("samples");
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    async fn import(&self, text: &str, flags: &[&str]) -> Output {
+        let file = self.file(text);
+        self.prices(&[&["import", &file], flags].concat()).await
+    }
+}
+
+const CSV: &str = "timestamp,price\n1717184864,84873600.0\n2024-05-31T19:47:54Z,84870100.50\n";
+
+#[tokio::test]
+async fn csv_goes_in_once_and_comes_out_again() {
+    let shell = Shell::new().await;
+    let first = shell.import(CSV, &[]).await;
+    assert_eq!((first.code, first.stderr.as_str()), (0, ""));
+    assert!(first.stdout.starts_with("imported 2 samples; 0 were left out"), "{}", first.stdout);
+    let again = shell.import(CSV, &[]).await;
+    assert!(again.stdout.starts_with("imported 0 samples; 2 were left out"), "{}", again.stdout);
+
+    let csv = "timestamp,price\n1717184864,84873600.0\n1717184874,84870100.50\n";
+    assert_eq!(shell.prices(&["export"]).await.stdout, csv);
+    let ndjson = shell.prices(&["export", "--format", "ndjson", "--since", "1717184870"]).await;
+    assert_eq!(ndjson.stdout, "{\"timestamp\":1717184874,\"price\":84870100.50}\n");
+    let file = shell.folder.path().join("out.csv");
+    let written = shell.prices(&["export", "--output", file.to_str().unwrap()]).await;
+    assert_eq!((written.code, written.stdout.as_str()), (0, ""));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), csv);
+}
+
+#[tokio::test]
+async fn ndjson_goes_in_with_every_digit() {
+    let shell = Shell::new().await;
+    let lines = "{\"timestamp\":1717184864,\"price\":84873600.1234567890123}\n\n\
+                 {\"price\":\"5.50\",\"timestamp\":\"2024-05-31T19:47:54Z\",\"source\":\"x\"}\n";
+    let imported = shell.import(lines, &[]).await;
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    assert_eq!(
+        shell.database.prices().await,
+        ["84873600.1234567890123:1717184864", "5.50:1717184874"]
+    );
+}
+
+#[tokio::test]
+async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
+    let shell = Shell::new().await;
+    let bad = "timestamp,price\n5,1.0\nyesterday,2.0\n30,-3\n40\n50,5.0\n";
+    let refused = shell.import(bad, &[]).await;
+    assert_eq!(refused.code, 1);
+    for line in ["line 3: timestamp: \"yesterday\"", "line 4: price: \"-3\"", "line 5: price: \"\""]
+    {
+        assert!(refused.stderr.contains(line), "{}", refused.stderr);
+    }
+    assert!(refused.stderr.contains("nothing was imported: 3 bad lines"), "{}", refused.stderr);
+    assert!(shell.database.prices().await.is_empty());
+
+    let skipped = shell.import(bad, &["--skip-bad"]).await;
+    assert_eq!(skipped.code, 0);
+    assert!(
+        skipped.stdout.contains("imported 2 samples")
+            && skipped.stdout.contains("3 lines were bad")
+    );
+    assert_eq!(shell.database.prices().await.len(), 2);
+
+    let broken = shell.import("{\"timestamp\":5}\n{\"timestamp\":5,\"price\":1}\nx\n", &[]).await;
+    assert!(
+        broken.stderr.contains("line 1: ") && broken.stderr.contains("line 3: "),
+        "{}",
+        broken.stderr
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_table_of_samples_is_refused() {
+    let shell = Shell::new().await;
+    let headless = shell.import("1717184864,84873600.0\n", &[]).await;
+    assert_eq!(headless.code, 1);
+    assert!(headless.stderr.contains("header timestamp,price"), "{}", headless.stderr);
+    let missing = shell.prices(&["import", "no/such/file"]).await;
+    assert!(missing.code == 1 && missing.stderr.contains("no/such/file"), "{}", missing.stderr);
+    let away = run(&["prices", "average"], &[("REDIS_URL", "redis://127.0.0.1:1")]).await;
+    assert!(away.code == 1 && away.stderr.contains("cannot sum up samples"), "{}", away.stderr);
+    let reversed = shell.prices(&["average", "--since", "6", "--until", "5"]).await;
+    assert!(
+        reversed.code == 1 && reversed.stderr.contains("since (6) is after"),
+        "{}",
+        reversed.stderr
+    );
+    assert_eq!(shell.prices(&["average", "--since", "x"]).await.code, 64);
+}
+
+#[tokio::test]
+async fn the_shell_can_ask_and_rebuild() {
+    let shell = Shell::new().await;
+    shell.import(CSV, &[]).await;
+    let all = shell.prices(&["average"]).await;
+    assert_eq!(all.stdout, "84871850.25\t2\n");
+    let one = shell.prices(&["average", "--until", "2024-05-31T19:47:50Z"]).await;
+    assert_eq!(one.stdout, "84873600.00\t1\n");
+    let page = shell.prices(&["list", "--page-size", "1", "--page", "last"]).await;
+    assert_eq!(page.stdout, "timestamp,price\n1717184874,84870100.50\n");
+    assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
+
+    for level in ["10m", "4h", "4d", "96d"] {
+        shell.database.command::<()>(&["DEL", &format!("{{prices}}:rollup:{level}")]).await;
+    }
+    let rebuilt = shell.prices(&["rebuild"]).await;
+    assert_eq!(rebuilt.stdout, "rebuilt the rollups of 2 samples\n");
+    for level in ["10m", "4h", "4d", "96d"] {
+        let key = format!("{{prices}}:rollup:{level}");
+        let buckets: u64 = shell.database.command(&["ZCARD", &key]).await;
+        assert_eq!(buckets, 1, "{level}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_killed_midway_leaves_right_sums_and_can_be_done_again() {
+    let shell = Shell::new().await;
+    let count = 150_000;
+    let lines: String =
+        (0..count).map(|n| format!("{},{}.5\n", 1_000_000_000 + n * 10, n + 1)).collect();
+    let file = shell.file(&format!("timestamp,price\n{lines}"));
+    let environment = [("REDIS_URL", shell.database.url.as_str())];
+    let import = Cotiza::start(&["prices", "import", &file], &environment);
+    let stored = || async { shell.database.command::<u64>(&["ZCARD", "prices"]).await };
+    eventually(SOON, "some are stored", || async { stored().await > 0 }).await;
+    import.end(Signal::SIGKILL, SOON).await;
+    assert!(stored().await < count, "it was not killed midway");
+
+    let n = stored().await;
+    let aggregate = shell.database.store().aggregate(&TimeRange::default()).await.unwrap();
+    assert_eq!(aggregate.summary.count, n);
+    let again = shell.prices(&["import", &file]).await;
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let average = shell.prices(&["average"]).await.stdout;
+    assert_eq!(average, format!("75001.00\t{count}\n"));
+}
+
+#[tokio::test]
+async fn trimmed_samples_are_answered_for_by_their_rollups() {
+    let database = Database::new().await;
+    let store = database.store();
+    let slots = Slots::new(Duration::from_secs(10)).unwrap();
+    let day = 86_400;
+    let now = clock::unix_seconds();
+    let start = (now - 3 * day).div_euclid(600) * 600;
+    let samples: Vec<_> = (0..2000)
+        .map(|n| cotiza::domain::Sample {
+            timestamp: start + n * 120,
+            price: format!("{}.0", n + 1).parse().unwrap(),
+        })
+        .collect();
+    store.record_all(&samples).await.unwrap();
+    // A sample that the rollups have not: it must be in them before it goes.
+    database.put_prices(&[(&(start + 5).to_string(), "0.5")]).await;
+    let exchange = FakeExchange::start().await;
+    let http = exchange::client(SOON).unwrap();
+    let context = Context {
+        slots,
+        source: std::sync::Arc::new(Buenbit::new(http, exchange.url.clone(), SOON)),
+        store: store.clone(),
+        keep_prices: Some(Duration::from_secs(day.unsigned_abs())),
+    };
+    let before = store.aggregate(&TimeRange::default()).await.unwrap();
+    assert_eq!((before.summary.count, before.resolution), (2001, None));
+    for _twice in 0..2 {
+        Housekeeping { due: now }.run(context.clone()).await.unwrap();
+    }
+
+    let left = database.prices().await.len();
+    assert!((500..=700).contains(&left), "{left} samples left");
+    let after = store.aggregate(&TimeRange::default()).await.unwrap();
+    assert_eq!(after.summary, before.summary);
+    assert_eq!(after.resolution, Some(Duration::from_mins(10)));
+
+    let api = Api::start(&database).await;
+    let average = |since: i64, until: i64| {
+        let path = format!("/api/average-price/?since={since}&until={until}");
+        let api = &api;
+        async move { api.get(&path).await.ok() }
+    };
+    // Samples 1 to 5 and the one of half a peso lie in the first bucket.
+    let coarse = average(start + 100, start + 200).await;
+    assert_eq!(coarse, serde_json::json!({"average_price": 2.58, "count": 6, "resolution": 600}));
+    let recent = average(now - 3600, now).await;
+    assert!(recent.get("resolution").is_none(), "{recent}");
+
+    // What was trimmed does not come back by an import.
+    assert_eq!(store.record_all(&samples[..10]).await.unwrap(), 0);
+    assert_eq!(store.aggregate(&TimeRange::default()).await.unwrap().summary, before.summary);
+    assert!(Config::default().prices.keep.is_none());
+}
