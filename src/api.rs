@@ -16,6 +16,7 @@ use std::sync::Arc;
 use poem::{
     Endpoint, EndpointExt, IntoEndpoint, Route,
     endpoint::make_sync,
+    get,
     middleware::{NormalizePath, TrailingSlash},
     web::Redirect,
 };
@@ -44,14 +45,15 @@ type Resources = (
 pub fn routes(store: Store, config: &config::Api) -> impl Endpoint + use<> {
     let service = service(store, config);
     let documented = Route::new()
-        .at("/", make_sync(|_| Redirect::see_other("/docs")))
-        .at("/openapi.json", service.spec_endpoint())
-        .at("/openapi.yaml", service.spec_endpoint_yaml())
+        .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
+        .at("/openapi.json", get(service.spec_endpoint()))
+        .at("/openapi.yaml", get(service.spec_endpoint_yaml()))
         .nest("/docs", service.swagger_ui());
     let resources = Arc::new(service.into_endpoint());
     documented
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
+        .around(|endpoint, request| async move { params::given_once(endpoint, request).await })
         .with(NormalizePath::new(TrailingSlash::Trim))
         .into_endpoint()
         .catch_all_error(error::problem)
@@ -75,7 +77,6 @@ fn service(store: Store, config: &config::Api) -> OpenApiService<Resources, ()> 
         health::Health::new(store),
     );
     OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))
-        .summary("The price of Bitcoin in Argentine pesos, every 10 seconds.")
         .description(include_str!("api/description.md"))
 }
 

@@ -56,7 +56,7 @@ impl Config {
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
         #[allow(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
         let environment = std::env::vars().collect();
-        Self::from_layers(file, environment, flags)
+        Self::from_layers(file, &environment, flags)
     }
 
     /// As [`Config::load`], with the environment given.
@@ -65,7 +65,7 @@ impl Config {
     /// As [`Config::load`].
     pub fn from_layers(
         file: Option<&Path>,
-        environment: HashMap<String, String>,
+        environment: &HashMap<String, String>,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
         let config = layers::merge(file, environment, flags)?;
@@ -76,8 +76,21 @@ impl Config {
     /// The effective values as TOML, passwords masked.
     pub fn to_masked_toml(&self) -> String {
         let mut shown = self.clone();
-        shown.redis.url = self.redis.masked_url();
+        shown.redis.url = masked(&self.redis.url);
+        if let Ok(url) = masked(self.sources.buenbit.url.as_str()).parse() {
+            shown.sources.buenbit.url = url;
+        }
         toml::to_string(&shown).unwrap_or_default()
+    }
+}
+
+/// A URL with its password, if it has one, replaced by `***`; also one that cannot be parsed.
+pub fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    match login.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
+        None => url.to_owned(),
     }
 }
 

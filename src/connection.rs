@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use redis::{
-    AsyncConnectionConfig, Client, RedisResult,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
 };
 
 /// The longest that opening a connection may take.
@@ -13,20 +14,65 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// that is loading or saving.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection that is shared by clones and opened again when it breaks. It is opened on first
-/// use, so a process starts while Redis is away. Must be called within a tokio runtime. With two retries a command fails within about
+/// A connection that is shared by clones and opened again when it breaks.
+///
+/// A connection that broke unnoticed (Redis was restarted while nothing was asked) shows it only
+/// when it is used; then the request is made once more, on a new one. So what goes through here
+/// may be done twice, and must come to the same.
+#[derive(Clone)]
+pub struct SharedConnection(ConnectionManager);
+
+impl ConnectionLike for SharedConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        async move {
+            match self.0.send_packed_command(command).await {
+                Err(error) if broke(&error) => self.0.send_packed_command(command).await,
+                answer => answer,
+            }
+        }
+        .boxed()
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        async move {
+            match self.0.send_packed_commands(commands, offset, count).await {
+                Err(error) if broke(&error) => {
+                    self.0.send_packed_commands(commands, offset, count).await
+                }
+                answers => answers,
+            }
+        }
+        .boxed()
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}
+
+/// Whether the connection was found broken. A time-out is not that: Redis may be at it.
+fn broke(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_timeout()
+}
+
+/// A [`SharedConnection`]. It is opened on first use, so a process starts while Redis is away. Must be called within a tokio runtime. With two retries a command fails within about
 /// 40 ms where nothing listens; the crate's default of six takes nine seconds.
 ///
 /// # Errors
 /// Only if the URL cannot be used.
-pub fn shared(client: &Client) -> RedisResult<ConnectionManager> {
+pub fn shared(client: &Client) -> RedisResult<SharedConnection> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_number_of_retries(2)
         .set_min_delay(Duration::from_millis(10))
         .set_max_delay(Duration::from_millis(100));
-    ConnectionManager::new_lazy_with_config(client.clone(), config)
+    ConnectionManager::new_lazy_with_config(client.clone(), config).map(SharedConnection)
 }
 
 /// A connection that stays broken once it broke, for whoever rebuilds all that hangs on it.
@@ -38,4 +84,10 @@ pub async fn single(client: &Client) -> RedisResult<MultiplexedConnection> {
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+impl std::fmt::Debug for SharedConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedConnection").finish_non_exhaustive()
+    }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use buenbit::Buenbit;
-pub use http::client;
 pub use simulated::{Behaviour, SimulatedExchange};
 
 use crate::domain::Price;

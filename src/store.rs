@@ -15,18 +15,21 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64},
 };
 
-use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::ConnectionManager};
+use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
 pub use aggregate::Aggregate;
 pub use presence::Role;
 pub use samples::{Pieces, Recorded};
 
-use crate::{connection, domain::Slots};
+use crate::{
+    connection::{self, SharedConnection},
+    domain::Slots,
+};
 
 /// The store: a handle that is cheap to clone, on one shared connection.
 #[derive(Clone)]
 pub struct Store {
-    connection: ConnectionManager,
+    connection: SharedConnection,
     slots: Slots,
     /// Whether a clone of this store is rebuilding rollups.
     rebuilding: Arc<AtomicBool>,
@@ -36,10 +39,10 @@ pub struct Store {
 
 /// A request to Redis that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation}: {source}")]
+#[error("cannot {operation}: {cause}")]
 pub struct StoreError {
     operation: &'static str,
-    source: RedisError,
+    cause: RedisError,
 }
 
 impl Store {
@@ -69,7 +72,7 @@ impl StoreError {
     /// Whether Redis is away or not ready, so that the same request may succeed later.
     pub fn is_unavailable(&self) -> bool {
         let busy = matches!(
-            self.source.kind(),
+            self.cause.kind(),
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                     | ServerErrorKind::TryAgain
@@ -78,10 +81,13 @@ impl StoreError {
                     | ServerErrorKind::ReadOnly
             )
         );
-        let lost = self.source.is_io_error()
-            || self.source.is_timeout()
-            || self.source.is_connection_dropped();
-        busy || lost || self.source.code() == Some("OOM")
+        let lost = self.cause.is_io_error()
+            || self.cause.is_timeout()
+            || self.cause.is_connection_dropped()
+            || self.cause.kind() == ErrorKind::AuthenticationFailed;
+        // No memory, no disk, a wrong password: its operator is needed, but nothing is wrong here.
+        let unfit = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS"];
+        busy || lost || self.cause.code().is_some_and(|code| unfit.contains(&code))
     }
 }
 
@@ -93,5 +99,5 @@ impl std::fmt::Debug for Store {
 
 /// Names the operation that an error of Redis ended.
 fn failed(operation: &'static str) -> impl FnOnce(RedisError) -> StoreError {
-    move |source| StoreError { operation, source }
+    move |cause| StoreError { operation, cause }
 }

@@ -25,6 +25,36 @@ async fn an_unknown_path_and_a_wrong_method_are_problems_too() {
         answer.problem(405);
         assert_eq!(answer.headers["allow"], "GET, HEAD");
     }
+    api.request(Method::POST, "/openapi.json", &[]).await.problem(405);
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_given_twice_is_refused() {
+    let api = Api::start(&Database::new().await).await;
+    for (path, name) in [
+        ("/api/average-price/?since=1&until=5&since=2", "since"),
+        ("/api/ticker-list/?page=1&page=99", "page"),
+        ("/api/ticker-list?page_size=5&page_size=5", "page_size"),
+        ("/api/ticker-price/?timestamp=1&timestamp=2", "timestamp"),
+    ] {
+        let problem = api.get(path).await.problem(400);
+        assert_eq!(problem["parameter"], name);
+        assert_eq!(problem["detail"], format!("{name}: given more than once"));
+    }
+    api.get("/api/ticker-list/?other=1&other=2").await.ok();
+}
+
+#[tokio::test]
+async fn a_redis_that_was_restarted_unnoticed_is_used_at_the_first_request() {
+    let mut server = RedisServer::start();
+    let database = server.database();
+    database.answers().await;
+    let api = Api::start(&database).await;
+    api.get("/api/ticker-list/").await.ok();
+    server.kill();
+    server.restart();
+    database.answers().await;
+    api.get("/api/ticker-list/").await.ok();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use cotiza::{
     clock,
     domain::{Slot, Slots},
-    exchange::{self, Buenbit},
+    exchange::Buenbit,
     jobs::{Context, FetchBtcArs},
     queue::Job,
     store::Store,
@@ -44,10 +44,9 @@ impl Bench {
     /// Runs the job of the slot to its end; the error is its reason to give up.
     async fn fetch(&self, slot: Slot) -> Result<(), String> {
         let timeout = Duration::from_millis(300);
-        let http = exchange::client(timeout).unwrap();
         let context = Context {
             slots: self.slots,
-            source: Arc::new(Buenbit::new(http, self.exchange.url.clone(), timeout)),
+            source: Arc::new(Buenbit::new(self.exchange.url.clone(), timeout).unwrap()),
             store: Store::new(&self.database.client, self.slots).unwrap(),
             keep_prices: None,
         };
@@ -88,6 +87,19 @@ async fn a_job_whose_slot_is_over_is_dropped_without_asking() {
     assert!(reason.contains("the slot was over"), "{reason}");
     assert_eq!(bench.exchange.asked(), 0);
     assert!(bench.database.prices().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_comes_before_its_slot_waits_for_it_unless_it_is_far_off() {
+    let bench = Bench::with_slots_of(2).await;
+    let next = bench.fresh_slot().await.next();
+    bench.fetch(next).await.unwrap();
+    let prices = bench.database.prices().await;
+    let second: i64 = prices[0].split(':').nth(1).unwrap().parse().unwrap();
+    assert!(next.contains(second), "{prices:?}");
+    let reason = bench.fetch(next.next().next().next()).await.unwrap_err();
+    assert!(reason.contains("clocks"), "{reason}");
+    assert_eq!(bench.exchange.asked(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use cotiza::{
     clock,
     config::Config,
     domain::{Slots, TimeRange},
-    exchange::{self, Buenbit},
+    exchange::Buenbit,
     jobs::{Context, Housekeeping},
     queue::Job,
 };
@@ -151,8 +151,8 @@ async fn the_shell_can_ask_and_rebuild() {
 async fn an_import_killed_midway_leaves_right_sums_and_can_be_done_again() {
     let shell = Shell::new().await;
     let count = 150_000;
-    let lines: String =
-        (0..count).map(|n| format!("{},{}.5\n", 1_000_000_000 + n * 10, n + 1)).collect();
+    let line = |n| format!("{},{}.5", 1_000_000_000 + n * 10, n + 1);
+    let lines = (0..count).map(line).collect::<Vec<_>>().join("\n");
     let file = shell.file(&format!("timestamp,price\n{lines}"));
     let environment = [("REDIS_URL", shell.database.url.as_str())];
     let import = Cotiza::start(&["prices", "import", &file], &environment);
@@ -188,10 +188,9 @@ async fn trimmed_samples_are_answered_for_by_their_rollups() {
     // A sample that the rollups have not: it must be in them before it goes.
     database.put_prices(&[(&(start + 5).to_string(), "0.5")]).await;
     let exchange = FakeExchange::start().await;
-    let http = exchange::client(SOON).unwrap();
     let context = Context {
         slots,
-        source: std::sync::Arc::new(Buenbit::new(http, exchange.url.clone(), SOON)),
+        source: std::sync::Arc::new(Buenbit::new(exchange.url.clone(), SOON).unwrap()),
         store: store.clone(),
         keep_prices: Some(Duration::from_secs(day.unsigned_abs())),
     };

@@ -102,6 +102,32 @@ async fn the_job_of_a_killed_worker_is_run_by_another_within_its_slot() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_busy_with_a_silent_exchange_is_well() {
+    let chain = Chain::new().await;
+    chain.exchange.answers(Duration::from_mins(1), 200, "");
+    let mut environment = chain.environment();
+    environment.retain(|(name, _)| !name.contains("EVERY"));
+    environment.push(("COTIZA__SCHEDULE__EVERY", "1m"));
+    environment.push(("COTIZA__WORKER__ATTEMPT_TIMEOUT", "1m"));
+    let _worker = Cotiza::start(&["worker", "--concurrency", "1"], &environment);
+    let _scheduler = Cotiza::start(&["scheduler"], &environment);
+    eventually(SOON, "it asks", || async { chain.exchange.asked() >= 1 }).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let health = run(&["healthcheck", "worker"], &environment).await;
+    assert_eq!(health.code, 0, "{}", health.stderr);
+}
+
+#[tokio::test]
+async fn https_certificates_are_not_needed_for_an_http_source() {
+    let chain = Chain::new().await;
+    let mut environment = chain.environment();
+    environment.extend([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")]);
+    let _processes =
+        [&["worker"][..], &["scheduler"]].map(|role| Cotiza::start(role, &environment));
+    chain.records(1).await;
+}
+
+#[tokio::test]
 async fn every_role_stops_with_0_on_sigterm_and_on_sigint() {
     let chain = Chain::new().await;
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -161,7 +187,7 @@ async fn a_supervised_process_stops_when_its_parent_is_gone() {
     environment.push(("COTIZA__LOG__FORMAT", "json"));
     // Standard input is /dev/null here: it is at its end from the start.
     let process = Cotiza::start(&["scheduler", "--supervised"], &environment);
-    let line = process.says("the parent process is gone").await;
+    let line = process.says("the end of the parent process").await;
     let fields: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(fields["level"], "WARN");
+    assert_eq!(fields["level"], "INFO");
 }

@@ -227,8 +227,8 @@ async fn a_slot_has_one_sample_whoever_records_first() {
     let recorded = futures_util::future::join_all(
         stores
             .iter()
-            .enumerate()
-            .map(|(n, store)| async move { store.record(&sample(n)).await.unwrap() }),
+            .zip(0..)
+            .map(|(store, n)| async move { store.record(&sample(n)).await.unwrap() }),
     )
     .await;
     let stored = recorded.iter().filter(|&&outcome| outcome == Recorded::Stored).count();

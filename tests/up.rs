@@ -102,7 +102,7 @@ async fn it_runs_everything_says_where_and_stops_in_order() {
     for name in ["redis ", "exchange ", "api ", "worker-1 ", "worker-2 ", "scheduler "] {
         assert!(up.lines().iter().any(|line| line.starts_with(name)), "no line of {name}");
     }
-    let status = up.end(Signal::SIGINT, Duration::from_secs(8)).await;
+    let status = up.end(Signal::SIGHUP, Duration::from_secs(8)).await;
     assert_eq!(status.code(), Some(0));
     assert!(members.iter().all(|(pid, _)| is_gone(*pid)), "left behind: {members:?}");
 }

@@ -44,7 +44,7 @@ impl AveragePrice {
     /// Average price
     ///
     /// The mean of all prices between two times, both inclusive.
-    #[oai(path = "/api/average-price", method = "get")]
+    #[oai(path = "/api/average-price", method = "get", operation_id = "average_price")]
     async fn average_price(
         &self,
         /// The first moment of the range.
@@ -64,7 +64,11 @@ impl AveragePrice {
     /// Average price, by its older name
     ///
     /// The same as `/api/average-price/`.
-    #[oai(path = "/api/ticker-average-price", method = "get")]
+    #[oai(
+        path = "/api/ticker-average-price",
+        method = "get",
+        operation_id = "ticker_average_price"
+    )]
     async fn ticker_average_price(
         &self,
         /// The first moment of the range.

@@ -111,7 +111,7 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
         return match error.name {
-            "page" => Problem::invalid_page(),
+            "page" if error.reason != "given more than once" => Problem::invalid_page(),
             name => Problem::of_parameter(StatusCode::BAD_REQUEST, name, reason(error)),
         }
         .into_response();

@@ -64,7 +64,7 @@ impl Health {
     /// Liveness
     ///
     /// Answers as long as the process lives; restart it when this fails.
-    #[oai(path = "/health/live", method = "get")]
+    #[oai(path = "/health/live", method = "get", operation_id = "live")]
     async fn live(&self) -> LivenessAnswer {
         LivenessAnswer::Alive(WELL)
     }
@@ -72,7 +72,7 @@ impl Health {
     /// Readiness
     ///
     /// Answers 200 when the store can be reached, else 503; send no requests meanwhile.
-    #[oai(path = "/health/ready", method = "get")]
+    #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> ReadinessAnswer {
         match self.store.ping().await {
             Ok(()) => ReadinessAnswer::Ready(WELL),

@@ -1,8 +1,8 @@
 //! Absolute links to other pages of a list, as Django REST Framework writes them.
 
 use ipnet::IpNet;
-use poem::{Request, http::header};
-use url::{Host, Url, form_urlencoded};
+use poem::Request;
+use url::{Url, form_urlencoded};
 
 /// The address that was asked for, from which the links to other pages are made.
 #[derive(Debug)]
@@ -17,22 +17,20 @@ impl Links {
     /// Reads the address as the client wrote it. `X-Forwarded-Proto` and `X-Forwarded-Host` are
     /// believed only if they come from one of the trusted networks.
     pub(super) fn of(request: &Request, trusted_proxies: &[IpNet]) -> Self {
-        let trusted = request
-            .remote_addr()
-            .as_socket_addr()
-            .is_some_and(|peer| trusted_proxies.iter().any(|net| net.contains(&peer.ip())));
-        let header = |name: header::HeaderName| request.headers().get(name)?.to_str().ok();
-        let forwarded = |name| {
-            // A chain of proxies appends; the first value is the client's.
-            let value = trusted.then(|| header(name)).flatten()?.split(',').next()?.trim();
-            (!value.is_empty()).then_some(value)
-        };
-        let scheme = forwarded(header::HeaderName::from_static("x-forwarded-proto"))
+        let trusted = request.remote_addr().as_socket_addr().is_some_and(|peer| {
+            // An IPv4 proxy comes in as ::ffff:a.b.c.d where we listen on IPv6.
+            let address = peer.ip().to_canonical();
+            trusted_proxies.iter().any(|net| net.contains(&address))
+        });
+        let header = |name: &str| request.headers().get(name)?.to_str().ok();
+        // A chain of proxies appends; the first value is the client's.
+        let forwarded = |name| Some(header(name).filter(|_| trusted)?.split(',').next()?.trim());
+        let scheme = forwarded("x-forwarded-proto")
             .filter(|scheme| matches!(*scheme, "http" | "https"))
             .unwrap_or("http");
-        let host = forwarded(header::HeaderName::from_static("x-forwarded-host"))
-            .or_else(|| header(header::HOST))
+        let host = forwarded("x-forwarded-host")
             .filter(|host| is_host(host))
+            .or_else(|| header("host").filter(|host| is_host(host)))
             .unwrap_or("localhost");
         let uri = request.original_uri();
         let query = uri.query().unwrap_or_default().as_bytes();
@@ -59,12 +57,7 @@ impl Links {
 /// Whether a `Host` header names a host and perhaps a port, and nothing that would make the link
 /// lead elsewhere.
 fn is_host(host: &str) -> bool {
-    Url::parse(&format!("http://{host}/")).is_ok_and(|url| {
-        url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && matches!(url.host(), Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)))
-    })
+    let plain = |character: char| character.is_ascii_alphanumeric() || ".-_:[]".contains(character);
+    host.chars().all(plain)
+        && Url::parse(&format!("http://{host}/")).is_ok_and(|url| url.path() == "/")
 }

@@ -2,14 +2,20 @@
 
 use std::{borrow::Cow, str::FromStr};
 
+use poem::{Endpoint, Request};
 use poem_openapi::{
+    error::ParseParamError,
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},
 };
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::error::ApiError;
 use crate::domain::{PageNumber, PageSize, TimeRange, UnixTime};
+
+/// All parameters of all operations.
+const NAMES: [&str; 5] = ["since", "until", "timestamp", "page", "page_size"];
 
 /// Makes a domain value that reads itself from text a documented query parameter.
 macro_rules! parameter {
@@ -51,10 +57,12 @@ parameter!(
         any_of: vec![
             MetaSchemaRef::Inline(Box::new(MetaSchema {
                 description: Some("Unix seconds, with or without a fraction"),
+                minimum: Some(-62_135_596_800.0),
+                maximum: Some(253_402_300_799.0),
                 ..MetaSchema::new("number")
             })),
             MetaSchemaRef::Inline(Box::new(MetaSchema {
-                description: Some("RFC 3339"),
+                description: Some("RFC 3339, the years 1 to 9999"),
                 ..MetaSchema::new_with_format("string", "date-time")
             })),
         ],
@@ -102,4 +110,19 @@ pub(super) fn range(
     until: Option<UnixTime>,
 ) -> Result<TimeRange, ApiError> {
     TimeRange::new(since, until).map_err(|error| ApiError::parameter("since", error.to_string()))
+}
+
+/// Refuses a request that gives a parameter twice: neither value is surely the one that is meant.
+pub(super) async fn given_once<E: Endpoint>(
+    endpoint: E,
+    request: Request,
+) -> poem::Result<E::Output> {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    for name in NAMES {
+        if form_urlencoded::parse(query).filter(|(given, _)| given == name).count() > 1 {
+            let reason = "given more than once".to_owned();
+            return Err(ParseParamError { name, reason }.into());
+        }
+    }
+    endpoint.call(request).await
 }

@@ -71,7 +71,7 @@ impl TickerList {
     ///
     /// All prices, or those between two times, oldest first, page by page. Any page costs the
     /// same, the last as little as the first. A page that does not exist is a 404.
-    #[oai(path = "/api/ticker-list", method = "get")]
+    #[oai(path = "/api/ticker-list", method = "get", operation_id = "ticker_list")]
     async fn ticker_list(
         &self,
         request: &Request,

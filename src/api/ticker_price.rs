@@ -35,7 +35,7 @@ impl TickerPrice {
     /// Price at a second
     ///
     /// The price that was recorded in exactly that second, if one was.
-    #[oai(path = "/api/ticker-price", method = "get")]
+    #[oai(path = "/api/ticker-price", method = "get", operation_id = "ticker_price")]
     async fn ticker_price(
         &self,
         /// The second.

@@ -1,8 +1,7 @@
-//! Puts the layers over one another and refuses keys that do not exist.
+//! Puts the layers over one another and refuses what does not fit, key by key.
 
 use std::{collections::HashMap, path::Path};
 
-use config::{Environment, File, FileFormat};
 use toml::{Table, Value};
 
 use super::{Config, ConfigError, DEFAULT_TOML, Flags};
@@ -10,98 +9,152 @@ use super::{Config, ConfigError, DEFAULT_TOML, Flags};
 const PREFIX: &str = "COTIZA__";
 const URL_KEY: &str = "redis.url";
 
+/// A value that somebody has set.
+struct Setting {
+    key: String,
+    value: Value,
+    /// Where, for messages.
+    origin: String,
+}
+
 pub(super) fn merge(
     file: Option<&Path>,
-    mut environment: HashMap<String, String>,
+    environment: &HashMap<String, String>,
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
-    let redis_url = environment.remove("REDIS_URL").filter(|url| !url.is_empty());
-    environment.retain(|name, _| name.starts_with(PREFIX));
-    if let Some(url) = redis_url {
-        environment.entry("COTIZA__REDIS__URL".to_owned()).or_insert(url);
-    }
-    check_environment(&environment)?;
-
-    let mut layers =
-        config::Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
-    let mut chosen = environment.keys().any(|name| key_of(name) == URL_KEY)
-        || flags.iter().any(|(key, _)| *key == URL_KEY);
+    let defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
+    let mut settings = Vec::new();
     if let Some(path) = file {
-        let (text, keys) = read(path)?;
-        chosen |= keys.iter().any(|key| key == URL_KEY);
-        layers = layers.add_source(File::from_str(&text, FileFormat::Toml));
+        settings.extend(of_file(path)?);
     }
-    layers = layers.add_source(
-        Environment::with_prefix("COTIZA")
-            .prefix_separator("__")
-            .separator("__")
-            .list_separator(",")
-            .with_list_parse_key("api.trusted_proxies")
-            .try_parsing(true)
-            .source(Some(environment)),
-    );
-    for (key, value) in flags {
-        layers = layers
-            .set_override(*key, value.as_str())
-            .map_err(|error| ConfigError::Value(error.to_string()))?;
+    settings.extend(of_environment(environment, &defaults)?);
+    for (key, text) in flags {
+        let origin = "the command line".to_owned();
+        settings.push(of_text((*key).to_owned(), text, origin, &defaults)?);
     }
-    let mut config: Config = layers
-        .build()
-        .and_then(config::Config::try_deserialize)
-        .map_err(|error| ConfigError::Value(one_line(&error.to_string())))?;
-    config.redis.chosen = chosen;
+    let mut merged = defaults.clone();
+    for setting in &settings {
+        known(&defaults, setting)?;
+        // On its own first: then it is this one that is wrong.
+        let mut alone = defaults.clone();
+        set(&mut alone, setting);
+        alone.try_into::<Config>().map_err(|error| wrong(setting, &defaults, error.message()))?;
+        set(&mut merged, setting);
+    }
+    let mut config: Config =
+        merged.try_into().map_err(|error| ConfigError::Value(error.to_string()))?;
+    config.redis.chosen = settings.iter().any(|setting| setting.key == URL_KEY);
     Ok(config)
 }
 
-fn key_of(variable: &str) -> String {
-    variable.trim_start_matches(PREFIX).to_lowercase().replace("__", ".")
-}
-
-fn check_environment(environment: &HashMap<String, String>) -> Result<(), ConfigError> {
-    let mut names: Vec<&String> = environment.keys().collect();
-    names.sort();
-    names
-        .into_iter()
-        .try_for_each(|name| check_key(&key_of(name), &format!("the environment ({name})")))
-}
-
-/// The text of a configuration file and its keys, all of them known.
-fn read(path: &Path) -> Result<(String, Vec<String>), ConfigError> {
+fn of_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        .map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
         path: path.to_owned(),
-        reason: one_line(&error.to_string()),
+        reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     })?;
-    let keys = keys(&table);
-    let origin = path.display().to_string();
-    keys.iter().try_for_each(|key| check_key(key, &origin))?;
-    Ok((text, keys))
+    let setting = |(key, value)| Setting { key, value, origin: path.display().to_string() };
+    Ok(leaves(&table).into_iter().map(setting).collect())
 }
 
-fn check_key(key: &str, origin: &str) -> Result<(), ConfigError> {
-    let known = keys(&DEFAULT_TOML.parse().unwrap_or_default());
-    if known.iter().any(|known| known == key) {
+/// `REDIS_URL`, then all that begin with the prefix.
+fn of_environment(
+    environment: &HashMap<String, String>,
+    defaults: &Table,
+) -> Result<Vec<Setting>, ConfigError> {
+    let mut variables: Vec<(String, &String, &String)> = environment
+        .iter()
+        .filter_map(|(name, text)| match name.strip_prefix(PREFIX) {
+            Some(key) => Some((key.to_lowercase().replace("__", "."), name, text)),
+            None if name == "REDIS_URL" && !text.is_empty() => Some((URL_KEY.into(), name, text)),
+            None => None,
+        })
+        .collect();
+    // Names with the prefix come after, and so win over, REDIS_URL.
+    variables.sort_by_key(|(_, name, _)| (name.starts_with(PREFIX), *name));
+    variables
+        .into_iter()
+        .map(|(key, name, text)| of_text(key, text, format!("the environment ({name})"), defaults))
+        .collect()
+}
+
+/// A value given as text, taken for the type that the key has.
+fn of_text(
+    key: String,
+    text: &str,
+    origin: String,
+    defaults: &Table,
+) -> Result<Setting, ConfigError> {
+    let as_text = Value::String(text.to_owned());
+    let value = match get(defaults, &key) {
+        Some(Value::Integer(_)) => text.parse().map_or(as_text, Value::Integer),
+        Some(Value::Float(_)) => text.parse().map_or(as_text, Value::Float),
+        Some(Value::Array(_)) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            items.collect::<Vec<_>>().into()
+        }
+        _ => as_text,
+    };
+    let setting = Setting { key, value, origin };
+    known(defaults, &setting)?;
+    Ok(setting)
+}
+
+/// Refuses a key that does not exist.
+fn known(defaults: &Table, setting: &Setting) -> Result<(), ConfigError> {
+    let Setting { key, origin, .. } = setting;
+    if get(defaults, key).is_some_and(|value| !value.is_table()) {
         return Ok(());
     }
-    let nearest = known
+    let nearest = leaves(defaults)
         .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(&known, key), known))
+        .map(|(known, _)| (strsim::damerau_levenshtein(&known, key), known))
         .min()
         .filter(|(distance, _)| *distance <= key.len() / 2)
         .map(|(_, known)| known);
-    Err(ConfigError::UnknownKey { key: key.to_owned(), origin: origin.to_owned(), nearest })
+    Err(ConfigError::UnknownKey { key: key.clone(), origin: origin.clone(), nearest })
 }
 
-/// The dotted names of all values in the table.
-fn keys(table: &Table) -> Vec<String> {
+fn wrong(setting: &Setting, defaults: &Table, reason: &str) -> ConfigError {
+    let Setting { key, value, origin } = setting;
+    let example = get(defaults, key).map(ToString::to_string).unwrap_or_default();
+    let (mut shown, mut reason) = (value.to_string(), reason.trim_end().replace('\n', " "));
+    // A URL may hold a password, which parsers repeat.
+    if let Some(url) = value.as_str().filter(|_| key.ends_with("url")) {
+        let masked = super::masked(url);
+        (shown, reason) = (shown.replace(url, &masked), reason.replace(url, &masked));
+    }
+    ConfigError::Value(format!("{key} = {shown} in {origin}: {reason}; the default is {example}"))
+}
+
+fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((section, rest)) => get(table.get(section)?.as_table()?, rest),
+    }
+}
+
+/// Sets a key that is known.
+fn set(table: &mut Table, setting: &Setting) {
+    let (sections, name) = setting.key.rsplit_once('.').unwrap_or(("", &setting.key));
+    let mut table = table;
+    for section in sections.split('.').filter(|section| !section.is_empty()) {
+        let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(inner) = inner else { return };
+        table = inner;
+    }
+    table.insert(name.to_owned(), setting.value.clone());
+}
+
+/// All values of the table under their dotted keys, and its empty sections.
+fn leaves(table: &Table) -> Vec<(String, Value)> {
     let below = |(name, value): (&String, &Value)| match value {
-        Value::Table(inner) => keys(inner).iter().map(|key| format!("{name}.{key}")).collect(),
-        _ => vec![name.clone()],
+        Value::Table(inner) if !inner.is_empty() => {
+            let inner = leaves(inner).into_iter();
+            inner.map(|(key, value)| (format!("{name}.{key}"), value)).collect()
+        }
+        _ => vec![(name.clone(), value.clone())],
     };
     table.iter().flat_map(below).collect()
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

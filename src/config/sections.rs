@@ -127,19 +127,6 @@ pub struct Exchange {
     pub seed: u64,
 }
 
-impl Redis {
-    /// The URL with its password, if it has one, replaced by `***`.
-    pub fn masked_url(&self) -> String {
-        let Ok(mut url) = Url::parse(&self.url) else {
-            return self.url.clone();
-        };
-        if url.password().is_some() && url.set_password(Some("***")).is_err() {
-            return "***".to_owned();
-        }
-        url.to_string()
-    }
-}
-
 impl Default for Schedule {
     fn default() -> Self {
         Self { every: Duration::from_secs(10) }

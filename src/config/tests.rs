@@ -9,7 +9,7 @@ fn load(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config,
     let mut written = tempfile::NamedTempFile::new().unwrap();
     written.write_all(file.as_bytes()).unwrap();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Config::from_layers(Some(written.path()), variables.iter().map(owned).collect(), flags)
+    Config::from_layers(Some(written.path()), &variables.iter().map(owned).collect(), flags)
 }
 
 fn error(file: &str, variables: &[(&str, &str)]) -> String {
@@ -43,7 +43,7 @@ fn the_environment_sets_every_type_of_value() {
         ("COTIZA__SCHEDULE__EVERY", "5s"),
         ("COTIZA__SOURCES__BUENBIT__URL", "http://127.0.0.1:1/x"),
         ("COTIZA__API__LISTEN", "[::1]:9000"),
-        ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8,::1/128"),
+        ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8, ::1/128,"),
         ("COTIZA__EXCHANGE__ERROR_RATE", "1"),
         ("COTIZA__LOG__FORMAT", "json"),
     ];
@@ -107,14 +107,29 @@ fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
     check("[up]\nredis_port = 0", &["up.redis_port", "1 to 65535"]);
     check("[up]\nworkers = 33", &["up.workers", "1 to 32"]);
     check("[exchange]\nerror_rate = 1.5", &["exchange.error_rate", "0.0 to 1.0"]);
+    check("[log]\nlevel = 'loud'", &["log.level", "trace"]);
+    check("[log]\nlevel = ''", &["log.level", "trace"]);
+    check("[up]\nworkers = 2.5", &["up.workers = 2.5", "the default is 2"]);
+    check("[up]\ndata_dir = ''", &["up.data_dir", "a folder"]);
+    check("[api]\nlisten = 'x'", &["api.listen = \"x\"", "the default is \"127.0.0.1:8000\""]);
+    check("[foo]", &["unknown key foo"]);
+    check("up = 5", &["unknown key up"]);
     check("not toml", &["not valid TOML"]);
 }
 
 #[test]
 fn a_missing_file_is_named() {
     let gone = Path::new("no/such/file.toml");
-    let error = Config::from_layers(Some(gone), HashMap::new(), &Vec::new()).unwrap_err();
+    let error = Config::from_layers(Some(gone), &HashMap::new(), &Vec::new()).unwrap_err();
     assert!(error.to_string().contains("no/such/file.toml"), "{error}");
+}
+
+#[test]
+fn a_url_that_cannot_be_used_is_shown_without_its_password() {
+    let message = error("", &[("REDIS_URL", "redis://:sec ret@h:bad")]);
+    assert!(message.contains("redis://:***@h:bad") && !message.contains("sec"), "{message}");
+    let message = error("[sources.buenbit]\nurl = 'https://me:secret@:0/'", &[]);
+    assert!(message.contains("***") && !message.contains("secret"), "{message}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use humantime::format_duration;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, masked};
 use crate::domain::{Slots, SlotsError};
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     redis::Client::open(config.redis.url.as_str()).map_err(|error| ConfigError::NotAllowed {
         key: "redis.url",
-        value: config.redis.masked_url(),
+        value: masked(&config.redis.url),
         reason: format!("{error}; give redis://[user:password@]host[:port][/database]"),
     })?;
     let source = &config.sources.buenbit.url;
@@ -31,11 +31,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             reason: "give an http:// or https:// address".to_owned(),
         });
     }
-    EnvFilter::try_new(&config.log.level).map_err(|error| ConfigError::NotAllowed {
-        key: "log.level",
-        value: format!("{:?}", config.log.level),
-        reason: format!("{error}; give error, warn, info, debug or trace"),
-    })?;
+    log_level(&config.log.level)?;
+    if config.up.data_dir.as_os_str().is_empty() {
+        return Err(ConfigError::NotAllowed {
+            key: "up.data_dir",
+            value: "\"\"".to_owned(),
+            reason: "give a folder, such as data".to_owned(),
+        });
+    }
     within("worker.concurrency", config.worker.concurrency, 1..=256)?;
     within("queue.missed_heartbeats", config.queue.missed_heartbeats, 2..=100)?;
     within("up.workers", config.up.workers, 1..=32)?;
@@ -45,6 +48,20 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     lasting("worker.attempt_timeout", config.worker.attempt_timeout, Duration::from_millis(10))?;
     lasting("worker.drain", config.worker.drain, Duration::ZERO)?;
     heartbeat(config.queue.heartbeat)
+}
+
+/// A word alone must be a level: `tracing` would take any other one for the name of a module.
+fn log_level(level: &str) -> Result<(), ConfigError> {
+    let alone = |directive: &str| !directive.contains(['=', '[']);
+    let is_level = |directive: &str| directive.trim().parse::<LevelFilter>().is_ok();
+    let words = level.split(',').all(|directive| !alone(directive) || is_level(directive));
+    if words && !level.trim().is_empty() && EnvFilter::try_new(level).is_ok() {
+        return Ok(());
+    }
+    let reason = "give error, warn, info, debug or trace, or directives such as \
+                  info,cotiza::queue=debug";
+    let value = format!("{level:?}");
+    Err(ConfigError::NotAllowed { key: "log.level", value, reason: reason.to_owned() })
 }
 
 fn slots(key: &'static str, length: Duration) -> Result<(), ConfigError> {

@@ -8,7 +8,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::{ExchangeError, PriceSource, http};
-use crate::domain::Price;
+use crate::{
+    domain::Price,
+    http_client::{self, Tls},
+};
 
 const NAME: &str = "buenbit";
 
@@ -24,9 +27,13 @@ pub struct Buenbit {
 }
 
 impl Buenbit {
-    /// Asks at `url`; `timeout` is the one of the client, for messages.
-    pub fn new(client: Client, url: Url, timeout: Duration) -> Self {
-        Self { client, url, timeout }
+    /// Asks at `url`, each time for at most `timeout`.
+    ///
+    /// # Errors
+    /// If `url` is an https one and the machine's certificates cannot be loaded.
+    pub fn new(url: Url, timeout: Duration) -> reqwest::Result<Self> {
+        let tls = if url.scheme() == "https" { Tls::Verified } else { Tls::None };
+        Ok(Self { client: http_client::new(tls, timeout)?, url, timeout })
     }
 }
 

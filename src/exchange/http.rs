@@ -1,8 +1,8 @@
-//! How sources are asked over HTTP: one pooled client, bounded in time, size and redirects.
+//! How sources are asked over HTTP: bounded in time, by the client, and in size.
 
 use std::{error::Error, time::Duration};
 
-use reqwest::{Client, redirect::Policy};
+use reqwest::Client;
 use serde_json::Value;
 use url::Url;
 
@@ -10,21 +10,6 @@ use super::ExchangeError;
 
 /// Far more than any ticker is long; what is longer is no ticker.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// A client for all sources. `timeout` bounds a whole request, from the connection to the last
-/// byte of the answer.
-///
-/// # Errors
-/// If the machine's TLS certificates cannot be loaded.
-pub fn client(timeout: Duration) -> reqwest::Result<Client> {
-    // An error means that the provider is there already, which is all that is wanted.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .timeout(timeout)
-        .redirect(Policy::limited(3))
-        .user_agent(concat!("cotiza/", env!("CARGO_PKG_VERSION")))
-        .build()
-}
 
 /// Gets a JSON document.
 pub(super) async fn get_json(

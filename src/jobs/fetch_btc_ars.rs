@@ -30,6 +30,9 @@ pub enum FetchError {
     /// The slot was over before a price was observed: a price of now is not one of then.
     #[error("the slot was over before a price was observed")]
     TooLate,
+    /// The slot is not the next one even: the clocks of two machines are far apart.
+    #[error("the slot begins only in {0:.0?}: do the clocks of all machines agree?")]
+    TooEarly(Duration),
     /// The source gave no price.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -49,6 +52,12 @@ impl Job for FetchBtcArs {
 
     async fn run(self, context: Context) -> Result<(), GiveUp> {
         let slot = context.slots.containing(self.slot);
+        // The clock of whoever enqueued it may be ahead of ours; a slot is ours by our clock.
+        let ahead = clock::until(slot.start());
+        if ahead > context.slots.length() {
+            return Err(FetchError::TooEarly(ahead).into());
+        }
+        sleep(ahead).await;
         let sample = observe(slot, context.source.as_ref()).await?;
         let recorded = record(slot, &sample, &context.store).await?;
         let (price, source) = (sample.price, context.source.name());

@@ -1,9 +1,14 @@
 //! The api process: serves what is stored.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::http;
 use crate::{api, config::Config};
+
+/// The longest that requests in flight are waited for; none takes as long, whatever Redis does.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Serves the REST API until `shutdown`. Redis may be away: requests are answered 503 meanwhile.
 ///
@@ -12,5 +17,5 @@ use crate::{api, config::Config};
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, _) = super::store(config)?;
     let routes = api::routes(store, &config.api);
-    http::serve("the API", config.api.listen, routes, shutdown).await
+    http::serve("the API", config.api.listen, routes, DRAIN, shutdown).await
 }

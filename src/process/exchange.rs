@@ -1,5 +1,7 @@
 //! The exchange process: a simulated exchange, for machines without internet.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::http;
@@ -19,5 +21,12 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         malformed_rate: config.exchange.malformed_rate,
     };
     let exchange = SimulatedExchange::new(behaviour, config.exchange.seed);
-    http::serve("the simulated exchange", config.exchange.listen, exchange.routes(), shutdown).await
+    http::serve(
+        "the simulated exchange",
+        config.exchange.listen,
+        exchange.routes(),
+        Duration::ZERO,
+        shutdown,
+    )
+    .await
 }

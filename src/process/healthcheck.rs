@@ -1,11 +1,20 @@
 //! `cotiza healthcheck`: asks from outside whether the process of a role on this machine, or in
 //! this container, is well. For images that have no curl.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail, ensure};
+use reqwest::Client;
 
-use crate::{clock, config::Config, exchange, store::Role};
+use crate::{
+    clock,
+    config::Config,
+    http_client::{self, Tls},
+    store::Role,
+};
 
 /// The kinds of process that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -19,7 +28,7 @@ pub enum Checked {
 }
 
 /// The longest that the API may take to say that it is ready.
-const TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
 /// The seconds after which a worker that says nothing is not well.
 const WORKER_SILENCE: i64 = 10;
 
@@ -47,16 +56,22 @@ async fn seen(config: &Config, role: Role, at_most: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn api(mut listen: SocketAddr) -> anyhow::Result<()> {
+async fn api(listen: SocketAddr) -> anyhow::Result<()> {
+    let client = http_client::new(Tls::None, TIMEOUT)?;
+    api_with(&client, listen).await
+}
+
+/// As [`run`] for the API, with a client that the caller keeps.
+pub(super) async fn api_with(client: &Client, mut listen: SocketAddr) -> anyhow::Result<()> {
     if listen.ip().is_unspecified() {
-        listen.set_ip(if listen.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            [0, 0, 0, 0, 0, 0, 0, 1].into()
-        });
+        let loopback = match listen {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        listen.set_ip(loopback);
     }
     let url = format!("http://{listen}/health/ready");
-    let answer = exchange::client(TIMEOUT)?.get(&url).send().await;
+    let answer = client.get(&url).send().await;
     let status = answer.with_context(|| format!("cannot reach {url}"))?.status();
     ensure!(status.is_success(), "{url} answered {status}");
     Ok(())

@@ -9,14 +9,13 @@ use poem::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The longest that requests in flight are waited for.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// Listens on the address (port 0 takes a free one), says where, and serves until `shutdown`.
+/// Listens on the address (port 0 takes a free one), says where, and serves until `shutdown`;
+/// requests in flight then have until `drain` to be answered.
 pub(super) async fn serve(
     what: &'static str,
     listen: SocketAddr,
     routes: impl Endpoint + 'static,
+    drain: Duration,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let acceptor = TcpListener::bind(listen)
@@ -26,7 +25,7 @@ pub(super) async fn serve(
     let address = acceptor.local_addr().first().map(ToString::to_string).unwrap_or_default();
     tracing::info!("{what} listens on {}", address.trim_start_matches("socket://"));
     Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(routes, shutdown.clone().cancelled_owned(), Some(DRAIN))
+        .run_with_graceful_shutdown(routes, shutdown.clone().cancelled_owned(), Some(drain))
         .await
         .context("cannot serve HTTP")
 }

@@ -3,15 +3,24 @@
 mod child;
 mod redis_server;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use self::child::{Child, Family};
-use super::healthcheck::{self, Checked};
-use crate::config::{Config, Flags};
+use self::child::{Child, Family, Rank};
+use super::healthcheck;
+use crate::{
+    config::{Config, Flags, masked},
+    http_client::{self, Tls},
+};
 
 /// How `cotiza up` was called, for its children to be called alike.
 #[derive(Debug, Default)]
@@ -42,13 +51,14 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
     if !config.redis.chosen {
         _lock = Some(redis_server::claim(&config.up).await?);
         redis_url = format!("redis://127.0.0.1:{}/0", config.up.redis_port);
-        family.start(Child::new("redis", redis_server::command(&config.up)?));
+        family.start(Rank::Redis, Child::new("redis", redis_server::command(&config.up)?));
     }
-    for (name, role) in members(config, call.simulate) {
-        family.start(Child::new(&name, role_command(config, call, role, &redis_url)?));
+    for (rank, name, role) in members(config, call.simulate) {
+        let command = role_command(config, call, role, &redis_url)?;
+        family.start(rank, Child::new(&name, command));
     }
     tokio::select! {
-        () = ready(config, &redis_url) => announce(config, &redis_url)?,
+        ready = ready(config) => ready.and_then(|()| announce(config, &redis_url))?,
         () = shutdown.cancelled() => {}
     }
     shutdown.cancelled().await;
@@ -56,15 +66,17 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
     Ok(())
 }
 
-/// The children besides Redis, in the order they are started: the last is stopped first.
-fn members(config: &Config, simulate: bool) -> Vec<(String, &'static str)> {
-    let mut members = Vec::new();
+/// The children besides Redis: when they are stopped, their names, their roles.
+fn members(config: &Config, simulate: bool) -> Vec<(Rank, String, &'static str)> {
+    let mut members = vec![
+        (Rank::Server, "api".to_owned(), "api"),
+        (Rank::Scheduler, "scheduler".to_owned(), "scheduler"),
+    ];
     if simulate {
-        members.push(("exchange".to_owned(), "exchange"));
+        members.push((Rank::Server, "exchange".to_owned(), "exchange"));
     }
-    members.push(("api".to_owned(), "api"));
-    members.extend((1..=config.up.workers).map(|n| (format!("worker-{n}"), "worker")));
-    members.push(("scheduler".to_owned(), "scheduler"));
+    let worker = |n| (Rank::Worker, format!("worker-{n}"), "worker");
+    members.extend((1..=config.up.workers).map(worker));
     members
 }
 
@@ -101,24 +113,39 @@ fn variable(key: &str) -> String {
 /// Refuses to start what could only fail again and again.
 async fn is_free(listen: SocketAddr, key: &str) -> anyhow::Result<()> {
     let variable = variable(key);
+    ensure!(
+        listen.port() != 0,
+        "{key} must name a port: nobody would find the API on a random one"
+    );
     TcpListener::bind(listen).await.map(drop).with_context(|| {
         format!("cannot listen on {listen}; choose another address with {key} or {variable}")
     })
 }
 
-/// Returns once the API can serve.
-async fn ready(config: &Config, redis_url: &str) {
-    let mut config = config.clone();
-    redis_url.clone_into(&mut config.redis.url);
-    while healthcheck::run(&config, Checked::Api).await.is_err() {
-        sleep(Duration::from_millis(20)).await;
+/// Returns once the API can serve; says what it waits for where that takes long.
+async fn ready(config: &Config) -> anyhow::Result<()> {
+    let client = http_client::new(Tls::None, healthcheck::TIMEOUT)?;
+    let mut delays = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(10))
+        .with_max_delay(Duration::from_secs(1))
+        .without_max_times()
+        .build();
+    let started = Instant::now();
+    let mut told = false;
+    while let Err(error) = healthcheck::api_with(&client, config.api.listen).await {
+        if !told && started.elapsed() > Duration::from_secs(3) {
+            tracing::warn!("still waiting for the API: {error:#}");
+            told = true;
+        }
+        sleep(delays.next().unwrap_or_default()).await;
     }
+    Ok(())
 }
 
 fn announce(config: &Config, redis_url: &str) -> anyhow::Result<()> {
     let api = config.api.listen;
     let data = if config.redis.chosen {
-        config.redis.masked_url()
+        masked(&config.redis.url)
     } else {
         format!("{redis_url}, kept in {}", config.up.data_dir.display())
     };

@@ -13,7 +13,7 @@ use crate::{
     clock,
     config::Config,
     domain::Slots,
-    exchange::{self, Buenbit},
+    exchange::Buenbit,
     jobs::{self, Context, Runner, ScheduledJob},
     queue::{self, Pulse},
     store::{Role, Store},
@@ -39,8 +39,8 @@ struct Worker<'a> {
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, client) = super::store(config)?;
     let timeout = config.worker.attempt_timeout;
-    let http = exchange::client(timeout).context("cannot set up HTTPS")?;
-    let source = Buenbit::new(http, config.sources.buenbit.url.clone(), timeout);
+    let source = Buenbit::new(config.sources.buenbit.url.clone(), timeout)
+        .context("cannot set up HTTPS: are the ca-certificates of this machine installed?")?;
     let context = Context {
         slots: Slots::new(config.schedule.every)?,
         source: Arc::new(source),

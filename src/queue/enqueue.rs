@@ -4,14 +4,17 @@ use std::marker::PhantomData;
 
 use apalis::prelude::TaskBuilder;
 use apalis_redis::{Config, queries::push_tasks};
-use redis::{AsyncCommands, Client, RedisResult, aio::ConnectionManager};
+use redis::{AsyncCommands, Client, RedisResult};
 
 use super::{Job, settings};
-use crate::{config, connection};
+use crate::{
+    config,
+    connection::{self, SharedConnection},
+};
 
 /// Puts jobs of one kind into their queue.
 pub struct Enqueuer<J> {
-    connection: ConnectionManager,
+    connection: SharedConnection,
     settings: Config,
     job: PhantomData<fn(J)>,
 }

@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use redis::{RedisResult, aio::ConnectionManager};
+use redis::RedisResult;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::clock;
+use crate::{clock, connection::SharedConnection};
 
 /// Renews the worker's time in the set of workers for ever, every `period`. A worker that is not
 /// in the set stays out of it: joining is apalis's business.
 pub(super) async fn beat(
-    connection: ConnectionManager,
+    connection: SharedConnection,
     workers_key: &str,
     worker: &str,
     period: Duration,
@@ -32,14 +32,14 @@ pub(super) async fn beat(
 
 /// Tells the other workers that this one is gone, so that they take over its jobs at their next
 /// heartbeat and not only when its silence has been noticed.
-pub(super) async fn resign(connection: ConnectionManager, workers_key: &str, worker: &str) {
+pub(super) async fn resign(connection: SharedConnection, workers_key: &str, worker: &str) {
     if let Err(error) = renew(connection, workers_key, worker, 0).await {
         tracing::debug!(%error, worker, "could not resign; its silence will be noticed");
     }
 }
 
 async fn renew(
-    mut connection: ConnectionManager,
+    mut connection: SharedConnection,
     workers_key: &str,
     worker: &str,
     second: i64,

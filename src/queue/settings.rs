@@ -7,8 +7,9 @@ use apalis_redis::Config;
 use super::Job;
 use crate::config;
 
-/// How long a job's key keeps it from being enqueued again. Any job of ours is stale long before.
-const IDEMPOTENCY_TTL: Duration = Duration::from_hours(1);
+/// How long a job's key keeps it from being enqueued again: three of the longest slots, after
+/// which nobody enqueues it any more.
+const IDEMPOTENCY_TTL: Duration = Duration::from_hours(3);
 
 /// The settings of apalis-redis for the queue of the job.
 pub(super) fn settings<J: Job>(queue: &config::Queue, concurrency: usize) -> Config {

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -23,14 +23,37 @@ const TIMER: Duration = Duration::from_secs(1);
 /// A message may come while a look is under way that missed the job: look again this much later.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
-/// When a worker last looked into its queue, for health checks. Clones share the value.
+/// Whether a worker is at work, for health checks. Clones share the values.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<AtomicI64>);
+pub struct Pulse(Arc<Work>);
+
+#[derive(Debug, Default)]
+struct Work {
+    last_look: AtomicI64,
+    jobs: AtomicUsize,
+}
+
+/// A job that runs, for as long as it is held.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Work>);
 
 impl Pulse {
-    /// Whether it was within the last seconds.
+    /// Whether it looked into its queue within the last seconds, or runs a job: one that runs as
+    /// many as it may does not look for more.
     pub fn is_within(&self, seconds: i64) -> bool {
-        clock::unix_seconds() - self.0.load(Ordering::Relaxed) <= seconds
+        let silent = clock::unix_seconds() - self.0.last_look.load(Ordering::Relaxed);
+        silent <= seconds || self.0.jobs.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn begin(&self) -> InFlight {
+        self.0.jobs.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.jobs.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -69,7 +92,7 @@ impl PollStrategy for LookWhenTold {
     }
 
     fn on_poll(&mut self, _: &PollSnapshot) {
-        self.pulse.0.store(clock::unix_seconds(), Ordering::Relaxed);
+        self.pulse.0.last_look.store(clock::unix_seconds(), Ordering::Relaxed);
     }
 }
 

@@ -9,17 +9,20 @@ use std::{
 use apalis::prelude::{AbortError, BackendExt, BoxDynError, WorkerBuilder, WorkerBuilderExt};
 use apalis_redis::{Config, RedisStorage};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use redis::{Client, RedisResult, aio::ConnectionManager};
+use redis::{Client, RedisResult};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    GiveUp, Job, Pulse, heartbeat,
+    Job, Pulse, heartbeat,
     payload::Unread,
     settings,
-    wake::{self, LookWhenTold, Signal},
+    wake::{self, InFlight, LookWhenTold, Signal},
 };
-use crate::{config::Config as AppConfig, connection};
+use crate::{
+    config::Config as AppConfig,
+    connection::{self, SharedConnection},
+};
 
 /// A worker that ran this long before it failed was healthy: its successor starts at once.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -27,7 +30,7 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// What stays the same from one generation of a worker to the next.
 struct Workplace<J: Job> {
     client: Client,
-    heart: ConnectionManager,
+    heart: SharedConnection,
     settings: Config,
     context: J::Context,
     pulse: Pulse,
@@ -110,11 +113,11 @@ impl<J: Job> Workplace<J> {
             .with_config(self.settings.clone())
             .with_codec(Unread)
             .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
-        let context = self.context.clone();
+        let (context, pulse) = (self.context.clone(), self.pulse.clone());
         let worker = WorkerBuilder::new(name)
             .backend(backend)
             .concurrency(self.concurrency)
-            .build(move |payload: Vec<u8>| run_job::<J>(payload, context.clone()));
+            .build(move |payload: Vec<u8>| run_job::<J>(payload, context.clone(), pulse.begin()));
 
         let told = shutdown.clone().cancelled_owned();
         let ran = worker.run_until(async move {
@@ -145,7 +148,11 @@ impl<J: Job> Workplace<J> {
 /// Runs one job in a task of its own: apalis drops its futures on any Redis error, and a job
 /// must not end halfway; a panic stays in the task. Whatever fails is given up for good, which
 /// to apalis is an `AbortError`: any other error it would run again, up to 25 times.
-async fn run_job<J: Job>(payload: Vec<u8>, context: J::Context) -> Result<(), BoxDynError> {
+async fn run_job<J: Job>(
+    payload: Vec<u8>,
+    context: J::Context,
+    in_flight: InFlight,
+) -> Result<(), BoxDynError> {
     let job: J = match serde_json::from_slice(&payload) {
         Ok(job) => job,
         Err(error) => {
@@ -155,7 +162,11 @@ async fn run_job<J: Job>(payload: Vec<u8>, context: J::Context) -> Result<(), Bo
         }
     };
     let shown = format!("{job:?}");
-    match tokio::spawn(job.run(context)).await {
+    let running = tokio::spawn(async move {
+        let _until_done = in_flight;
+        job.run(context).await
+    });
+    match running.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(reason)) => Err(given_up::<J>(&format!("{shown}: {reason}"))),
         Err(panic) => Err(given_up::<J>(&format!("{shown}: {panic}"))),
@@ -164,5 +175,5 @@ async fn run_job<J: Job>(payload: Vec<u8>, context: J::Context) -> Result<(), Bo
 
 fn given_up<J: Job>(reason: &str) -> BoxDynError {
     tracing::warn!(queue = J::NAME, reason, "gave up a job");
-    Box::new(AbortError::new(GiveUp::from(reason).to_string()))
+    Box::new(AbortError::new(reason.to_owned()))
 }

@@ -1,4 +1,6 @@
-//! The names of all keys in Redis, each with its type. The queue's own are apalis-redis's.
+//! The names of all keys in Redis, each with its type. The queue's own are
+//! apalis-redis's: `fetch_btc_ars:*`, `housekeeping:*`, and its list of queues,
+//! `core:apalis:queues:list`.
 
 /// ZSET, the truth: one member a sample, `<price>:<unix seconds>`, its score the unix second
 /// at which the price was observed. The old stack wrote members without ':'.

@@ -5,12 +5,11 @@
 
 use std::env;
 
-use cotiza::connection;
+use cotiza::connection::{self, SharedConnection};
 use poem::{
     EndpointExt, Route, Server, error::InternalServerError, get, handler, listener::TcpListener,
     web::Data,
 };
-use redis::aio::ConnectionManager;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -21,13 +20,13 @@ async fn main() -> anyhow::Result<()> {
 }
 
 #[handler]
-async fn ping(connection: Data<&ConnectionManager>) -> poem::Result<String> {
+async fn ping(connection: Data<&SharedConnection>) -> poem::Result<String> {
     let mut connection = connection.clone();
     redis::cmd("PING").query_async(&mut connection).await.map_err(InternalServerError)
 }
 
 #[handler]
-async fn naive(connection: Data<&ConnectionManager>) -> poem::Result<String> {
+async fn naive(connection: Data<&SharedConnection>) -> poem::Result<String> {
     let mut connection = connection.clone();
     let mut read = redis::cmd("ZRANGEBYSCORE");
     read.arg("prices").arg("-inf").arg("+inf");

@@ -1,6 +1,11 @@
 //! The API, served over real HTTP from this process.
 
-use cotiza::{api, config};
+use std::time::Duration;
+
+use cotiza::{
+    api, config,
+    http_client::{self, Tls},
+};
 use poem::{
     Server,
     listener::{Acceptor, Listener, TcpListener},
@@ -38,7 +43,7 @@ impl Api {
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(routes).await.expect("served");
         });
-        let client = cotiza::exchange::client(std::time::Duration::from_secs(10)).expect("TLS");
+        let client = http_client::new(Tls::None, Duration::from_secs(10)).expect("no TLS");
         Self { origin: format!("http://{address}"), client, server }
     }
 

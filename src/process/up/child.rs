@@ -7,6 +7,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::future::join_all;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -31,10 +32,23 @@ pub(super) struct Child {
     command: Command,
 }
 
-/// The running children, in the order they were started.
+/// When a child is stopped; those of one rank together, the first rank first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Who makes work.
+    Scheduler,
+    /// Who does it.
+    Worker,
+    /// Who answers.
+    Server,
+    /// What all of them stand on.
+    Redis,
+}
+
+/// The running children.
 pub(super) struct Family {
     format: LogFormat,
-    running: Vec<(CancellationToken, JoinHandle<()>)>,
+    running: Vec<(Rank, CancellationToken, JoinHandle<()>)>,
 }
 
 impl Child {
@@ -107,21 +121,26 @@ impl Family {
         Self { format, running: Vec::new() }
     }
 
-    pub(super) fn start(&mut self, child: Child) {
+    pub(super) fn start(&mut self, rank: Rank, child: Child) {
         let stop = CancellationToken::new();
         let running = tokio::spawn(child.keep_running(self.format, stop.clone()));
-        self.running.push((stop, running));
+        self.running.push((rank, stop, running));
     }
 
-    /// Stops the children one after the other, the last one started first; each has `limit` to
-    /// end by itself, then it is killed.
-    pub(super) async fn stop(self, limit: Duration) {
-        for (stop, running) in self.running.into_iter().rev() {
-            stop.cancel();
-            let killer = running.abort_handle();
-            if timeout(limit, running).await.is_err() {
-                killer.abort(); // drops the process, which kills it
-            }
+    /// Stops the children, one rank after the other; each has `limit` to end by itself, then it
+    /// is killed.
+    pub(super) async fn stop(mut self, limit: Duration) {
+        self.running.sort_by_key(|(rank, ..)| *rank);
+        for rank in self.running.chunk_by_mut(|(one, ..), (other, ..)| one == other) {
+            let ended = rank.iter_mut().map(|(_, stop, running)| {
+                stop.cancel();
+                async move {
+                    if timeout(limit, &mut *running).await.is_err() {
+                        running.abort(); // drops the process, which kills it
+                    }
+                }
+            });
+            join_all(ended).await;
         }
     }
 }
