@@ -83,5 +83,8 @@ fn service(store: Store, config: &config::Api) -> OpenApiService<Resources, ()> 
 /// An amount as a JSON number. Readers of JSON take numbers for doubles; up to
 /// [`Price::MAX`](crate::domain::Price::MAX) no digit is lost in one.
 fn number(amount: Decimal) -> f64 {
-    amount.to_string().parse().unwrap_or_default()
+    // Two whole numbers below 2^53 are exact as doubles, and their quotient is the nearest one.
+    #[allow(clippy::cast_precision_loss, reason = "below 2^53, see Price::MAX")]
+    let whole = amount.mantissa() as f64;
+    whole / 10_f64.powi(amount.scale().cast_signed())
 }

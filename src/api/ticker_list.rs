@@ -11,7 +11,7 @@ use super::{
     number, params,
 };
 use crate::{
-    domain::{PageNumber, PageSize, Sample, UnixTime},
+    domain::{PageNumber, PageSize, Sample, UnixTime, pesos},
     store::Store,
 };
 
@@ -61,7 +61,7 @@ impl TickerList {
 
 impl From<Sample> for Ticker {
     fn from(sample: Sample) -> Self {
-        Self { timestamp: sample.timestamp, price: number(sample.price.rounded()) }
+        Self { timestamp: sample.timestamp, price: number(pesos(sample.price.ten_thousandths())) }
     }
 }
 

@@ -3,7 +3,10 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
 use super::{Tag, error::ApiError, number};
-use crate::{domain::UnixTime, store::Store};
+use crate::{
+    domain::{UnixTime, pesos},
+    store::Store,
+};
 
 pub(super) struct TickerPrice {
     store: Store,
@@ -42,7 +45,7 @@ impl TickerPrice {
         timestamp: Query<UnixTime>,
     ) -> Result<TickerPriceAnswer, ApiError> {
         let sample = self.store.sample_at(timestamp.0.second()).await?;
-        let price = sample.map(|sample| number(sample.price.rounded()));
+        let price = sample.map(|sample| number(pesos(sample.price.ten_thousandths())));
         Ok(TickerPriceAnswer::Price(Json(TickerPriceResponse { price })))
     }
 }

@@ -8,7 +8,10 @@ use rust_decimal::{Decimal, RoundingStrategy};
 ///
 /// `Display` gives the plain decimal text; arithmetic goes through [`Price::ten_thousandths`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Price(Decimal);
+pub struct Price {
+    exact: Decimal,
+    ten_thousandths: i64,
+}
 
 /// Why a text is not a [`Price`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,15 +38,7 @@ impl Price {
 
     /// The price in 1/10000 peso, rounded half to even.
     pub fn ten_thousandths(self) -> i64 {
-        let mut rounded = self.rounded();
-        rounded.rescale(Self::SCALE);
-        // Within i64: the price is at most MAX, so the mantissa is below 9e15.
-        i64::try_from(rounded.mantissa()).unwrap_or(i64::MAX)
-    }
-
-    /// The price kept to 4 decimals, half to even.
-    pub fn rounded(self) -> Decimal {
-        self.0.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven)
+        self.ten_thousandths
     }
 }
 
@@ -59,17 +54,21 @@ impl FromStr for Price {
         if decimal > Decimal::from(Self::MAX) {
             return Err(PriceError::TooLarge(text.to_owned()));
         }
-        let price = Self(decimal);
-        if price.ten_thousandths() <= 0 {
+        let mut rounded =
+            decimal.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven);
+        rounded.rescale(Self::SCALE);
+        // Within i64: the price is at most MAX, so the mantissa is below 9e15.
+        let ten_thousandths = i64::try_from(rounded.mantissa()).unwrap_or(i64::MAX);
+        if ten_thousandths <= 0 {
             return Err(PriceError::NotPositive(text.to_owned()));
         }
-        Ok(price)
+        Ok(Self { exact: decimal, ten_thousandths })
     }
 }
 
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.exact.fmt(f)
     }
 }
 

@@ -26,6 +26,12 @@ impl Sample {
         format!("{}:{}", self.price, self.timestamp)
     }
 
+    /// Reads a stored member that tells its second itself; `None` of any other one.
+    pub fn from_own_member(member: &str) -> Option<Self> {
+        let (price, timestamp) = member.split_once(':')?;
+        Some(Self { timestamp: timestamp.parse().ok()?, price: price.parse().ok()? })
+    }
+
     /// Reads a stored member and its score (unix seconds). A member without ':' was written
     /// by the old stack, which stored the price alone. The score tells the time of either.
     ///

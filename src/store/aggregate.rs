@@ -10,7 +10,7 @@ use super::{
     rollups::{self, End, LEVELS, Segment, Span, align_down, align_up},
     samples::{PIECE, samples},
 };
-use crate::domain::{Summary, TimeRange, UnixTime};
+use crate::domain::{Sample, Summary, TimeRange, UnixTime};
 
 /// The second before which samples have been trimmed, where none have.
 pub(super) const NOTHING_TRIMMED: i64 = i64::MIN;
@@ -34,6 +34,7 @@ struct Plan {
 }
 
 /// What was read of a span, all in one step.
+#[derive(Default)]
 struct Reading {
     /// What the rollups and the samples at the edges come to.
     trimmed: Summary,
@@ -78,8 +79,9 @@ impl Store {
         Ok(Aggregate { summary: reading.trimmed.and(kept), resolution })
     }
 
-    /// Sums up a span whose rollups are wrong somewhere, by halves down to a day: what is right is taken from
-    /// the rollups, what is wrong from the samples and noted in `wrong`, in seconds `[from, until)`.
+    /// Sums up a span whose rollups are wrong somewhere, by halves down to a day: what is right
+    /// is taken from the rollups, what is wrong from the samples and noted in `wrong`, in seconds
+    /// `[from, until)`.
     fn sum_up_wrong<'a>(
         &'a self,
         span: Span,
@@ -149,7 +151,17 @@ impl Store {
         Ok(second(&first).zip(second(&last)))
     }
 
+    /// Reads all of a plan in one step. Members tell their second themselves; their scores, which
+    /// are half of what would have to be sent, are asked for only where the old stack wrote some.
     async fn read(&self, plan: &Plan) -> RedisResult<Reading> {
+        match self.read_with(plan, Scores::Without).await? {
+            Some(reading) => Ok(reading),
+            None => Ok(self.read_with(plan, Scores::With).await?.unwrap_or_default()),
+        }
+    }
+
+    /// `None` if there is a sample that does not tell its second.
+    async fn read_with(&self, plan: &Plan, scores: Scores) -> RedisResult<Option<Reading>> {
         let mut step = pipe();
         step.atomic().get(keys::TRIMMED);
         let nothing = (String::from("+inf"), String::from("-inf"));
@@ -157,49 +169,64 @@ impl Store {
         step.cmd("ZCOUNT").arg(keys::PRICES).arg(since).arg(until);
         let kept = plan.kept.as_ref().map_or(&[][..], |(_, segments)| segments);
         for segment in plan.trimmed.iter().chain(kept) {
-            request(&mut step, segment);
+            request(&mut step, segment, scores);
         }
         let answers: Vec<Value> = step.query_async(&mut self.connection.clone()).await?;
         let mut answers = answers.into_iter();
         let mut next = || answers.next().unwrap_or(Value::Nil);
         let trimmed_before = Option::<i64>::from_redis_value(next())?.unwrap_or(NOTHING_TRIMMED);
         let samples = u64::from_redis_value(next())?;
-        let mut sum_up = |segments: &[Segment]| {
-            segments
-                .iter()
-                .zip(answers.by_ref())
-                .try_fold(Summary::default(), |sum, (segment, answer)| {
-                    RedisResult::Ok(sum.and(self.sum_of(segment, answer)?))
-                })
+        let mut sum_up = |segments: &[Segment]| -> RedisResult<Option<Summary>> {
+            let mut sum = Summary::default();
+            for (segment, answer) in segments.iter().zip(answers.by_ref()) {
+                let Some(part) = self.sum_of(segment, answer, scores)? else { return Ok(None) };
+                sum = sum.and(part);
+            }
+            Ok(Some(sum))
         };
-        Ok(Reading {
-            trimmed: sum_up(&plan.trimmed)?,
-            kept: sum_up(kept)?,
-            samples,
-            trimmed_before,
-        })
+        let (trimmed, kept) = (sum_up(&plan.trimmed)?, sum_up(kept)?);
+        let reading = |(trimmed, kept)| Reading { trimmed, kept, samples, trimmed_before };
+        Ok(trimmed.zip(kept).map(reading))
     }
 
-    fn sum_of(&self, segment: &Segment, answer: Value) -> RedisResult<Summary> {
-        match segment {
-            Segment::Samples(_) => {
-                let rows = Vec::<(String, f64)>::from_redis_value(answer)?;
-                Ok(Summary::of(samples(rows), self.slots))
-            }
-            Segment::Buckets { .. } => {
-                let members = Vec::<String>::from_redis_value(answer)?;
-                let buckets = members.iter().filter_map(|member| rollups::from_member(member));
-                Ok(buckets.map(|(_, summary)| summary).collect())
-            }
+    fn sum_of(
+        &self,
+        segment: &Segment,
+        answer: Value,
+        scores: Scores,
+    ) -> RedisResult<Option<Summary>> {
+        if scores == Scores::With && matches!(segment, Segment::Samples(_)) {
+            let rows = Vec::<(String, f64)>::from_redis_value(answer)?;
+            return Ok(Some(Summary::of(samples(rows), self.slots)));
         }
+        let Value::Array(members) = answer else { return Ok(None) };
+        let members = members.iter().map(|member| match member {
+            Value::BulkString(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+            _ => "",
+        });
+        if matches!(segment, Segment::Samples(_)) {
+            let samples: Option<Vec<Sample>> = members.map(Sample::from_own_member).collect();
+            return Ok(samples.map(|samples| Summary::of(samples, self.slots)));
+        }
+        Ok(Some(members.filter_map(rollups::from_member).map(|(_, summary)| summary).collect()))
     }
 }
 
-fn request(step: &mut Pipeline, segment: &Segment) {
+/// Whether samples are read with their scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scores {
+    With,
+    Without,
+}
+
+fn request(step: &mut Pipeline, segment: &Segment, scores: Scores) {
     match segment {
         Segment::Samples(span) => {
             let (since, until) = span.bounds();
-            step.cmd("ZRANGEBYSCORE").arg(keys::PRICES).arg(since).arg(until).arg("WITHSCORES");
+            step.cmd("ZRANGEBYSCORE").arg(keys::PRICES).arg(since).arg(until);
+            if scores == Scores::With {
+                step.arg("WITHSCORES");
+            }
         }
         Segment::Buckets { level, from, until } => {
             let key = keys::ROLLUPS.get(*level).copied().unwrap_or_default();

@@ -31,11 +31,6 @@ impl Store {
         until: i64,
         mut progress: impl FnMut(i64) + Send,
     ) -> Result<(), StoreError> {
-        // Of what has been trimmed, the rollups are all there is.
-        let trimmed: RedisResult<Option<i64>> =
-            redis::cmd("GET").arg(keys::TRIMMED).query_async(&mut self.connection.clone()).await;
-        let from =
-            trimmed.map_err(failed("read what was trimmed"))?.map_or(from, |at| from.max(at));
         // One bucket of the coarsest level after the other, each from its finest parts up.
         let [.., coarsest] = LEVELS;
         let everything = [&[keys::PRICES], &keys::ROLLUPS[..]].concat();
@@ -112,9 +107,12 @@ impl Store {
                 let parts = members.iter().filter_map(|member| rollups::from_member(member));
                 parts.map(|(_, summary)| summary).collect()
             };
-            let replaced: RedisResult<bool> = REPLACE
-                .key(source(level))
-                .key(target(level))
+            let mut replace = REPLACE.key(source(level));
+            replace.key(target(level));
+            if level == 0 {
+                replace.key(keys::TRIMMED);
+            }
+            let replaced: RedisResult<bool> = replace
                 .arg(start)
                 .arg(start + length)
                 .arg(seen)

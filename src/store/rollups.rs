@@ -135,11 +135,15 @@ pub(super) fn to_member(start: i64, summary: &Summary) -> Option<String> {
 
 /// Reads the member of a bucket; `None` if it is none, which the check of counts then finds.
 pub(super) fn from_member(member: &str) -> Option<(i64, Summary)> {
-    let fields: Vec<i64> = member.split(':').map_while(|field| field.parse().ok()).collect();
-    let &[start, count, slots, high, low, min, max, first_at, first, last_at, last] = &*fields
-    else {
+    let mut fields = member.split(':');
+    let mut numbers = [0; 11];
+    for number in &mut numbers {
+        *number = fields.next()?.parse::<i64>().ok()?;
+    }
+    if fields.next().is_some() {
         return None;
-    };
+    }
+    let [start, count, slots, high, low, min, max, first_at, first, last_at, last] = numbers;
     let summary = Summary {
         count: count.try_into().ok()?,
         slots: slots.try_into().ok()?,
