@@ -122,17 +122,6 @@ impl Store {
         .boxed()
     }
 
-    /// The stretches of the span, in seconds `[from, until)`, whose rollups are wrong.
-    pub(super) async fn wrong_stretches(&self, span: &Span) -> Result<Vec<(i64, i64)>, StoreError> {
-        let plan = Plan::new(*span, NOTHING_TRIMMED);
-        let reading = self.read(&plan).await.map_err(failed("check rollups"))?;
-        let mut wrong = Vec::new();
-        if reading.samples != reading.kept.count {
-            self.sum_up_wrong(*span, &mut wrong).await?;
-        }
-        Ok(wrong)
-    }
-
     /// The seconds of the first and the last sample in the span.
     pub(super) async fn extent(&self, span: &Span) -> Result<Option<(i64, i64)>, StoreError> {
         let (since, until) = span.bounds();

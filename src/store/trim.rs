@@ -10,8 +10,8 @@ use super::{
 
 impl Store {
     /// Takes away the samples before a unix second, rounded down to a whole bucket, and gives how
-    /// many they were. What the rollups say of them is made right first and answers for them from
-    /// then on. It goes a day at a time, so Redis is never held up for long. Interrupted, it is completed by the next call.
+    /// many they were. Their rollups, of every level, are made anew first: from then on they
+    /// answer for them, and nothing is left to check them against. It goes a day at a time, so Redis is never held up for long. Interrupted, it is completed by the next call.
     ///
     /// # Errors
     /// If Redis fails.
@@ -21,10 +21,7 @@ impl Store {
         let Some((first, last)) = self.extent(&old).await? else {
             return Ok(0);
         };
-        let old = Span::of_seconds(align_down(first, LEVELS[0]), before);
-        for (from, until) in self.wrong_stretches(&old).await? {
-            self.rebuild(from, until, |_| ()).await?;
-        }
+        self.rebuild(first, before, |_| ()).await?;
         let mut connection = self.connection.clone();
         let noted: RedisResult<()> =
             redis::cmd("SET").arg(keys::TRIMMED).arg(before).query_async(&mut connection).await;
