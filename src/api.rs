@@ -4,6 +4,7 @@
 //! answers is published in the OpenAPI document, so it is written for users of the API.
 
 mod average_price;
+mod coverage;
 mod error;
 mod health;
 mod links;
@@ -30,6 +31,8 @@ use crate::{config, store::Store};
 enum Tag {
     /// What one bitcoin costs in Argentine pesos.
     Prices,
+    /// Which slots were recorded, and why others were not.
+    Coverage,
     /// Whether the service is well.
     Health,
 }
@@ -38,6 +41,7 @@ type Resources = (
     average_price::AveragePrice,
     ticker_list::TickerList,
     ticker_price::TickerPrice,
+    coverage::Coverage,
     health::Health,
 );
 
@@ -74,6 +78,7 @@ fn service(store: Store, config: &config::Api) -> OpenApiService<Resources, ()> 
         average_price::AveragePrice::new(store.clone()),
         ticker_list::TickerList::new(store.clone(), config.trusted_proxies.clone()),
         ticker_price::TickerPrice::new(store.clone()),
+        coverage::Coverage::new(store.clone(), config.trusted_proxies.clone()),
         health::Health::new(store),
     );
     OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))

@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, opens a connection or knows another module of the crate.
 
+mod ledger;
 mod page;
 mod price;
 mod sample;
@@ -9,6 +10,7 @@ mod slot;
 mod summary;
 mod time;
 
+pub use ledger::{Coverage, Gap, Missed, Reason};
 pub use page::{InvalidPage, Page, PageNumber, PageSize, PageSizeError};
 pub use price::{Price, PriceError};
 pub use sample::{Sample, SampleError};

@@ -1,5 +1,5 @@
-//! The jobs, one file each, and the list of them. A new job is a file here and a line in
-//! [`run_each`].
+//! The jobs, one file each, and the list of them. A new job is a file here and a line in the
+//! list.
 //!
 //! May use the domain, the configuration, the exchange, the store and the queue.
 
@@ -15,8 +15,8 @@ use crate::{
     config::Config,
     domain::{Slot, Slots},
     exchange::PriceSource,
-    queue::Job,
-    store::Store,
+    queue::{Caretaker, Job},
+    store::{Store, StoreError},
 };
 
 /// What jobs work with.
@@ -30,6 +30,8 @@ pub struct Context {
     pub store: Store,
     /// How long samples are kept; `None` is for ever.
     pub keep_prices: Option<Duration>,
+    /// Who keeps the queues within their bounds.
+    pub caretaker: Caretaker,
 }
 
 /// A job that is enqueued again and again, at the same distance of time.
@@ -39,6 +41,17 @@ pub trait ScheduledJob: Job<Context = Context> {
 
     /// The job that is due when the slot, of that length, begins.
     fn due(slot: Slot) -> Self;
+
+    /// Is told, once Redis is back, which jobs could not be enqueued while they were due.
+    ///
+    /// # Errors
+    /// If they cannot be told of yet.
+    fn not_enqueued(
+        _jobs: &[Self],
+        _store: &Store,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// Something that is done for each kind of job, such as scheduling it.
@@ -47,14 +60,24 @@ pub trait Runner {
     fn run<J: ScheduledJob>(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Does something for all kinds of job at the same time. This is the list of them.
-///
-/// # Errors
-/// The first one there is.
-pub async fn run_each(runner: &impl Runner) -> anyhow::Result<()> {
-    tokio::try_join!(
-        runner.run::<FetchBtcArs>(),  // record the price
-        runner.run::<Housekeeping>(), // keep what is stored within its bounds
-    )
-    .map(|_| ())
+/// Writes what follows from the list of jobs.
+macro_rules! jobs {
+    ($($job:ident),+ $(,)?) => {
+        /// The names of all queues.
+        pub const QUEUES: &[&str] = &[$(<$job as Job>::NAME),+];
+
+        /// Does something for all kinds of job at the same time.
+        ///
+        /// # Errors
+        /// The first one there is.
+        pub async fn run_each(runner: &impl Runner) -> anyhow::Result<()> {
+            tokio::try_join!($(runner.run::<$job>()),+).map(|_| ())
+        }
+    };
+}
+
+// The list.
+jobs! {
+    FetchBtcArs,
+    Housekeeping,
 }

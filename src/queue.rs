@@ -8,19 +8,25 @@
 //! - its polling loses wake-ups, and a push publishes nothing: `wake`, [`Enqueuer`]
 //! - it beats no heart while it drains or a buffer is full: `heartbeat`
 //! - a payload that cannot be read ends every worker that meets it: `payload`
-//! - it drops handlers on an error, runs panics again for ever: `run_job` in `worker`
+//! - ids without data end every worker, 8,000 waiting jobs stop them for good: `tidy`
+//! - finished jobs and gone workers are kept for ever: `tidy`, by the [`Caretaker`]
+//! - it drops handlers on an error, runs panics and what kills its worker for ever: `run`
 
+mod caretaker;
 mod enqueue;
 mod heartbeat;
 mod job;
 mod payload;
+mod run;
 mod settings;
 mod ticks;
+mod tidy;
 mod wake;
 mod worker;
 
+pub use caretaker::Caretaker;
 pub use enqueue::{EnqueueError, Enqueued, Enqueuer};
-pub use job::{GiveUp, Job};
+pub use job::{GiveUp, GivenUp, Job};
 pub use ticks::slot_starts;
 pub use wake::Pulse;
 pub use worker::work;

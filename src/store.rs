@@ -4,6 +4,7 @@
 
 mod aggregate;
 pub mod keys;
+mod ledger;
 mod presence;
 mod rebuild;
 mod rollups;

@@ -49,9 +49,10 @@ impl Bench {
             source: Arc::new(Buenbit::new(self.exchange.url.clone(), timeout).unwrap()),
             store: Store::new(&self.database.client, self.slots).unwrap(),
             keep_prices: None,
+            caretaker: self.database.caretaker(),
         };
         let job = FetchBtcArs { slot: slot.start() };
-        job.run(context).await.map_err(|reason| reason.to_string())
+        job.run(context, 1).await.map_err(|reason| reason.to_string())
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use cotiza::{config::Config, process};
+use cotiza::{
+    clock,
+    config::Config,
+    domain::{Slots, TimeRange, UnixTime},
+    process,
+    store::Store,
+};
 use nix::sys::signal::Signal;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -116,4 +122,40 @@ async fn all_stop_in_time_while_redis_is_away() {
     plant.stop.cancel();
     let stopped = tokio::time::timeout(Duration::from_secs(8), plant.running.join_all()).await;
     assert!(stopped.expect("in time").iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn the_slots_of_an_outage_are_in_the_ledger_with_their_reason() {
+    let mut plant = Plant::start().await;
+    let store =
+        Store::new(&plant.database.client, Slots::new(Duration::from_secs(1)).unwrap()).unwrap();
+    plant.server.kill();
+    let away = clock::unix_seconds();
+    sleep(Duration::from_secs(5)).await;
+    plant.server.restart();
+    plant.database.answers().await;
+    plant.records("after an outage").await;
+    let at = |second| Some(UnixTime::from_seconds(second));
+    let outage = TimeRange::new(at(away + 1), at(away + 3)).unwrap();
+    eventually(SOON, "the ledger knows", || async {
+        let coverage = store.coverage(&outage, clock::unix_seconds()).await.unwrap();
+        coverage.missed.total() == 3 && coverage.missed.not_scheduled == 0
+    })
+    .await;
+    plant.end().await;
+}
+
+#[tokio::test]
+async fn refused_writes_are_survived() {
+    let plant = Plant::start().await;
+    plant.database.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    sleep(Duration::from_secs(2)).await;
+    plant.database.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    plant.records("after out of memory").await;
+    let port = crate::harness::free_port().to_string();
+    plant.database.command::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    sleep(Duration::from_secs(2)).await;
+    plant.database.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+    plant.records("after having been a replica").await;
+    plant.end().await;
 }

@@ -193,11 +193,12 @@ async fn trimmed_samples_are_answered_for_by_their_rollups() {
         source: std::sync::Arc::new(Buenbit::new(exchange.url.clone(), SOON).unwrap()),
         store: store.clone(),
         keep_prices: Some(Duration::from_secs(day.unsigned_abs())),
+        caretaker: database.caretaker(),
     };
     let before = store.aggregate(&TimeRange::default()).await.unwrap();
     assert_eq!((before.summary.count, before.resolution), (2001, None));
     for _twice in 0..2 {
-        Housekeeping { due: now }.run(context.clone()).await.unwrap();
+        Housekeeping { due: now }.run(context.clone(), 1).await.unwrap();
     }
 
     let left = database.prices().await.len();

@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use cotiza::{
     config::Config,
-    queue::{self, Enqueued, Enqueuer, GiveUp, Job, Pulse},
+    queue::{self, Caretaker, Enqueued, Enqueuer, GiveUp, GivenUp, Job, Pulse},
 };
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -32,13 +35,17 @@ enum Act {
     Sleep(Duration),
 }
 
-/// How often each job began, and which ones came to their end.
+/// How often each job began, which ones came to their end, how many the queue gave up.
 #[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<BTreeMap<u32, (u32, bool)>>>);
+struct Log(Arc<Mutex<BTreeMap<u32, (u32, bool)>>>, Arc<AtomicU32>);
 
 impl Log {
     fn begun(&self, id: u32) -> u32 {
         self.0.lock().unwrap().get(&id).map_or(0, |(begun, _)| *begun)
+    }
+
+    fn given_up(&self) -> u32 {
+        self.1.load(Ordering::SeqCst)
     }
 
     fn ended(&self, id: u32) -> bool {
@@ -54,7 +61,7 @@ impl Job for Probe {
         self.id.to_string()
     }
 
-    async fn run(self, log: Log) -> Result<(), GiveUp> {
+    async fn run(self, log: Log, _tries: u32) -> Result<(), GiveUp> {
         log.0.lock().unwrap().entry(self.id).or_default().0 += 1;
         match self.act {
             Act::Succeed => {}
@@ -64,6 +71,10 @@ impl Job for Probe {
         }
         log.0.lock().unwrap().entry(self.id).or_default().1 = true;
         Ok(())
+    }
+
+    async fn given_up(self, log: Log, _why: GivenUp) {
+        log.1.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -79,7 +90,7 @@ impl Job for Unreadable {
         self.0.clone()
     }
 
-    async fn run(self, (): ()) -> Result<(), GiveUp> {
+    async fn run(self, (): (), _tries: u32) -> Result<(), GiveUp> {
         Ok(())
     }
 }
@@ -246,4 +257,89 @@ async fn a_drain_has_its_limit_and_the_job_is_handed_to_another() {
     let _second = bench.worker("second");
     eventually(Duration::from_secs(5), "it is taken over", || async { bench.log.begun(1) == 2 })
         .await;
+}
+
+#[tokio::test]
+async fn ids_without_data_or_metadata_are_taken_out_and_stop_nobody() {
+    let bench = Bench::new().await;
+    for id in [1, 2] {
+        bench.enqueue(id, Act::Succeed).await;
+    }
+    let ids: Vec<String> = bench.database.command(&["ZRANGE", "probe:scheduled", "0", "-1"]).await;
+    bench.database.command::<()>(&["HDEL", "probe:data", &ids[0]]).await;
+    bench.database.command::<()>(&["DEL", &format!("probe:meta:{}", ids[1])]).await;
+    let _workers = ["a", "b"].map(|name| bench.worker(name));
+    bench.enqueue(3, Act::Succeed).await;
+    bench.has_ended(3).await;
+    // Also those that come while the workers work.
+    bench.enqueue(4, Act::Sleep(Duration::from_secs(2))).await;
+    bench.database.command::<()>(&["RPUSH", "probe:active", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).await;
+    bench.enqueue(5, Act::Succeed).await;
+    bench.has_ended(5).await;
+    let left: u32 = bench.database.command(&["ZCARD", "probe:scheduled"]).await;
+    assert_eq!((left, bench.log.begun(1), bench.log.begun(2)), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_backlog_that_would_wedge_the_library_is_cut_to_its_newest_jobs() {
+    let bench = Bench::new().await;
+    let enqueuer = bench.enqueuer();
+    for id in 0..9000 {
+        enqueuer.enqueue(&Probe { id, act: Act::Succeed }).await.unwrap();
+    }
+    let _worker = bench.worker("w");
+    bench.has_ended(8999).await;
+    bench.enqueue(9001, Act::Succeed).await;
+    bench.has_ended(9001).await;
+    assert_eq!(bench.log.given_up(), 8000, "each job that was dropped is told of");
+    let data: u32 = bench.database.command(&["HLEN", "probe:data"]).await;
+    assert!(data <= 1001, "{data} payloads are left");
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_workers_is_given_up_after_some_tries() {
+    let mut bench = Bench::new().await;
+    bench.config.worker.drain = Duration::from_millis(1);
+    bench.enqueue(1, Act::Sleep(Duration::from_mins(5))).await;
+    for n in 1..=5 {
+        // Each worker ends, by far too early, while the job runs.
+        let worker = bench.worker(&format!("w{n}"));
+        eventually(SOON, "it runs", || async { bench.log.begun(1) == n }).await;
+        worker.stop.cancel();
+        worker.running.await.unwrap();
+    }
+    let _last = bench.worker("last");
+    eventually(SOON, "it is given up", || async { bench.finished("dead").await == 1 }).await;
+    assert_eq!((bench.log.begun(1), bench.log.given_up()), (5, 1));
+}
+
+#[tokio::test]
+async fn what_is_done_with_is_forgotten_after_its_time() {
+    let mut bench = Bench::new().await;
+    let worker = bench.worker("w");
+    for id in 0..50 {
+        let act = if id % 2 == 0 { Act::Succeed } else { Act::GiveUp };
+        bench.enqueue(id, act).await;
+    }
+    let finished = || async { bench.finished("done").await + bench.finished("dead").await };
+    eventually(SOON, "all are finished", || async { finished().await == 50 }).await;
+    worker.stop.cancel();
+    worker.running.await.unwrap();
+
+    bench.config.queue.keep_done = Duration::ZERO;
+    bench.config.queue.keep_dead = Duration::from_hours(1);
+    sleep(Duration::from_secs(1)).await;
+    let caretaker = Caretaker::new(&bench.database.client, vec!["probe"], &bench.config.queue);
+    let forgotten = caretaker.unwrap().tidy().await.unwrap();
+    assert_eq!(forgotten, 25, "the jobs that were done");
+    assert_eq!((bench.finished("done").await, bench.finished("dead").await), (0, 25));
+    let data: u32 = bench.database.command(&["HLEN", "probe:data"]).await;
+    let metas: Vec<String> = bench.database.command(&["KEYS", "probe:meta:*"]).await;
+    assert_eq!((data, metas.len()), (25, 25));
+
+    bench.config.queue.keep_dead = Duration::ZERO;
+    let caretaker = Caretaker::new(&bench.database.client, vec!["probe"], &bench.config.queue);
+    assert_eq!(caretaker.unwrap().tidy().await.unwrap(), 25);
+    let keys: Vec<String> = bench.database.command(&["KEYS", "probe:[^i]*"]).await;
+    assert!(keys.is_empty(), "left behind: {keys:?}");
 }

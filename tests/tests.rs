@@ -1,6 +1,7 @@
 //! All integration tests: real processes, a real redis-server, real HTTP, on loopback only.
 //!
 //! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
+//! - `ledger`: coverage and gaps against a naive model
 //! - `openapi`: the document that the API publishes, and `--help`, as snapshots
 //! - `prices`: the commands for samples, and retention
 //! - `store`: sums and rollups against a naive model
@@ -28,6 +29,7 @@ mod average_price;
 mod command_line;
 mod errors;
 mod fetch;
+mod ledger;
 mod openapi;
 mod outages;
 mod prices;

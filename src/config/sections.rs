@@ -67,6 +67,12 @@ pub struct Queue {
     pub heartbeat: Duration,
     /// The silent heartbeats after which a worker counts as dead.
     pub missed_heartbeats: usize,
+    /// How long jobs that were done are remembered.
+    #[serde(with = "humantime_serde")]
+    pub keep_done: Duration,
+    /// How long jobs that were given up are remembered.
+    #[serde(with = "humantime_serde")]
+    pub keep_dead: Duration,
     /// The time from one housekeeping to the next.
     #[serde(with = "humantime_serde")]
     pub housekeeping_every: Duration,
@@ -162,6 +168,8 @@ impl Default for Queue {
         Self {
             heartbeat: Duration::from_secs(1),
             missed_heartbeats: 2,
+            keep_done: Duration::from_hours(1),
+            keep_dead: Duration::from_hours(24),
             housekeeping_every: Duration::from_mins(1),
         }
     }

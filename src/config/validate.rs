@@ -45,8 +45,16 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     within("up.redis_port", usize::from(config.up.redis_port), 1..=65535)?;
     share("exchange.error_rate", config.exchange.error_rate)?;
     share("exchange.malformed_rate", config.exchange.malformed_rate)?;
-    lasting("worker.attempt_timeout", config.worker.attempt_timeout, Duration::from_millis(10))?;
-    lasting("worker.drain", config.worker.drain, Duration::ZERO)?;
+    let (second, minutes, month) =
+        (Duration::from_secs(1), Duration::from_mins(10), Duration::from_hours(30 * 24));
+    lasting(
+        "worker.attempt_timeout",
+        config.worker.attempt_timeout,
+        Duration::from_millis(10)..=minutes,
+    )?;
+    lasting("worker.drain", config.worker.drain, Duration::ZERO..=minutes)?;
+    lasting("queue.keep_done", config.queue.keep_done, second..=month)?;
+    lasting("queue.keep_dead", config.queue.keep_dead, second..=month)?;
     heartbeat(config.queue.heartbeat)
 }
 
@@ -91,12 +99,15 @@ fn share(key: &'static str, value: f64) -> Result<(), ConfigError> {
     Err(ConfigError::NotAllowed { key, value: value.to_string(), reason })
 }
 
-fn lasting(key: &'static str, value: Duration, least: Duration) -> Result<(), ConfigError> {
-    let most = Duration::from_mins(10);
-    if (least..=most).contains(&value) {
+fn lasting(
+    key: &'static str,
+    value: Duration,
+    range: RangeInclusive<Duration>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
         return Ok(());
     }
-    let (least, most) = (format_duration(least), format_duration(most));
+    let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
     let reason = format!("give a duration from {least} to {most}");
     Err(ConfigError::NotAllowed { key, value: format_duration(value).to_string(), reason })
 }

@@ -105,6 +105,11 @@ impl FromStr for PageSize {
 }
 
 impl<T> Page<T> {
+    /// A page of nothing.
+    pub fn empty(number: u64, pages: u64) -> Self {
+        Self { count: 0, number, pages, items: Vec::new() }
+    }
+
     /// The number of the page after this one.
     pub fn next(&self) -> Option<u64> {
         (self.number < self.pages).then_some(self.number + 1)

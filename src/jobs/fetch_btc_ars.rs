@@ -10,9 +10,9 @@ use super::{Context, ScheduledJob};
 use crate::{
     clock,
     config::Config,
-    domain::{Price, Sample, Slot},
+    domain::{Price, Reason, Sample, Slot},
     exchange::{ExchangeError, PriceSource},
-    queue::{GiveUp, Job},
+    queue::{GiveUp, GivenUp, Job},
     store::{Recorded, Store, StoreError},
 };
 
@@ -50,12 +50,32 @@ impl Job for FetchBtcArs {
         self.slot.to_string()
     }
 
-    async fn run(self, context: Context) -> Result<(), GiveUp> {
+    async fn run(self, context: Context, tries: u32) -> Result<(), GiveUp> {
+        let ended = self.fetch(&context).await;
+        if let Err(error) = &ended
+            && let Some(reason) = error.reason(tries)
+        {
+            tell(context.store, self.slot, reason);
+        }
+        Ok(ended?)
+    }
+
+    async fn given_up(self, context: Context, why: GivenUp) {
+        let reason = match why {
+            GivenUp::Backlog => Reason::TooLate,
+            GivenUp::Panicked | GivenUp::Deadly => Reason::WorkerLost,
+        };
+        tell(context.store, self.slot, reason);
+    }
+}
+
+impl FetchBtcArs {
+    async fn fetch(self, context: &Context) -> Result<(), FetchError> {
         let slot = context.slots.containing(self.slot);
         // The clock of whoever enqueued it may be ahead of ours; a slot is ours by our clock.
         let ahead = clock::until(slot.start());
         if ahead > context.slots.length() {
-            return Err(FetchError::TooEarly(ahead).into());
+            return Err(FetchError::TooEarly(ahead));
         }
         sleep(ahead).await;
         let sample = observe(slot, context.source.as_ref()).await?;
@@ -73,6 +93,36 @@ impl Job for FetchBtcArs {
     }
 }
 
+impl FetchError {
+    /// The reason for the ledger. A job that came too far ahead of its slot is no reason: another
+    /// machine's clock may be right.
+    fn reason(&self, tries: u32) -> Option<Reason> {
+        match self {
+            Self::TooLate if tries > 1 => Some(Reason::WorkerLost),
+            Self::TooLate => Some(Reason::TooLate),
+            Self::TooEarly(_) => None,
+            Self::Exchange(ExchangeError::Timeout { .. }) => Some(Reason::ExchangeTimeout),
+            Self::Exchange(ExchangeError::BadAnswer { .. }) => Some(Reason::BadAnswer),
+            Self::Exchange(_) => Some(Reason::ExchangeError),
+            Self::Store(_) => Some(Reason::RedisAway),
+        }
+    }
+}
+
+/// Enters the reason into the ledger, as soon as Redis can be reached; meanwhile the worker works.
+fn tell(store: Store, slot: i64, reason: Reason) {
+    tokio::spawn(async move {
+        let slots = [slot];
+        let told = (|| store.miss(&slots, reason))
+            .retry(backoff().with_max_times(1000))
+            .when(StoreError::is_unavailable)
+            .await;
+        if let Err(error) = told {
+            tracing::warn!(slot, ?reason, %error, "the ledger does not know");
+        }
+    });
+}
+
 impl ScheduledJob for FetchBtcArs {
     fn every(config: &Config) -> Duration {
         config.schedule.every
@@ -80,6 +130,11 @@ impl ScheduledJob for FetchBtcArs {
 
     fn due(slot: Slot) -> Self {
         Self { slot: slot.start() }
+    }
+
+    async fn not_enqueued(jobs: &[Self], store: &Store) -> Result<(), StoreError> {
+        let slots: Vec<i64> = jobs.iter().map(|job| job.slot).collect();
+        store.miss(&slots, Reason::RedisAway).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     queue::{GiveUp, Job},
 };
 
-/// Trim samples that are older than `prices.keep`.
+/// Forget finished jobs, and trim samples that are older than `prices.keep`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Housekeeping {
     /// The unix second at which it became due.
@@ -28,7 +28,9 @@ impl Job for Housekeeping {
         self.due.to_string()
     }
 
-    async fn run(self, context: Context) -> Result<(), GiveUp> {
+    async fn run(self, context: Context, _tries: u32) -> Result<(), GiveUp> {
+        let forgotten = context.caretaker.tidy().await?;
+        tracing::debug!(forgotten, "tidied the queues up");
         if let Some(keep) = context.keep_prices {
             let before = clock::unix_seconds().saturating_sub_unsigned(keep.as_secs());
             let trimmed = context.store.trim(before).await?;

@@ -1,10 +1,11 @@
 //! The scheduler process: enqueues each job when it is due. Any number of them may run: a job's key lets
 //! it be enqueued once, whoever comes first.
 
-use std::{future::pending, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::StreamExt;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     config::Config,
     domain::{Slot, Slots},
     jobs::{self, Runner, ScheduledJob},
-    queue::{Enqueuer, Job, slot_starts},
+    queue::{Enqueuer, slot_starts},
     store::{Role, Store},
 };
 
@@ -38,37 +39,45 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
 impl Runner for Scheduler<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
         let slots = Slots::new(J::every(self.config))?;
-        let enqueuer = Enqueuer::new(&self.client, &self.config.queue)?;
+        let enqueuer = Enqueuer::<J>::new(&self.client, &self.config.queue)?;
         let mut ticks = pin!(slot_starts(slots));
-        let mut due = None;
+        let (mut due, mut missed) = (None, Vec::new());
         loop {
             // A tick takes the place of one whose job could not be enqueued all the while: its
             // slot is over.
             tokio::select! {
-                next = ticks.next() => due = next,
-                () = self.schedule::<J>(due, &enqueuer) => {}
+                next = ticks.next() => missed.extend(std::mem::replace(&mut due, next).map(J::due)),
+                () = self.enqueue(due, &enqueuer), if due.is_some() => due = None,
+                () = self.tell(&mut missed), if due.is_none() && !missed.is_empty() => {}
                 () = self.shutdown.cancelled() => return Ok(()),
             }
+            // More than a day of slots is told of by their absence.
+            missed.truncate(10_000);
         }
     }
 }
 
 impl Scheduler<'_> {
-    /// Sees to it that the slot's job is in the queue, however often Redis fails; never returns.
-    async fn schedule<J: ScheduledJob>(&self, due: Option<Slot>, enqueuer: &Enqueuer<J>) {
-        if let Some(slot) = due {
-            self.enqueue(&J::due(slot), enqueuer).await;
+    /// Tells which jobs could not be enqueued, now that one could.
+    async fn tell<J: ScheduledJob>(&self, missed: &mut Vec<J>) {
+        match J::not_enqueued(missed, &self.store).await {
+            Ok(()) => missed.clear(),
+            Err(error) => {
+                tracing::debug!(%error, "the ledger does not know yet");
+                sleep(Duration::from_secs(1)).await;
+            }
         }
-        pending::<()>().await;
     }
 
-    async fn enqueue<J: Job>(&self, job: &J, enqueuer: &Enqueuer<J>) {
+    /// Sees to it that the slot's job is in the queue, however often Redis fails.
+    async fn enqueue<J: ScheduledJob>(&self, due: Option<Slot>, enqueuer: &Enqueuer<J>) {
+        let Some(job) = due.map(J::due) else { return };
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
             .with_max_delay(Duration::from_millis(400))
             .with_jitter()
             .without_max_times();
-        let enqueued = (|| enqueuer.enqueue(job))
+        let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
             .notify(|error, _| tracing::warn!(%error, "enqueueing again"))
             .await;

@@ -15,7 +15,7 @@ use crate::{
     domain::Slots,
     exchange::Buenbit,
     jobs::{self, Context, Runner, ScheduledJob},
-    queue::{self, Pulse},
+    queue::{self, Caretaker, Pulse},
     store::{Role, Store},
 };
 
@@ -46,6 +46,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         source: Arc::new(source),
         store: store.clone(),
         keep_prices: config.prices.keep,
+        caretaker: Caretaker::new(&client, jobs::QUEUES.to_vec(), &config.queue)?,
     };
     let (name, pulses) = (super::name(), Mutex::default());
     tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");

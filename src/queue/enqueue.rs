@@ -44,7 +44,7 @@ impl<J: Job> Enqueuer<J> {
     pub fn new(client: &Client, queue: &config::Queue) -> RedisResult<Self> {
         Ok(Self {
             connection: connection::shared(client)?,
-            settings: settings::settings::<J>(queue, 1),
+            settings: settings::settings(J::NAME, queue, 1),
             job: PhantomData,
         })
     }

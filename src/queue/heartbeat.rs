@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use apalis_redis::Config;
 use redis::RedisResult;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,11 +31,26 @@ pub(super) async fn beat(
     }
 }
 
-/// Tells the other workers that this one is gone, so that they take over its jobs at their next
+/// Takes leave of the other workers. One that handed everything back is forgotten, which apalis
+/// means to do and does not; of one that did not, the others take over the jobs at their next
 /// heartbeat and not only when its silence has been noticed.
-pub(super) async fn resign(connection: SharedConnection, workers_key: &str, worker: &str) {
-    if let Err(error) = renew(connection, workers_key, worker, 0).await {
-        tracing::debug!(%error, worker, "could not resign; its silence will be noticed");
+pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, worker: &str) {
+    let worker_jobs = format!("{}:{worker}", settings.inflight_jobs_set());
+    let left: RedisResult<()> = async {
+        let jobs: u64 = redis::cmd("SCARD").arg(worker_jobs).query_async(&mut connection).await?;
+        if jobs > 0 {
+            return renew(connection.clone(), &settings.workers_set(), worker, 0).await;
+        }
+        let metadata = format!("{}:workers:metadata:{worker}", settings.queue.as_ref());
+        redis::pipe()
+            .zrem(settings.workers_set(), worker)
+            .unlink(metadata)
+            .query_async(&mut connection)
+            .await
+    }
+    .await;
+    if let Err(error) = left {
+        tracing::debug!(%error, worker, "could not take leave; its silence will be noticed");
     }
 }
 

@@ -21,11 +21,32 @@ pub trait Job: Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static
     /// The key under which the job is enqueued at most once.
     fn key(&self) -> String;
 
-    /// Does the work.
+    /// Does the work. `tries` tells how many times it has been begun, this time included: more
+    /// than 1 after a worker died of it, or with it.
     ///
     /// # Errors
     /// The reason for which the job is given up for good.
-    fn run(self, context: Self::Context) -> impl Future<Output = Result<(), GiveUp>> + Send;
+    fn run(
+        self,
+        context: Self::Context,
+        tries: u32,
+    ) -> impl Future<Output = Result<(), GiveUp>> + Send;
+
+    /// Is told when the job is given up by others than `run` itself.
+    fn given_up(self, _context: Self::Context, _why: GivenUp) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// Why a job was given up by the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// It was among the oldest of too many that waited.
+    Backlog,
+    /// It panicked.
+    Panicked,
+    /// It was begun several times and never came to an end: its workers died of it.
+    Deadly,
 }
 
 /// The reason for which a job is given up for good.

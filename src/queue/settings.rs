@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use apalis_redis::Config;
 
-use super::Job;
 use crate::config;
 
 /// How long a job's key keeps it from being enqueued again: three of the longest slots, after
 /// which nobody enqueues it any more.
 const IDEMPOTENCY_TTL: Duration = Duration::from_hours(3);
 
-/// The settings of apalis-redis for the queue of the job.
-pub(super) fn settings<J: Job>(queue: &config::Queue, concurrency: usize) -> Config {
+/// The settings of apalis-redis for the queue of this name.
+pub(super) fn settings(name: &str, queue: &config::Queue, concurrency: usize) -> Config {
     Config::default()
-        .queue(J::NAME)
+        .queue(name)
         .heartbeat_interval(queue.heartbeat)
         .missed_heartbeats(queue.missed_heartbeats)
         // No more is fetched than can run at once: while jobs wait in its buffer a worker

@@ -6,18 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis::prelude::{AbortError, BackendExt, BoxDynError, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{BackendExt, TaskId, WorkerBuilder, WorkerBuilderExt};
 use apalis_redis::{Config, RedisStorage};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use redis::{Client, RedisResult};
+use redis::{Client, RedisError, RedisResult};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Job, Pulse, heartbeat,
+    GivenUp, Job, Pulse, heartbeat,
     payload::Unread,
-    settings,
-    wake::{self, InFlight, LookWhenTold, Signal},
+    run::{self, Delivery},
+    settings, tidy,
+    wake::{self, LookWhenTold, Signal},
 };
 use crate::{
     config::Config as AppConfig,
@@ -27,10 +28,13 @@ use crate::{
 /// A worker that ran this long before it failed was healthy: its successor starts at once.
 const HEALTHY: Duration = Duration::from_secs(10);
 
+/// How often a worker looks for what would stop it.
+const MEND_EVERY: Duration = Duration::from_secs(30);
+
 /// What stays the same from one generation of a worker to the next.
 struct Workplace<J: Job> {
     client: Client,
-    heart: SharedConnection,
+    connection: SharedConnection,
     settings: Config,
     context: J::Context,
     pulse: Pulse,
@@ -56,9 +60,9 @@ pub async fn work<J: Job>(
 ) -> RedisResult<()> {
     let concurrency = config.worker.concurrency;
     let workplace = Workplace::<J> {
-        heart: connection::shared(&client)?,
+        connection: connection::shared(&client)?,
         client,
-        settings: settings::settings::<J>(&config.queue, concurrency),
+        settings: settings::settings(J::NAME, &config.queue, concurrency),
         context,
         pulse,
         concurrency,
@@ -113,11 +117,22 @@ impl<J: Job> Workplace<J> {
             .with_config(self.settings.clone())
             .with_codec(Unread)
             .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
+        self.mend().await.map_err(|error| error.to_string())?;
         let (context, pulse) = (self.context.clone(), self.pulse.clone());
-        let worker = WorkerBuilder::new(name)
-            .backend(backend)
-            .concurrency(self.concurrency)
-            .build(move |payload: Vec<u8>| run_job::<J>(payload, context.clone(), pulse.begin()));
+        let (shared, settings) = (self.connection.clone(), self.settings.clone());
+        let deliver = move |payload: Vec<u8>, id: TaskId| {
+            let delivery = Delivery::<J> {
+                id,
+                payload,
+                context: context.clone(),
+                connection: shared.clone(),
+                settings: settings.clone(),
+                in_flight: pulse.begin(),
+            };
+            delivery.run()
+        };
+        let worker =
+            WorkerBuilder::new(name).backend(backend).concurrency(self.concurrency).build(deliver);
 
         let told = shutdown.clone().cancelled_owned();
         let ran = worker.run_until(async move {
@@ -134,46 +149,39 @@ impl<J: Job> Workplace<J> {
         let outcome = tokio::select! {
             ended = ran => ended.map_err(|error| error.to_string()),
             () = drained => Err("jobs in flight outlasted worker.drain".to_owned()),
-            () = heartbeat::beat(self.heart.clone(), &workers_key, name, period) => Ok(()),
+            () = heartbeat::beat(self.connection.clone(), &workers_key, name, period) => Ok(()),
             () = wake::listen(&self.client, &channel, &signal) => Ok(()),
+            error = self.mend_now_and_then() => Err(error.to_string()),
         };
-        if outcome.is_err() {
-            let resigned = heartbeat::resign(self.heart.clone(), &workers_key, name);
-            let _late = timeout(Duration::from_millis(500), resigned).await;
-        }
+        let left = heartbeat::leave(self.connection.clone(), &self.settings, name);
+        let _late = timeout(Duration::from_millis(500), left).await;
         outcome
     }
-}
 
-/// Runs one job in a task of its own: apalis drops its futures on any Redis error, and a job
-/// must not end halfway; a panic stays in the task. Whatever fails is given up for good, which
-/// to apalis is an `AbortError`: any other error it would run again, up to 25 times.
-async fn run_job<J: Job>(
-    payload: Vec<u8>,
-    context: J::Context,
-    in_flight: InFlight,
-) -> Result<(), BoxDynError> {
-    let job: J = match serde_json::from_slice(&payload) {
-        Ok(job) => job,
-        Err(error) => {
-            let payload = String::from_utf8_lossy(&payload);
-            let seen: String = payload.chars().take(200).collect();
-            return Err(given_up::<J>(&format!("unreadable payload {seen:?}: {error}")));
+    /// Takes out of the queue what would end every worker that meets it; ends with the first
+    /// error.
+    async fn mend_now_and_then(&self) -> RedisError {
+        loop {
+            sleep(MEND_EVERY).await;
+            if let Err(error) = self.mend().await {
+                return error;
+            }
         }
-    };
-    let shown = format!("{job:?}");
-    let running = tokio::spawn(async move {
-        let _until_done = in_flight;
-        job.run(context).await
-    });
-    match running.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(reason)) => Err(given_up::<J>(&format!("{shown}: {reason}"))),
-        Err(panic) => Err(given_up::<J>(&format!("{shown}: {panic}"))),
     }
-}
 
-fn given_up<J: Job>(reason: &str) -> BoxDynError {
-    tracing::warn!(queue = J::NAME, reason, "gave up a job");
-    Box::new(AbortError::new(reason.to_owned()))
+    async fn mend(&self) -> RedisResult<()> {
+        let mended = tidy::mend(self.connection.clone(), &self.settings).await?;
+        if mended.unreadable > 0 {
+            let count = mended.unreadable;
+            tracing::warn!(queue = J::NAME, count, "took jobs out of the queue that have no data");
+        }
+        if !mended.dropped.is_empty() {
+            let count = mended.dropped.len();
+            tracing::warn!(queue = J::NAME, count, "dropped the oldest jobs of a backlog");
+        }
+        for job in mended.dropped.iter().filter_map(|payload| run::read::<J>(payload)) {
+            job.given_up(self.context.clone(), GivenUp::Backlog).await;
+        }
+        Ok(())
+    }
 }

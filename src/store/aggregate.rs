@@ -55,10 +55,15 @@ impl Store {
     /// # Errors
     /// If Redis fails.
     pub async fn aggregate(&self, range: &TimeRange) -> Result<Aggregate, StoreError> {
+        self.aggregate_span(Span::from(range)).await
+    }
+
+    /// As [`Store::aggregate`].
+    pub(super) async fn aggregate_span(&self, span: Span) -> Result<Aggregate, StoreError> {
         let (plan, reading) = loop {
             // What was trimmed changes rarely: it is guessed, and read along with the rest.
             let guess = self.trimmed_before.load(Ordering::Relaxed);
-            let plan = Plan::new(Span::from(range), guess);
+            let plan = Plan::new(span, guess);
             let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
             if reading.trimmed_before == guess {
                 break (plan, reading);

@@ -11,6 +11,21 @@ pub const PRICES: &str = "prices";
 pub const ROLLUPS: [&str; 4] =
     ["{prices}:rollup:10m", "{prices}:rollup:4h", "{prices}:rollup:4d", "{prices}:rollup:96d"];
 
+/// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
+/// second, which is its score too.
+pub const MISSED: [&str; 6] = [
+    "{prices}:missed:exchange_timeout",
+    "{prices}:missed:exchange_error",
+    "{prices}:missed:bad_answer",
+    "{prices}:missed:too_late",
+    "{prices}:missed:worker_lost",
+    "{prices}:missed:redis_away",
+];
+
+/// ZSET: one member a stretch between recorded slots, `<first second>:<first second after it>`,
+/// its score the first second.
+pub const GAPS: &str = "{prices}:gaps";
+
 /// STRING: samples before this unix second have been trimmed; their rollups stay.
 pub const TRIMMED: &str = "{prices}:trimmed";
 

@@ -1,4 +1,4 @@
-//! Makes the rollups of a stretch anew from what they sum up.
+//! Makes the rollups and gaps of a stretch anew from the samples.
 
 use std::sync::{LazyLock, atomic::Ordering};
 
@@ -7,12 +7,14 @@ use redis::{RedisResult, Script};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{self, LEVELS, Span, align_down},
-    samples::samples,
+    samples::{PIECE, samples},
 };
 use crate::domain::Summary;
 
 static REPLACE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("replace_bucket.lua")));
+
+static GAPS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gaps.lua")));
 
 /// How many times a bucket whose samples change meanwhile is made again, before it is left to
 /// the next reader that finds it wrong.
@@ -50,7 +52,26 @@ impl Store {
                     }
                 }
             }
+            self.rebuild_gaps(next, end).await?;
             at = end;
+        }
+        Ok(())
+    }
+
+    /// Makes the gaps of the seconds `[from, until)` anew, a day at a time.
+    async fn rebuild_gaps(&self, mut from: i64, until: i64) -> Result<(), StoreError> {
+        while from < until {
+            let end = (from + PIECE).min(until);
+            let made: RedisResult<()> = GAPS
+                .key(keys::PRICES)
+                .key(keys::GAPS)
+                .arg(from)
+                .arg(end)
+                .arg(self.slots.length().as_secs())
+                .invoke_async(&mut self.connection.clone())
+                .await;
+            made.map_err(failed("find gaps"))?;
+            from = end;
         }
         Ok(())
     }

@@ -45,8 +45,8 @@ impl Store {
     /// As [`Store::record`].
     pub async fn record_all(&self, samples: &[Sample]) -> Result<u64, StoreError> {
         let mut step = RECORD.key(keys::PRICES);
-        step.key(keys::TRIMMED).key(&keys::ROLLUPS[..]);
-        step.arg(self.slots.length().as_secs()).arg(&LEVELS[..]);
+        step.key(keys::TRIMMED).key(keys::GAPS).key(&keys::ROLLUPS[..]).key(&keys::MISSED[..]);
+        step.arg(self.slots.length().as_secs()).arg(LEVELS.len()).arg(&LEVELS[..]);
         for sample in samples {
             step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
         }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use cotiza::{domain::Slots, store::Store};
+use cotiza::{config::Config, domain::Slots, jobs::QUEUES, queue::Caretaker, store::Store};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -122,6 +122,11 @@ impl Database {
     pub fn store(&self) -> Store {
         let slots = Slots::new(Duration::from_secs(10)).expect("a length");
         Store::new(&self.client, slots).expect("a URL")
+    }
+
+    pub fn caretaker(&self) -> Caretaker {
+        let config = Config::default().queue;
+        Caretaker::new(&self.client, QUEUES.to_vec(), &config).expect("a URL")
     }
 
     /// Waits until the server answers.

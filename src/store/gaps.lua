@@ -1,0 +1,28 @@
+-- Makes the gaps between the samples of a stretch anew.
+-- KEYS[1]: prices (ZSET); KEYS[2]: the gaps (ZSET)
+-- ARGV[1], ARGV[2]: first second of the stretch, first second after it; ARGV[3]: seconds a slot
+local PRICES, GAPS, slot_seconds = KEYS[1], KEYS[2], tonumber(ARGV[3])
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function slot_of(score)
+    local second = math.floor(tonumber(score))
+    return second - second % slot_seconds
+end
+
+local last = redis.call('ZREVRANGEBYSCORE', PRICES, '(' .. ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local inside = redis.call('ZRANGEBYSCORE', PRICES, ARGV[1], '(' .. ARGV[2], 'WITHSCORES')
+local next = redis.call('ZRANGEBYSCORE', PRICES, ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local scores = {}
+if last[2] then scores[1] = last[2] end
+for at = 2, #inside, 2 do scores[#scores + 1] = inside[at] end
+if next[2] then scores[#scores + 1] = next[2] end
+if #scores > 1 then
+    redis.call('ZREMRANGEBYSCORE', GAPS, slot_of(scores[1]), '(' .. whole(slot_of(scores[#scores])))
+end
+for at = 2, #scores do
+    local from, until_ = slot_of(scores[at - 1]) + slot_seconds, slot_of(scores[at])
+    if from < until_ then
+        redis.call('ZADD', GAPS, from, whole(from) .. ':' .. whole(until_))
+    end
+end

@@ -1,0 +1,196 @@
+//! The ledger: `/api/coverage/` and `/api/gaps/` against a naive model, and who tells what.
+
+use std::collections::BTreeMap;
+
+use cotiza::{
+    domain::{Missed, PageNumber, PageSize, Reason, Sample, TimeRange, UnixTime},
+    store::Store,
+};
+use proptest::{prelude::*, test_runner::TestRunner};
+use serde_json::json;
+
+use crate::harness::{Api, Database};
+
+const BASE: i64 = 1_700_000_000;
+
+fn sample(slot: i64) -> Sample {
+    Sample { timestamp: BASE + slot * 10 + 3, price: "5.5".parse().unwrap() }
+}
+
+fn range(since: i64, until: i64) -> TimeRange {
+    let at = |second| Some(UnixTime::from_seconds(second));
+    TimeRange::new(at(since), at(until)).unwrap()
+}
+
+async fn all_gaps(store: &Store, range: &TimeRange, now: i64) -> Vec<(i64, i64, Missed)> {
+    let size: PageSize = "3".parse().unwrap();
+    let (mut found, mut number) = (Vec::new(), 1);
+    loop {
+        let page = store.gaps(range, now, PageNumber::Number(number), size).await.unwrap().unwrap();
+        found.extend(page.items.iter().map(|gap| (gap.from, gap.until, gap.missed.clone())));
+        if page.next().is_none() {
+            assert_eq!(page.count, found.len() as u64);
+            return found;
+        }
+        number += 1;
+    }
+}
+
+/// What is known of each slot from the first recorded one to the current one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Recorded,
+    Told(Reason),
+    Untold,
+}
+
+/// The stretches of missed slots of a model, with their reasons.
+fn naive_gaps(fates: &BTreeMap<i64, Fate>, from: i64, until: i64) -> Vec<(i64, i64, Missed)> {
+    let mut gaps: Vec<(i64, i64, Missed)> = Vec::new();
+    for (&slot, &fate) in fates.range(from..until) {
+        if fate == Fate::Recorded {
+            continue;
+        }
+        let start = BASE + slot * 10;
+        if gaps.last().is_none_or(|(_, end, _)| *end != start) {
+            gaps.push((start, start, Missed::default()));
+        }
+        let (_, end, missed) = gaps.last_mut().unwrap();
+        *end = start + 10;
+        match fate {
+            Fate::Told(reason) => {
+                missed.told[Reason::ALL.iter().position(|known| *known == reason).unwrap()] += 1;
+            }
+            _ => missed.not_scheduled += 1,
+        }
+    }
+    gaps
+}
+
+#[test]
+fn coverage_and_gaps_are_those_of_a_naive_model() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(Database::new());
+    let store = runtime.block_on(async { database.store() });
+    let events = prop::collection::vec((0i64..60, 0usize..9), 1..60);
+    let strategy = (events, 0i64..60, 0i64..60, any::<bool>());
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) };
+    let checked = TestRunner::new(config).run(&strategy, |(events, one, other, rebuild)| {
+        let mut told: BTreeMap<i64, Reason> = BTreeMap::new();
+        let mut recorded: Vec<i64> = Vec::new();
+        runtime.block_on(async {
+            database.command::<()>(&["FLUSHDB"]).await;
+            for (slot, what) in events {
+                if let Some(reason) = Reason::ALL.get(what) {
+                    store.miss(&[BASE + slot * 10], *reason).await.unwrap();
+                    if !recorded.contains(&slot) {
+                        told.entry(slot).or_insert(*reason);
+                    }
+                } else {
+                    store.record(&sample(slot)).await.unwrap();
+                    told.remove(&slot);
+                    recorded.push(slot);
+                }
+            }
+            if rebuild {
+                database.command::<()>(&["DEL", "{prices}:gaps"]).await;
+                store.rebuild(BASE, BASE + 700, |_| ()).await.unwrap();
+            }
+        });
+        // Now is in slot 60, which is open.
+        let now = BASE + 605;
+        let first = recorded.iter().min().copied();
+        let mut fates: BTreeMap<i64, Fate> = BTreeMap::new();
+        for slot in first.unwrap_or(60)..60 {
+            let untold = told.get(&slot).map_or(Fate::Untold, |reason| Fate::Told(*reason));
+            fates.insert(slot, if recorded.contains(&slot) { Fate::Recorded } else { untold });
+        }
+        let everything = TimeRange::default();
+        for (range, from, until) in [
+            (everything, 0, 60),
+            (
+                range(BASE + one.min(other) * 10, BASE + one.max(other) * 10),
+                one.min(other),
+                one.max(other) + 1,
+            ),
+        ] {
+            let expected = naive_gaps(&fates, from, until);
+            prop_assert_eq!(&runtime.block_on(all_gaps(&store, &range, now)), &expected);
+            let coverage = runtime.block_on(store.coverage(&range, now)).unwrap();
+            let slots = fates.range(from..until).count() as u64;
+            let open = u64::from(range == everything && first.is_some());
+            prop_assert_eq!(coverage.expected, slots + open);
+            prop_assert_eq!(coverage.pending, open);
+            prop_assert_eq!(
+                coverage.missed.total(),
+                expected.iter().map(|gap| gap.2.total()).sum::<u64>()
+            );
+            prop_assert_eq!(coverage.recorded + coverage.missed.total(), slots);
+        }
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+#[tokio::test]
+async fn the_api_tells_what_is_missing_and_why() {
+    let database = Database::new().await;
+    let store = database.store();
+    for slot in [0, 1, 5, 6, 9] {
+        store.record(&sample(slot)).await.unwrap();
+    }
+    store.miss(&[BASE + 20, BASE + 30], Reason::ExchangeTimeout).await.unwrap();
+    let api = Api::start(&database).await;
+    let coverage = api.get(&format!("/api/coverage/?until={}", BASE + 99)).await.ok();
+    let reasons = |timeouts: u64, unscheduled: u64| {
+        json!({
+            "exchange_timeout": timeouts, "exchange_error": 0, "bad_answer": 0, "too_late": 0,
+            "worker_lost": 0, "redis_away": 0, "not_scheduled": unscheduled,
+        })
+    };
+    let expected = json!({
+        "expected": 10, "recorded": 5, "missed": 5, "reasons": reasons(2, 3), "pending": 0, "share": 0.5,
+    });
+    assert_eq!(coverage, expected);
+
+    let gaps = api.get(&format!("/api/gaps?until={}", BASE + 99)).await.ok();
+    let first =
+        json!({"since": BASE + 20, "until": BASE + 49, "slots": 3, "reasons": reasons(2, 1)});
+    let second =
+        json!({"since": BASE + 70, "until": BASE + 89, "slots": 2, "reasons": reasons(0, 2)});
+    let page = json!({"count": 2, "next": null, "previous": null, "results": [first, second]});
+    assert_eq!(gaps, page);
+    let paged = api.get(&format!("/api/gaps/?until={}&page_size=1", BASE + 99)).await.ok();
+    let next = format!("{}/api/gaps/?page=2&page_size=1&until={}", api.origin, BASE + 99);
+    assert_eq!(paged["next"], next);
+    assert_eq!(api.get(&next).await.ok()["results"], json!([second]));
+    assert_eq!(api.get("/api/gaps/?page=9").await.problem(404)["detail"], "Invalid page.");
+    api.get("/api/coverage/?since=x").await.problem(400);
+}
+
+#[tokio::test]
+async fn nothing_recorded_is_nothing_missed() {
+    let api = Api::start(&Database::new().await).await;
+    let coverage = api.get("/api/coverage/").await.ok();
+    assert_eq!((&coverage["expected"], &coverage["share"]), (&json!(0), &json!(null)));
+    assert_eq!(api.get("/api/gaps/").await.ok()["count"], 0);
+}
+
+#[tokio::test]
+async fn samples_of_the_old_stack_are_covered_too() {
+    let database = Database::new().await;
+    // Two in one slot, one slot left out.
+    database
+        .put_prices(&[("1700000000", "1.0"), ("1700000009", "2.0"), ("1700000021", "3.0")])
+        .await;
+    let store = database.store();
+    let range = range(BASE, BASE + 29);
+    store.aggregate(&range).await.unwrap();
+    store.rebuild(BASE, BASE + 600, |_| ()).await.unwrap();
+    let coverage = store.coverage(&range, BASE + 1000).await.unwrap();
+    assert_eq!((coverage.expected, coverage.recorded, coverage.missed.total()), (3, 2, 1));
+    let gaps = all_gaps(&store, &range, BASE + 1000).await;
+    assert_eq!(gaps.len(), 1);
+    assert_eq!((gaps[0].0, gaps[0].1), (BASE + 10, BASE + 20));
+    assert_eq!(coverage.share(), Some(2.0 / 3.0));
+}
