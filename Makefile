@@ -2,8 +2,10 @@
 
 SHELL := /bin/sh
 SIMULATE ?=
+MINUTES ?= 1
+SEED ?=
 
-.PHONY: help up test fmt lint doc needs snapshots bench-store
+.PHONY: help up test fmt lint doc needs snapshots bench-store bench-queue chaos
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,6 +31,12 @@ needs: ## install redis-server and a C compiler if there is none
 
 bench-store: needs ## questions over HTTP at 1e3 to 1e7 samples, memory, import and export
 	@tests/bench/store.sh
+
+chaos: needs ## everything fails at random for MINUTES (SEED repeats a run)
+	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) cargo test --locked --test tests chaos -- --nocapture
+
+bench-queue: needs ## jobs a second, enqueue to start, memory a finished job leaves, idle calls
+	cargo run --release --locked --quiet --example queue
 
 snapshots: needs ## take today's --help and OpenAPI document as the right ones
 	INSTA_UPDATE=always cargo test --locked --test tests openapi

@@ -10,6 +10,7 @@
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
 //! - `up`: the one-machine supervisor
+//! - `chaos`: everything fails at random, and the books are checked
 //! - `command_line`: arguments, exit codes, configuration
 //! - `readme`: what the documentation claims
 //! - `structure`: which room of the source may use which
@@ -19,6 +20,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test that meets the unexpected is to fail, and nobody imports from here"
 )]
@@ -26,6 +28,7 @@
 mod harness;
 
 mod average_price;
+mod chaos;
 mod command_line;
 mod errors;
 mod fetch;

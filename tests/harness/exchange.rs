@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use cotiza::clock;
 use poem::{
     Response, Server,
     endpoint::make,
@@ -26,24 +27,43 @@ pub struct FakeExchange {
 
 struct State {
     asked: AtomicUsize,
-    answer: Mutex<(Duration, u16, String)>,
+    answer: Mutex<(Duration, u16, Body)>,
+    /// The prices that were served counting up, each with the unix second.
+    served: Mutex<Vec<(String, i64)>>,
+}
+
+#[derive(Clone)]
+enum Body {
+    Text(String),
+    /// A ticker with a price of its own each time.
+    CountUp,
 }
 
 impl FakeExchange {
     /// An exchange that sells bitcoin for 84436700.0 until told otherwise.
     pub async fn start() -> Self {
-        let answer = (Duration::ZERO, 200, Self::ticker("84436700.0"));
-        let state = Arc::new(State { asked: AtomicUsize::new(0), answer: Mutex::new(answer) });
+        let answer = (Duration::ZERO, 200, Body::Text(Self::ticker("84436700.0")));
+        let (answer, served) = (Mutex::new(answer), Mutex::default());
+        let state = Arc::new(State { asked: AtomicUsize::new(0), answer, served });
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
         let shared = Arc::clone(&state);
         let endpoint = make(move |_| {
             let state = Arc::clone(&shared);
             async move {
-                state.asked.fetch_add(1, Ordering::SeqCst);
+                let number = state.asked.fetch_add(1, Ordering::SeqCst);
                 let (latency, status, body) = state.answer.lock().expect("no panic").clone();
                 sleep(latency).await;
                 let status = StatusCode::from_u16(status).expect("a status");
+                let body = match body {
+                    Body::Text(text) => text,
+                    Body::CountUp => {
+                        let price = format!("{}.0", number + 1);
+                        let served = (price.clone(), clock::unix_seconds());
+                        state.served.lock().expect("no panic").push(served);
+                        Self::ticker(&price)
+                    }
+                };
                 Response::builder().status(status).body(body)
             }
         });
@@ -61,7 +81,18 @@ impl FakeExchange {
 
     /// What it answers from now on.
     pub fn answers(&self, latency: Duration, status: u16, body: impl Into<String>) {
-        *self.state.answer.lock().expect("no panic") = (latency, status, body.into());
+        let body = Body::Text(body.into());
+        *self.state.answer.lock().expect("no panic") = (latency, status, body);
+    }
+
+    /// From now on each answer has a price of its own.
+    pub fn counts_up(&self) {
+        *self.state.answer.lock().expect("no panic") = (Duration::ZERO, 200, Body::CountUp);
+    }
+
+    /// What was served counting up: the price and the unix second.
+    pub fn served(&self) -> Vec<(String, i64)> {
+        self.state.served.lock().expect("no panic").clone()
     }
 
     /// How often it has been asked.
