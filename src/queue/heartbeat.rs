@@ -15,8 +15,8 @@ use crate::{clock, connection::SharedConnection};
 /// in the set stays out of it: joining is apalis's business.
 pub(super) async fn beat(
     connection: SharedConnection,
-    workers_key: &str,
-    worker: &str,
+    workers_key: String,
+    worker: String,
     period: Duration,
 ) {
     let mut ticks = interval(period);
@@ -24,7 +24,7 @@ pub(super) async fn beat(
     loop {
         ticks.tick().await;
         if let Err(error) =
-            renew(connection.clone(), workers_key, worker, clock::unix_seconds()).await
+            renew(connection.clone(), &workers_key, &worker, clock::unix_seconds()).await
         {
             tracing::debug!(%error, worker, "no sign of life given");
         }

@@ -82,8 +82,12 @@ impl PollStrategy for LookWhenTold {
     /// signal, whatever becomes of the look: apalis's own strategies do not, and fall asleep.
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
         self.signal.waker.register(cx.waker());
+        let now = Instant::now();
         if self.signal.told.swap(false, Ordering::AcqRel) {
-            self.timer.as_mut().reset(Instant::now() + SECOND_LOOK);
+            self.timer.as_mut().reset(now + SECOND_LOOK);
+        } else if self.timer.deadline() > now + SECOND_LOOK {
+            // This is a look, whatever it is for: the next one by the timer is due later.
+            self.timer.as_mut().reset(now + TIMER);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             self.timer.as_mut().reset(Instant::now() + TIMER);
@@ -97,9 +101,9 @@ impl PollStrategy for LookWhenTold {
 }
 
 /// Listens for announced jobs for ever; subscribes again when the connection breaks.
-pub(super) async fn listen(client: &Client, channel: &str, signal: &Signal) {
+pub(super) async fn listen(client: Client, channel: String, signal: Arc<Signal>) {
     loop {
-        if let Err(error) = listen_once(client, channel, signal).await {
+        if let Err(error) = listen_once(&client, &channel, &signal).await {
             tracing::debug!(%error, "not listening for jobs; looking once a second instead");
         }
         sleep(TIMER).await;

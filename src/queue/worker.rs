@@ -10,7 +10,10 @@ use apalis::prelude::{BackendExt, TaskId, WorkerBuilder, WorkerBuilderExt};
 use apalis_redis::{Config, RedisStorage};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use redis::{Client, RedisError, RedisResult};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -143,19 +146,29 @@ impl<J: Job> Workplace<J> {
             shutdown.cancelled().await;
             sleep(self.drain).await;
         };
-        let workers_key = self.settings.workers_set();
-        let period = self.settings.heartbeat_interval / 2;
-        let channel = settings::channel(&self.settings);
+        let _aides = self.aides(name, signal);
         let outcome = tokio::select! {
             ended = ran => ended.map_err(|error| error.to_string()),
             () = drained => Err("jobs in flight outlasted worker.drain".to_owned()),
-            () = heartbeat::beat(self.connection.clone(), &workers_key, name, period) => Ok(()),
-            () = wake::listen(&self.client, &channel, &signal) => Ok(()),
             error = self.mend_now_and_then() => Err(error.to_string()),
         };
         let left = heartbeat::leave(self.connection.clone(), &self.settings, name);
         let _late = timeout(Duration::from_millis(500), left).await;
         outcome
+    }
+
+    /// What runs beside a worker and ends with it, in tasks of its own: whatever wakes the
+    /// worker's task makes it look into the queue.
+    fn aides(&self, name: &str, signal: Arc<Signal>) -> JoinSet<()> {
+        let mut aides = JoinSet::new();
+        aides.spawn(heartbeat::beat(
+            self.connection.clone(),
+            self.settings.workers_set(),
+            name.to_owned(),
+            self.settings.heartbeat_interval / 2,
+        ));
+        aides.spawn(wake::listen(self.client.clone(), settings::channel(&self.settings), signal));
+        aides
     }
 
     /// Takes out of the queue what would end every worker that meets it; ends with the first

@@ -156,25 +156,27 @@ async fn measure() -> anyhow::Result<()> {
     let idle = (bench.info("commandstats", "cmdstat_evalsha:calls").await? - calls) / 10.0;
     stop.cancel();
     working.await??;
+    print(&[
+        (
+            format!("drained, jobs/s, median of {ROUNDS} rounds of {JOBS}"),
+            part(&mut drained, 50),
+            0,
+        ),
+        ("enqueued one by one, 64 at a time, jobs/s".to_owned(), part(&mut pushed, 50), 0),
+        (format!("enqueue to start, idle worker, p50 ms of {PROBES}"), part(&mut latencies, 50), 2),
+        ("the same, p99 ms".to_owned(), part(&mut latencies, 99), 2),
+        ("bytes in Redis of a finished job until it is forgotten".to_owned(), left, 0),
+        ("script calls a second of an idle worker".to_owned(), idle, 1),
+    ])
+}
+
+/// A table of names, values and how many decimals they are shown with.
+fn print(rows: &[(String, f64, usize)]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "| jobs that do nothing, one worker process, concurrency 256 | |\n|---|--:|")?;
-    writeln!(
-        out,
-        "| drained, jobs/s, median of {ROUNDS} rounds of {JOBS} | {:.0} |",
-        median(&mut drained)
-    )?;
-    writeln!(out, "| enqueued one by one, 64 at a time, jobs/s | {:.0} |", median(&mut pushed))?;
-    writeln!(
-        out,
-        "| enqueue to start, idle worker, p50 ms of {PROBES} | {:.2} |",
-        median(&mut latencies)
-    )?;
-    writeln!(out, "| the same, p99 ms | {:.2} |", latencies[latencies.len() * 99 / 100])?;
-    writeln!(
-        out,
-        "| memory of Redis a finished job takes until it is forgotten, bytes | {left:.0} |"
-    )?;
-    writeln!(out, "| script calls a second of an idle worker | {idle:.1} |")?;
+    for (name, value, decimals) in rows {
+        writeln!(out, "| {name} | {value:.decimals$} |")?;
+    }
     Ok(())
 }
 
@@ -198,7 +200,8 @@ fn rate(count: usize, since: Instant) -> f64 {
     count as f64 / since.elapsed().as_secs_f64()
 }
 
-fn median(values: &mut [f64]) -> f64 {
+/// The value below which so many percent of the values lie.
+fn part(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    values.get(values.len() * percent / 100).copied().unwrap_or_default()
 }
