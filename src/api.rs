@@ -8,6 +8,7 @@ mod coverage;
 mod error;
 mod health;
 mod links;
+mod listing;
 mod params;
 mod ticker_list;
 mod ticker_price;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cotiza::config::DEFAULT_TOML;
+use cotiza::{config::DEFAULT_TOML, domain::Reason};
 use toml::{Table, Value};
 
 use crate::harness::{Api, Database, run};
@@ -23,6 +23,10 @@ async fn api() -> Api {
             ("1717184884", "84881000.0:1717184884"),
         ])
         .await;
+    let store = database.store();
+    store.rebuild(1_717_184_000, 1_717_185_000, |_| ()).await.unwrap();
+    let slow = [1_717_184_890, 1_717_184_900];
+    store.miss(&slow, Reason::ExchangeTimeout).await.unwrap();
     Api::start(&database).await
 }
 
@@ -92,6 +96,13 @@ fn the_table_of_keys_is_that_of_default_toml() {
     assert!(read("README.md").contains(&table), "README.md should have this table:\n{table}");
 }
 
+#[test]
+fn the_example_of_a_job_is_the_one_in_the_tree() {
+    let example = blocks(&read("README.md"), "rust").join("\n");
+    assert!(example.contains("impl Job for Housekeeping"), "{example}");
+    assert!(read("src/jobs/housekeeping.rs").contains(&example), "{example}");
+}
+
 #[tokio::test]
 async fn every_cotiza_command_that_is_named_exists() {
     let text = read("README.md") + &read("README.es.md");
@@ -115,7 +126,8 @@ fn every_make_target_that_is_named_exists() {
         let mut targets = 0;
         for (at, word) in text.match_indices("make ") {
             let rest = &text[at + word.len()..];
-            let target: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let of_name = |c: &char| c.is_ascii_lowercase() || *c == '-';
+            let target: String = rest.chars().take_while(of_name).collect();
             if !target.is_empty() && text[..at].ends_with(['`', '\n']) {
                 targets += 1;
                 assert!(makefile.contains(&format!("\n{target}:")), "{file}: make {target}");

@@ -6,7 +6,8 @@
 //! - `prices`: the commands for samples, and retention
 //! - `store`: sums and rollups against a naive model
 //! - `fetch`: the job, against an exchange that misbehaves
-//! - `queue`: what the queue promises, and each defect of the library that is guarded against
+//! - `queue`: what the queue promises
+//! - `queue_defects`: each defect of the library that is guarded against
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
 //! - `up`: the one-machine supervisor
@@ -38,6 +39,7 @@ mod outages;
 mod prices;
 mod processes;
 mod queue;
+mod queue_defects;
 mod readme;
 mod store;
 mod structure;

@@ -4,12 +4,7 @@ use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{
-    Tag,
-    error::{ApiError, Problem},
-    links::Links,
-    params,
-};
+use super::{Tag, error::ApiError, listing::ListingAnswer, params};
 use crate::{
     clock,
     domain::{self, Missed, PageNumber, PageSize, UnixTime},
@@ -27,17 +22,6 @@ enum CoverageAnswer {
     /// How much of the range was recorded.
     #[oai(status = 200)]
     Coverage(Json<CoverageResponse>),
-}
-
-/// The answer to a question for gaps.
-#[derive(ApiResponse)]
-enum GapsAnswer {
-    /// The page.
-    #[oai(status = 200)]
-    Page(Json<GapsResponse>),
-    /// There is no such page.
-    #[oai(status = 404, content_type = "application/problem+json")]
-    NoSuchPage(Json<Problem>),
 }
 
 /// How much of a range was recorded. Each expected slot is recorded, missed or pending.
@@ -87,19 +71,6 @@ struct GapResponse {
     slots: u64,
     /// The slots by reason.
     reasons: Reasons,
-}
-
-/// One page of gaps.
-#[derive(Debug, Object)]
-struct GapsResponse {
-    /// How many gaps the whole range has.
-    count: u64,
-    /// The address of the next page; null on the last one.
-    next: Option<String>,
-    /// The address of the page before; null on the first one.
-    previous: Option<String>,
-    /// The gaps of this page, oldest first.
-    results: Vec<GapResponse>,
 }
 
 impl Coverage {
@@ -178,19 +149,10 @@ impl Coverage {
         since: Query<Option<UnixTime>>,
         /// The last moment of the range; without it, up to now.
         until: Query<Option<UnixTime>>,
-    ) -> Result<GapsAnswer, ApiError> {
+    ) -> Result<ListingAnswer<GapResponse>, ApiError> {
         let range = params::range(since.0, until.0)?;
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
         let page = self.store.gaps(&range, clock::unix_seconds(), number, size).await?;
-        let Some(page) = page else {
-            return Ok(GapsAnswer::NoSuchPage(Json(Problem::invalid_page())));
-        };
-        let links = Links::of(request, &self.trusted_proxies);
-        Ok(GapsAnswer::Page(Json(GapsResponse {
-            count: page.count,
-            next: page.next().map(|number| links.to_page(number)),
-            previous: page.previous().map(|number| links.to_page(number)),
-            results: page.items.into_iter().map(GapResponse::from).collect(),
-        })))
+        Ok(ListingAnswer::of(page, request, &self.trusted_proxies))
     }
 }

@@ -2,14 +2,9 @@
 
 use ipnet::IpNet;
 use poem::Request;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Query};
 
-use super::{
-    Tag,
-    error::{ApiError, Problem},
-    links::Links,
-    number, params,
-};
+use super::{Tag, error::ApiError, listing::ListingAnswer, number, params};
 use crate::{
     domain::{PageNumber, PageSize, Sample, UnixTime, pesos},
     store::Store,
@@ -27,30 +22,6 @@ struct Ticker {
     timestamp: i64,
     /// The price of one bitcoin in pesos.
     price: f64,
-}
-
-/// The answer to a question for a page.
-#[derive(ApiResponse)]
-enum TickerListAnswer {
-    /// The page.
-    #[oai(status = 200)]
-    Page(Json<TickerListResponse>),
-    /// There is no such page.
-    #[oai(status = 404, content_type = "application/problem+json")]
-    NoSuchPage(Json<Problem>),
-}
-
-/// One page of recorded prices.
-#[derive(Debug, Object)]
-struct TickerListResponse {
-    /// How many prices the whole range has.
-    count: u64,
-    /// The address of the next page; null on the last one.
-    next: Option<String>,
-    /// The address of the page before; null on the first one.
-    previous: Option<String>,
-    /// The prices of this page, oldest first.
-    results: Vec<Ticker>,
 }
 
 impl TickerList {
@@ -83,19 +54,10 @@ impl TickerList {
         since: Query<Option<UnixTime>>,
         /// The last moment of the range; without it, to the end.
         until: Query<Option<UnixTime>>,
-    ) -> Result<TickerListAnswer, ApiError> {
+    ) -> Result<ListingAnswer<Ticker>, ApiError> {
         let range = params::range(since.0, until.0)?;
-        let size = page_size.0.unwrap_or_default();
-        let page = self.store.page(&range, page.0.unwrap_or_default(), size).await?;
-        let Some(page) = page else {
-            return Ok(TickerListAnswer::NoSuchPage(Json(Problem::invalid_page())));
-        };
-        let links = Links::of(request, &self.trusted_proxies);
-        Ok(TickerListAnswer::Page(Json(TickerListResponse {
-            count: page.count,
-            next: page.next().map(|number| links.to_page(number)),
-            previous: page.previous().map(|number| links.to_page(number)),
-            results: page.items.into_iter().map(Ticker::from).collect(),
-        })))
+        let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
+        let page = self.store.page(&range, number, size).await?;
+        Ok(ListingAnswer::of(page, request, &self.trusted_proxies))
     }
 }
