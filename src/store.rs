@@ -9,6 +9,7 @@ mod presence;
 mod rebuild;
 mod rollups;
 mod samples;
+mod slots;
 mod trim;
 
 use std::sync::{

@@ -121,9 +121,10 @@ impl Chaos {
 
     /// Each stored sample was served once, in its second, and no second has two.
     async fn check_samples(&self) -> usize {
-        let served: BTreeMap<String, i64> = self.exchange.served().into_iter().collect();
         let mut seconds = BTreeSet::new();
+        // In this order: what is recorded meanwhile was served meanwhile.
         let prices = self.database.prices().await;
+        let served: BTreeMap<String, i64> = self.exchange.served().into_iter().collect();
         for member in &prices {
             let (price, second) = member.split_once(':').unwrap();
             let second: i64 = second.parse().unwrap();

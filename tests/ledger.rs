@@ -1,15 +1,15 @@
 //! The ledger: `/api/coverage/` and `/api/gaps/` against a naive model, and who tells what.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
-    domain::{Missed, PageNumber, PageSize, Reason, Sample, TimeRange, UnixTime},
-    store::Store,
+    domain::{Missed, PageNumber, PageSize, Reason, Sample, Slots, TimeRange, UnixTime},
+    store::{Recorded, Store},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 
-use crate::harness::{Api, Database};
+use crate::harness::{Api, Database, SOON, eventually};
 
 const BASE: i64 = 1_700_000_000;
 
@@ -193,4 +193,43 @@ async fn samples_of_the_old_stack_are_covered_too() {
     assert_eq!(gaps.len(), 1);
     assert_eq!((gaps[0].0, gaps[0].1), (BASE + 10, BASE + 20));
     assert_eq!(coverage.share(), Some(2.0 / 3.0));
+}
+
+#[tokio::test]
+async fn slots_of_another_length_are_counted_anew() {
+    let database = Database::new().await;
+    let store = |seconds| {
+        let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
+        Store::new(&database.client, slots).unwrap()
+    };
+    let (short, long) = (store(1), store(10));
+    short.settle_slots().await.unwrap();
+    let samples: Vec<Sample> =
+        (0..100).map(|n| Sample { timestamp: BASE + n, price: "5.5".parse().unwrap() }).collect();
+    assert_eq!(short.record_all(&samples).await.unwrap(), 100);
+    let shell = store(10).in_stored_slots().await.unwrap();
+    assert_eq!(shell.record(&sample(10)).await.unwrap(), Recorded::Stored);
+    let everything = range(BASE, BASE + 99);
+    assert_eq!(short.coverage(&everything, BASE + 500).await.unwrap().recorded, 100);
+    long.settle_slots().await.unwrap();
+    eventually(SOON, "they are counted anew", || async {
+        let coverage = long.coverage(&everything, BASE + 500).await.unwrap();
+        (coverage.expected, coverage.recorded, coverage.missed.total()) == (10, 10, 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn gaps_after_newest_samples_that_were_taken_away_are_forgotten() {
+    let database = Database::new().await;
+    let store = database.store();
+    for slot in [0, 1, 50] {
+        store.record(&sample(slot)).await.unwrap();
+    }
+    database.command::<()>(&["ZREM", "prices", &sample(50).member()]).await;
+    for slot in 2..20 {
+        store.record(&sample(slot)).await.unwrap();
+    }
+    let recorded = range(BASE, BASE + 199);
+    assert!(all_gaps(&store, &recorded, BASE + 1000).await.is_empty());
 }

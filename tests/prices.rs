@@ -105,6 +105,49 @@ async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
 }
 
 #[tokio::test]
+async fn files_of_other_programs_are_read_too() {
+    let shell = Shell::new().await;
+    let check = |text: &'static str| {
+        let shell = &shell;
+        async move {
+            shell.database.command::<()>(&["FLUSHDB"]).await;
+            let output = shell.import(text, &["--skip-bad"]).await;
+            assert_eq!(output.code, 0, "{}", output.stderr);
+            (shell.database.prices().await.len(), output.stderr)
+        }
+    };
+    // Windows: a byte order mark, CRLF; quotes; a blank line; another order of columns.
+    let windows = "\u{feff}price,\"timestamp\",note\r\n\"1.0\",5,x\r\n\r\nbad,15,y\r\n2.0,25,z\r\n";
+    let (count, told) = check(windows).await;
+    assert_eq!((count, told.contains("line 4: price")), (2, true), "{told}");
+    // A quote that is not closed spoils its own line alone.
+    let (count, told) = check("timestamp,price\n5,1.0\n15,\"2.0\n25,3.0\n").await;
+    assert_eq!((count, told.contains("line 3: price")), (2, true), "{told}");
+    let escaped = "{\"timestamp\":\"2024-05-31T19:47:44\\u002B00:00\",\"price\":1}\n";
+    assert_eq!(check(escaped).await.0, 1);
+}
+
+#[tokio::test]
+async fn members_that_are_no_samples_do_not_keep_the_others_from_their_readers() {
+    let shell = Shell::new().await;
+    shell.import(CSV, &[]).await;
+    let url = shell.database.client.clone();
+    let mut connection = url.get_multiplexed_async_connection().await.unwrap();
+    for (score, member) in
+        [("1717184880", &b"\xff\xfe"[..]), ("+inf", b"5.0"), ("1717184890", b"x")]
+    {
+        let mut add = redis::cmd("ZADD");
+        add.arg("prices").arg(score).arg(member);
+        add.query_async::<()>(&mut connection).await.unwrap();
+    }
+    let until = ["--until", "1717184900"];
+    assert_eq!(shell.prices(&[&["average"], &until[..]].concat()).await.stdout, "84871850.25\t2\n");
+    let exported = shell.prices(&["export"]).await;
+    assert_eq!((exported.code, exported.stdout.lines().count()), (0, 3), "{}", exported.stderr);
+    assert_eq!(shell.prices(&["list"]).await.code, 0);
+}
+
+#[tokio::test]
 async fn what_is_no_table_of_samples_is_refused() {
     let shell = Shell::new().await;
     let headless = shell.import("1717184864,84873600.0\n", &[]).await;
@@ -218,6 +261,21 @@ async fn trimmed_samples_are_answered_for_by_their_rollups() {
     assert_eq!(coarse, serde_json::json!({"average_price": 2.58, "count": 6, "resolution": 600}));
     let recent = average(now - 3600, now).await;
     assert!(recent.get("resolution").is_none(), "{recent}");
+
+    // Coverage is as coarse, and never more than everything.
+    let coverage =
+        api.get(&format!("/api/coverage/?since={}&until={}", start + 100, start + 130)).await.ok();
+    assert_eq!(
+        (&coverage["expected"], &coverage["recorded"]),
+        (&60.into(), &5.into()),
+        "{coverage}"
+    );
+
+    // A longer time to keep them does not bring them back, nor does it spoil what is known of them.
+    let longer = Context { keep_prices: Some(Duration::from_hours(48)), ..context };
+    database.put_prices(&[(&(start + 7).to_string(), "7.5")]).await;
+    Housekeeping { due: now }.run(longer, 1).await.unwrap();
+    assert_eq!(average(start + 100, start + 200).await, coarse);
 
     // What was trimmed does not come back by an import.
     assert_eq!(store.record_all(&samples[..10]).await.unwrap(), 0);

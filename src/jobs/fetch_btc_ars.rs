@@ -55,7 +55,7 @@ impl Job for FetchBtcArs {
         if let Err(error) = &ended
             && let Some(reason) = error.reason(tries)
         {
-            tell(context.store, self.slot, reason);
+            tell(context.store, self.slot, reason).await;
         }
         Ok(ended?)
     }
@@ -65,7 +65,7 @@ impl Job for FetchBtcArs {
             GivenUp::Backlog => Reason::TooLate,
             GivenUp::Panicked | GivenUp::Deadly => Reason::WorkerLost,
         };
-        tell(context.store, self.slot, reason);
+        tell(context.store, self.slot, reason).await;
     }
 }
 
@@ -109,8 +109,13 @@ impl FetchError {
     }
 }
 
-/// Enters the reason into the ledger, as soon as Redis can be reached; meanwhile the worker works.
-fn tell(store: Store, slot: i64, reason: Reason) {
+/// Enters the reason into the ledger: at once, or, while the worker works on, as soon as Redis can
+/// be reached.
+async fn tell(store: Store, slot: i64, reason: Reason) {
+    let at_once = timeout(Duration::from_secs(1), store.miss(&[slot], reason)).await;
+    if matches!(at_once, Ok(Ok(()))) {
+        return;
+    }
     tokio::spawn(async move {
         let slots = [slot];
         let told = (|| store.miss(&slots, reason))

@@ -82,6 +82,8 @@ pub enum Format {
 /// On bad input, a file that cannot be used, or a Redis that fails.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let (store, _) = super::store(config)?;
+    // The shell need not know in which slots the service records.
+    let store = store.in_stored_slots().await?;
     match command {
         Command::Average(range) => query::average(&store, &range.try_into()?).await,
         Command::List { range, page, page_size } => {

@@ -77,6 +77,17 @@ impl Scheduler<'_> {
             .with_max_delay(Duration::from_millis(400))
             .with_jitter()
             .without_max_times();
+        // A job that is enqueued too early is given up by the workers, and its key would keep the
+        // other schedulers from enqueueing it when it is due.
+        let far = self
+            .store
+            .now()
+            .await
+            .is_ok_and(|now| due.is_some_and(|slot| now < 2 * slot.start() - slot.end()));
+        if far {
+            tracing::error!(?job, "not enqueued: this machine's clock is ahead of that of Redis");
+            return;
+        }
         let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
             .notify(|error, _| tracing::warn!(%error, "enqueueing again"))

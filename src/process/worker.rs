@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::time::interval;
+use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -50,6 +50,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     };
     let (name, pulses) = (super::name(), Mutex::default());
     tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
+    tokio::spawn(settle_slots(store.clone()));
     let worker = Worker { config, shutdown, client, context, name, pulses };
     tokio::select! {
         ended = jobs::run_each(&worker) => ended,
@@ -86,5 +87,13 @@ impl Worker<'_> {
                 tracing::debug!(%error, "no sign of life given");
             }
         }
+    }
+}
+
+/// Sees to it that what is stored is counted in our slots, as soon as Redis can be reached.
+async fn settle_slots(store: Store) {
+    while let Err(error) = store.settle_slots().await {
+        tracing::debug!(%error, "the length of slots is not settled yet");
+        sleep(SIGN_OF_LIFE).await;
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn mend(
             .key(settings.job_data_hash())
             .arg(settings.job_meta_hash())
             .arg(BACKLOG)
-            .arg(PIECE)
+            .arg(BACKLOG)
             .invoke_async(&mut connection)
             .await?;
         let done = unreadable == 0 && dropped.is_empty();

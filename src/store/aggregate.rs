@@ -8,7 +8,7 @@ use redis::{FromRedisValue, Pipeline, RedisResult, Value, pipe};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{self, End, LEVELS, Segment, Span, align_down, align_up},
-    samples::{PIECE, samples},
+    samples::{PIECE, Rows, samples},
 };
 use crate::domain::{Sample, Summary, TimeRange, UnixTime};
 
@@ -137,10 +137,9 @@ impl Store {
             both.cmd(command).arg(keys::PRICES).arg(from).arg(to);
             both.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
-        let ends: RedisResult<[Vec<(String, f64)>; 2]> =
-            both.query_async(&mut self.connection.clone()).await;
+        let ends: RedisResult<[Rows; 2]> = both.query_async(&mut self.connection.clone()).await;
         #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let second = |rows: &[(String, f64)]| rows.first().map(|(_, score)| score.floor() as i64);
+        let second = |rows: &[(Vec<u8>, f64)]| rows.first().map(|(_, score)| score.floor() as i64);
         let [first, last] = ends.map_err(failed("find the first and last sample"))?;
         Ok(second(&first).zip(second(&last)))
     }
@@ -190,7 +189,7 @@ impl Store {
         scores: Scores,
     ) -> RedisResult<Option<Summary>> {
         if scores == Scores::With && matches!(segment, Segment::Samples(_)) {
-            let rows = Vec::<(String, f64)>::from_redis_value(answer)?;
+            let rows = Vec::<(Vec<u8>, f64)>::from_redis_value(answer)?;
             return Ok(Some(Summary::of(samples(rows), self.slots)));
         }
         let Value::Array(members) = answer else { return Ok(None) };

@@ -17,8 +17,10 @@ local scores = {}
 if last[2] then scores[1] = last[2] end
 for at = 2, #inside, 2 do scores[#scores + 1] = inside[at] end
 if next[2] then scores[#scores + 1] = next[2] end
-if #scores > 1 then
-    redis.call('ZREMRANGEBYSCORE', GAPS, slot_of(scores[1]), '(' .. whole(slot_of(scores[#scores])))
+if #scores > 0 then
+    -- After the last sample of all there is no gap yet: its end is not known.
+    local beyond = next[2] and '(' .. whole(slot_of(next[2])) or '+inf'
+    redis.call('ZREMRANGEBYSCORE', GAPS, slot_of(scores[1]), beyond)
 end
 for at = 2, #scores do
     local from, until_ = slot_of(scores[at - 1]) + slot_seconds, slot_of(scores[at])

@@ -26,6 +26,9 @@ pub const MISSED: [&str; 6] = [
 /// its score the first second.
 pub const GAPS: &str = "{prices}:gaps";
 
+/// STRING: the seconds a slot in which ledger and rollups are counted.
+pub const SLOT: &str = "{prices}:slot";
+
 /// STRING: samples before this unix second have been trimmed; their rollups stay.
 pub const TRIMMED: &str = "{prices}:trimmed";
 

@@ -9,7 +9,8 @@ use redis::{Pipeline, RedisResult, Script, pipe};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{Span, align_down, align_up},
+    rollups::{LEVELS, Span, align_down, align_up},
+    samples::Rows,
 };
 use crate::domain::{
     Coverage, Gap, Missed, Page, PageNumber, PageSize, Reason, TimeRange, UnixTime,
@@ -46,15 +47,25 @@ impl Store {
         let Some(window) = self.window(range, now).await? else {
             return Ok(Coverage::default());
         };
-        let span = Span::of_seconds(window.from, window.until);
-        let recorded = self.aggregate_span(span).await?.summary.slots;
-        let open = self.rows(&Span::of_seconds(window.open, self.end_of(window.open))).await?;
-        let is_open = window.until > window.open && open.is_empty();
-        let (expected, pending) =
-            (self.slots_between(window.from, window.until), u64::from(is_open));
-        let [told] =
-            self.told(&[(window.from, window.until)]).await?.try_into().unwrap_or_default();
-        let missed = Missed::of(expected.saturating_sub(recorded + pending), told);
+        // The open slot apart: it is neither recorded for good nor missed.
+        let closed = window.until.min(window.open);
+        let mut recorded = 0;
+        if window.from < closed {
+            recorded =
+                self.aggregate_span(Span::of_seconds(window.from, closed)).await?.summary.slots;
+        }
+        let told = self.told(&[(window.from, closed)]).await?;
+        let told = told.first().copied().unwrap_or_default();
+        let missed =
+            Missed::of(self.slots_between(window.from, closed).saturating_sub(recorded), told);
+        let (mut expected, mut pending) = (recorded + missed.total(), 0);
+        if window.until > window.open {
+            let open = Span::of_seconds(window.open, window.until);
+            let taken = !self.rows(&open).await?.is_empty();
+            expected += 1;
+            recorded += u64::from(taken);
+            pending = u64::from(!taken);
+        }
         Ok(Coverage { expected, recorded, missed, pending })
     }
 
@@ -73,6 +84,8 @@ impl Store {
         let Some(window) = self.window(range, now).await? else {
             return Ok(page.locate(0, size).map(|(number, pages)| Page::empty(number, pages)));
         };
+        // Checks the samples of the window against the index, which is rebuilt where it is wrong.
+        self.aggregate_span(Span::of_seconds(window.from, window.until)).await?;
         let (first, stored, last) = self.gap_counts(&window).await?;
         let count = u64::from(first.is_some()) + stored + u64::from(last.is_some());
         let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
@@ -112,7 +125,7 @@ impl Store {
         looks.arg("LIMIT").arg(0).arg(1);
         looks.cmd("ZCOUNT").arg(keys::GAPS).arg(window.from).arg(format!("({}", window.until));
         looks.cmd("ZRANGE").arg(keys::PRICES).arg(-1).arg(-1).arg("WITHSCORES");
-        let answers: RedisResult<(Vec<String>, u64, Vec<(String, f64)>)> =
+        let answers: RedisResult<(Vec<String>, u64, Rows)> =
             looks.query_async(&mut self.connection.clone()).await;
         let (before, stored, newest) = answers.map_err(failed("look for gaps"))?;
         let first = before.first().and_then(|member| gap(member));
@@ -176,33 +189,36 @@ impl Store {
     /// current one. `None` if there is nothing in it.
     async fn window(&self, range: &TimeRange, now: i64) -> Result<Option<Window>, StoreError> {
         let mut firsts = pipe();
-        for key in [keys::PRICES, keys::ROLLUPS.first().copied().unwrap_or_default()] {
-            firsts.cmd("ZRANGE").arg(key).arg(0).arg(0).arg("WITHSCORES");
-        }
-        let firsts: RedisResult<[Vec<(String, f64)>; 2]> =
+        firsts.cmd("ZRANGE").arg(keys::PRICES).arg(0).arg(0).arg("WITHSCORES");
+        firsts.cmd("ZRANGE").arg(keys::ROLLUPS.first().copied()).arg(0).arg(0);
+        firsts.get(keys::TRIMMED);
+        let firsts: RedisResult<(Rows, Vec<String>, Option<i64>)> =
             firsts.query_async(&mut self.connection.clone()).await;
-        let [sample, bucket] = firsts.map_err(failed("find the first sample"))?;
+        let (sample, bucket, trimmed) = firsts.map_err(failed("find the first sample"))?;
+        let trimmed = trimmed.unwrap_or(i64::MIN);
         #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
         let sample = sample.first().map(|(_, score)| score.floor() as i64);
         // The first sample may have been trimmed: its bucket knows it.
-        let bucket = bucket.first().and_then(|(member, _)| super::rollups::from_member(member));
+        let bucket = bucket.first().and_then(|member| super::rollups::from_member(member));
         let bucket = bucket.and_then(|(_, summary)| Some(summary.extremes?.first.0));
         let Some(first) = sample.into_iter().chain(bucket).min() else { return Ok(None) };
         let length = self.seconds();
         let open = self.slots.containing(now).start();
         let since = range.since().unwrap_or(UnixTime::MIN).second_at_or_after();
         let until = range.until().unwrap_or(UnixTime::MAX).second();
-        let from = align_up(since, length).max(align_down(first, length));
-        let until = align_down(until, length).min(open) + length;
+        let mut from = align_up(since, length).max(align_down(first, length));
+        let mut until = align_down(until, length).min(open) + length;
+        // Of what has been trimmed only whole buckets are known.
+        let [bucket, ..] = LEVELS;
+        if from < trimmed {
+            from = align_down(from, bucket).max(align_down(first, length));
+            until = if until < trimmed { align_up(until, bucket) } else { until };
+        }
         Ok((from < until).then_some(Window { from, until, open }))
     }
 
     fn seconds(&self) -> i64 {
         self.slots.length().as_secs().cast_signed()
-    }
-
-    fn end_of(&self, slot: i64) -> i64 {
-        slot + self.seconds()
     }
 
     fn slots_between(&self, from: i64, until: i64) -> u64 {

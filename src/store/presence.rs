@@ -41,6 +41,16 @@ impl Store {
         noted.map_err(failed("note a sign of life"))
     }
 
+    /// The current unix second by the clock of Redis.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn now(&self) -> Result<i64, StoreError> {
+        let now: RedisResult<(i64, i64)> =
+            redis::cmd("TIME").query_async(&mut self.connection.clone()).await;
+        now.map_err(failed("ask Redis for the time")).map(|(second, _)| second)
+    }
+
     /// The unix second at which a process of the role on this host was last at work.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use redis::{RedisResult, Script};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{self, LEVELS, Span, align_down},
-    samples::{PIECE, samples},
+    samples::{PIECE, Rows, samples},
 };
 use crate::domain::Summary;
 
@@ -39,6 +39,8 @@ impl Store {
         let mut at = from;
         while let Some(next) = self.first_of(&everything, at, until).await? {
             let end = (align_down(next, coarsest) + coarsest).min(until);
+            // Before the rollups: it is by these that a rebuild that was cut short is noticed.
+            self.rebuild_gaps(next, end).await?;
             for (level, &length) in LEVELS.iter().enumerate() {
                 let mut start = align_down(next.max(at), length);
                 while let Some(next) =
@@ -52,7 +54,6 @@ impl Store {
                     }
                 }
             }
-            self.rebuild_gaps(next, end).await?;
             at = end;
         }
         Ok(())
@@ -107,10 +108,9 @@ impl Store {
             looks.cmd("ZRANGEBYSCORE").arg(key).arg(start).arg(format!("({end}"));
             looks.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
-        let firsts: RedisResult<Vec<Vec<(String, f64)>>> =
-            looks.query_async(&mut self.connection.clone()).await;
+        let firsts: RedisResult<Vec<Rows>> = looks.query_async(&mut self.connection.clone()).await;
         #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let second = |rows: &Vec<(String, f64)>| Some(rows.first()?.1.floor() as i64);
+        let second = |rows: &Rows| Some(rows.first()?.1.floor() as i64);
         Ok(firsts.map_err(failed("look for samples"))?.iter().filter_map(second).min())
     }
 
@@ -120,14 +120,15 @@ impl Store {
         let span = Span::of_seconds(start, start + length);
         for _ in 0..TRIES {
             let rows = self.rows_of(source(level), &span).await?;
-            let members: Vec<&str> = rows.iter().map(|(member, _)| member.as_str()).collect();
-            let seen = members.join("\n");
+            let members: Vec<Vec<u8>> = rows.iter().map(|(member, _)| member.clone()).collect();
             let summary: Summary = if level == 0 {
                 Summary::of(samples(rows), self.slots)
             } else {
-                let parts = members.iter().filter_map(|member| rollups::from_member(member));
+                let text = |member: &Vec<u8>| String::from_utf8_lossy(member).into_owned();
+                let parts = members.iter().filter_map(|member| rollups::from_member(&text(member)));
                 parts.map(|(_, summary)| summary).collect()
             };
+            let seen = members.join(&b'\n');
             let mut replace = REPLACE.key(source(level));
             replace.key(target(level));
             if level == 0 {

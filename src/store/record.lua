@@ -102,6 +102,10 @@ for at = levels + 3, #ARGV, 3 do
         if before and after then
             redis.call('ZREMRANGEBYSCORE', GAPS, before + slot_seconds, '(' .. whole(after))
         end
+        if before and not after and not known then
+            -- Left behind where the newest samples were taken away by hand.
+            redis.call('ZREMRANGEBYSCORE', GAPS, before + slot_seconds, '+inf')
+        end
         if before then add_gap(before + slot_seconds, slot) end
         if after then add_gap(slot + slot_seconds, after) end
         for _, reason in ipairs(reasons) do redis.call('ZREM', reason, whole(slot)) end

@@ -13,6 +13,9 @@ use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
 static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
 
+/// Members of a ZSET, each with its score. A member may be anything, put there by hand.
+pub(super) type Rows = Vec<(Vec<u8>, f64)>;
+
 /// The seconds in a piece of a long reading.
 pub(super) const PIECE: i64 = 86_400;
 
@@ -69,7 +72,7 @@ impl Store {
             PageNumber::Number(number) => number.min(LARGEST_EXACT).to_string(),
             PageNumber::Last => "last".to_owned(),
         };
-        let cut: RedisResult<(u64, Vec<(String, f64)>)> = PAGE
+        let cut: RedisResult<(u64, Rows)> = PAGE
             .key(keys::PRICES)
             .arg(since)
             .arg(until)
@@ -109,16 +112,12 @@ impl Store {
     }
 
     /// The members of `prices` in a span, each with its score, oldest first.
-    pub(super) async fn rows(&self, span: &Span) -> Result<Vec<(String, f64)>, StoreError> {
+    pub(super) async fn rows(&self, span: &Span) -> Result<Rows, StoreError> {
         self.rows_of(keys::PRICES, span).await
     }
 
     /// The members of a ZSET in a span, each with its score, lowest first.
-    pub(super) async fn rows_of(
-        &self,
-        key: &str,
-        span: &Span,
-    ) -> Result<Vec<(String, f64)>, StoreError> {
+    pub(super) async fn rows_of(&self, key: &str, span: &Span) -> Result<Rows, StoreError> {
         let (since, until) = span.bounds();
         let mut command = redis::cmd("ZRANGEBYSCORE");
         command.arg(key).arg(since).arg(until).arg("WITHSCORES");
@@ -143,6 +142,9 @@ impl Pieces<'_> {
         let Some(rest) = self.rest else { return Ok(None) };
         let Some((first, last)) = self.store.extent(&rest).await? else { return Ok(None) };
         let end = first.saturating_add(PIECE);
+        if end <= first {
+            return Ok(None); // a score beyond all time, put there by hand
+        }
         let piece = Span { since: rest.since, ..Span::of_seconds(first, end) };
         let (piece, rest) = if last < end {
             (rest, None)
@@ -157,9 +159,9 @@ impl Pieces<'_> {
 
 /// The samples in rows of member and score, oldest first as they come. A member that is none, put there by hand, is
 /// reported and passed over: it must not take the others from the reader.
-pub(super) fn samples(rows: Vec<(String, f64)>) -> impl Iterator<Item = Sample> {
+pub(super) fn samples(rows: Rows) -> impl Iterator<Item = Sample> {
     rows.into_iter().filter_map(|(member, score)| {
-        Sample::from_member(&member, score)
+        Sample::from_member(&String::from_utf8_lossy(&member), score)
             .inspect_err(|error| tracing::warn!(%error, score, "passed over a stored member"))
             .ok()
     })

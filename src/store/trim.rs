@@ -1,12 +1,16 @@
 //! Trims old samples away; their rollups stay.
 
-use redis::RedisResult;
+use std::sync::LazyLock;
+
+use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
     rollups::{LEVELS, Span, align_down},
     samples::PIECE,
 };
+
+static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("trim_mark.lua")));
 
 impl Store {
     /// Takes away the samples before a unix second, rounded down to a whole bucket, and gives how
@@ -23,12 +27,12 @@ impl Store {
         };
         self.rebuild(first, before, |_| ()).await?;
         let mut connection = self.connection.clone();
-        let noted: RedisResult<()> =
-            redis::cmd("SET").arg(keys::TRIMMED).arg(before).query_async(&mut connection).await;
-        noted.map_err(failed("note what is trimmed"))?;
+        let mark: RedisResult<i64> =
+            MARK.key(keys::TRIMMED).arg(before).invoke_async(&mut connection).await;
+        mark.map_err(failed("note what is trimmed"))?;
         let (mut from, mut trimmed) = (first, 0);
         while from <= last {
-            let until = (from + PIECE).min(before);
+            let until = from.saturating_add(PIECE).min(before);
             let (since, until_bound) = Span::of_seconds(from, until).bounds();
             let gone: RedisResult<u64> = redis::cmd("ZREMRANGEBYSCORE")
                 .arg(keys::PRICES)
@@ -37,7 +41,7 @@ impl Store {
                 .query_async(&mut connection)
                 .await;
             trimmed += gone.map_err(failed("trim samples"))?;
-            from = until.max(from + 1);
+            from = until.max(from.saturating_add(1));
         }
         Ok(trimmed)
     }

@@ -52,19 +52,25 @@ pub(super) async fn run(store: &Store, path: &Path, skip_bad: bool) -> anyhow::R
     bar.finish_and_clear();
     writeln!(
         io::stdout(),
-        "imported {stored} samples; {} were left out because their slot has one, {bad} lines were bad",
-        good - stored
+        "imported {stored} samples; {} were left out because their slot has one or was trimmed, {bad} lines were bad",
+        good.saturating_sub(stored)
     )?;
     Ok(())
 }
 
-/// The file, or standard input put into one: it is read twice.
+/// The file. What can be read only once, such as standard input, is put into one first.
 fn open(path: &Path) -> io::Result<File> {
-    if path != Path::new("-") {
-        return File::open(path);
-    }
+    let mut given: Box<dyn io::Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(path)?;
+        if file.metadata()?.is_file() {
+            return Ok(file);
+        }
+        Box::new(file)
+    };
     let mut file = tempfile::tempfile()?;
-    io::copy(&mut io::stdin().lock(), &mut file)?;
+    io::copy(&mut given, &mut file)?;
     file.rewind()?;
     Ok(file)
 }

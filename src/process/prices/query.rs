@@ -1,17 +1,24 @@
 //! Questions to the samples, and the rebuild of their rollups.
 
-use std::io::{Write as _, stdout};
+use std::io::{Write as _, stderr, stdout};
 
 use anyhow::Context as _;
 
 use super::progress;
 use crate::{
     domain::{PageNumber, PageSize, TimeRange},
-    store::Store,
+    store::{Aggregate, Store},
 };
 
 pub(super) async fn average(store: &Store, range: &TimeRange) -> anyhow::Result<()> {
-    let summary = store.aggregate(range).await?.summary;
+    let Aggregate { summary, resolution } = store.aggregate(range).await?;
+    if let Some(length) = resolution {
+        let length = humantime::format_duration(length);
+        writeln!(
+            stderr(),
+            "samples were trimmed: the ends of the range are as coarse as {length}"
+        )?;
+    }
     writeln!(stdout(), "{}\t{}", summary.average(), summary.count)?;
     Ok(())
 }

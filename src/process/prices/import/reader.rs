@@ -11,10 +11,21 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Sample, UnixTime};
 
+/// What spreadsheets on Windows put first.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The samples of a file, or what is wrong with a line, or an error of the file itself.
-pub(super) enum Reader<'a> {
-    Csv { rows: csv::Reader<BufReader<&'a mut File>>, row: csv::ByteRecord, columns: [usize; 2] },
-    Ndjson { lines: BufReader<&'a mut File>, line: String, number: u64 },
+pub(super) struct Reader<'a> {
+    input: BufReader<&'a mut File>,
+    format: Format,
+    line: Vec<u8>,
+    number: u64,
+}
+
+enum Format {
+    /// The columns of the timestamp and of the price.
+    Csv(usize, usize),
+    Ndjson,
 }
 
 /// A line that holds no sample.
@@ -32,23 +43,50 @@ struct Line<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Sees from its first character which of the two the file is.
+    /// Sees from its first line which of the two the file is.
     pub(super) fn new(file: &'a mut File) -> anyhow::Result<Self> {
         let mut input = BufReader::with_capacity(1 << 16, file);
-        if input.fill_buf()?.trim_ascii_start().starts_with(b"{") {
-            return Ok(Self::Ndjson { lines: input, line: String::new(), number: 0 });
+        if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            input.consume(BYTE_ORDER_MARK.len());
         }
-        let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(input);
-        let headers = rows.headers()?.clone();
-        let column = |name| headers.iter().position(|header| header.trim() == name);
+        let mut reader = Self { input, format: Format::Ndjson, line: Vec::new(), number: 0 };
+        if reader.input.fill_buf()?.trim_ascii_start().starts_with(b"{") {
+            return Ok(reader);
+        }
+        reader.next_line()?;
+        let header = String::from_utf8_lossy(&reader.line).into_owned();
+        let column = |name| header.split(',').position(|field| unquoted(field) == name);
         let (Some(timestamp), Some(price)) = (column("timestamp"), column("price")) else {
-            let seen: Vec<&str> = headers.iter().collect();
-            bail!(
-                "the first line is {:?}: give CSV with the header timestamp,price or NDJSON",
-                seen.join(",").chars().take(80).collect::<String>()
-            );
+            let seen: String = header.trim_end().chars().take(80).collect();
+            bail!("the first line is {seen:?}: give CSV with the header timestamp,price or NDJSON");
         };
-        Ok(Self::Csv { rows, row: csv::ByteRecord::new(), columns: [timestamp, price] })
+        reader.format = Format::Csv(timestamp, price);
+        Ok(reader)
+    }
+
+    /// Reads the next line that is not blank; false at the end.
+    fn next_line(&mut self) -> io::Result<bool> {
+        loop {
+            self.line.clear();
+            self.number += 1;
+            if self.input.read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(false);
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn sample(&self) -> Result<Sample, String> {
+        let line = std::str::from_utf8(&self.line).map_err(|error| error.to_string())?;
+        match self.format {
+            Format::Csv(timestamp, price) => {
+                let field = |column| line.split(',').nth(column).map(unquoted).unwrap_or_default();
+                sample(field(timestamp), field(price))
+            }
+            Format::Ndjson => from_json(line),
+        }
     }
 }
 
@@ -56,42 +94,32 @@ impl Iterator for Reader<'_> {
     type Item = io::Result<Result<Sample, BadLine>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Csv { rows, row, columns } => match rows.read_byte_record(row) {
-                Ok(false) => None,
-                Ok(true) => {
-                    let number = row.position().map_or(0, csv::Position::line);
-                    let [timestamp, price] = columns
-                        .map(|column| String::from_utf8_lossy(row.get(column).unwrap_or_default()));
-                    Some(Ok(sample(timestamp.trim(), price.trim())
-                        .map_err(|reason| BadLine { number, reason })))
-                }
-                Err(error) => Some(Err(error.into())),
-            },
-            Self::Ndjson { lines, line, number } => loop {
-                line.clear();
-                *number += 1;
-                match lines.read_line(line) {
-                    Ok(0) => return None,
-                    Ok(_) if line.trim().is_empty() => {}
-                    Ok(_) => {
-                        let number = *number;
-                        return Some(Ok(
-                            from_json(line).map_err(|reason| BadLine { number, reason })
-                        ));
-                    }
-                    Err(error) => return Some(Err(error)),
-                }
-            },
+        match self.next_line() {
+            Ok(false) => None,
+            Ok(true) => {
+                let number = self.number;
+                Some(Ok(self.sample().map_err(|reason| BadLine { number, reason })))
+            }
+            Err(error) => Some(Err(error)),
         }
     }
 }
 
+/// A field of CSV without its quotes. Neither a time nor a price has a comma or a quote in it.
+fn unquoted(field: &str) -> &str {
+    let field = field.trim();
+    field.strip_prefix('"').and_then(|field| field.strip_suffix('"')).unwrap_or(field)
+}
+
 fn from_json(line: &str) -> Result<Sample, String> {
-    let Line { timestamp, price } = serde_json::from_str(line)
-        .map_err(|error| format!("not {{\"timestamp\": .., \"price\": ..}}: {error}"))?;
-    // A number as it stands, or the text within quotes: no digit is lost.
-    sample(timestamp.get().trim_matches('"'), price.get().trim_matches('"'))
+    let wrong = |error| format!("not {{\"timestamp\": .., \"price\": ..}}: {error}");
+    let Line { timestamp, price } = serde_json::from_str(line).map_err(wrong)?;
+    // A number as it stands: no digit is lost.
+    let text = |raw: &RawValue| match raw.get() {
+        text if text.starts_with('"') => serde_json::from_str(text).map_err(wrong),
+        number => Ok(number.to_owned()),
+    };
+    sample(&text(timestamp)?, &text(price)?)
 }
 
 fn sample(timestamp: &str, price: &str) -> Result<Sample, String> {
