@@ -3,13 +3,15 @@
 //! apalis gives its own only between looks into the queue, so a worker that drains or is busy
 //! would be taken for dead and its jobs given to others.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use apalis_redis::Config;
-use redis::RedisResult;
+use redis::{RedisResult, Script};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{clock, connection::SharedConnection};
+
+static DISOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("disown.lua")));
 
 /// Renews the worker's time in the set of workers for ever, every `period`. A worker that is not
 /// in the set stays out of it: joining is apalis's business.
@@ -37,7 +39,9 @@ pub(super) async fn beat(
 pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, worker: &str) {
     let worker_jobs = format!("{}:{worker}", settings.inflight_jobs_set());
     let left: RedisResult<()> = async {
-        let jobs: u64 = redis::cmd("SCARD").arg(worker_jobs).query_async(&mut connection).await?;
+        let mut disown = DISOWN.key(worker_jobs);
+        disown.key(settings.job_data_hash()).arg(settings.job_meta_hash());
+        let jobs: u64 = disown.invoke_async(&mut connection).await?;
         if jobs > 0 {
             return renew(connection.clone(), &settings.workers_set(), worker, 0).await;
         }

@@ -231,15 +231,17 @@ fn request(step: &mut Pipeline, segment: &Segment, scores: Scores) {
 impl Plan {
     fn new(span: Span, trimmed: i64) -> Self {
         let since = span.since.unwrap_or(UnixTime::MIN).second();
-        let until = span.until.unwrap_or(UnixTime::MAX).second();
+        // The first second after the span.
+        let until =
+            span.until.unwrap_or(UnixTime::MAX).second() + i64::from(span.end == End::Inclusive);
         if since >= trimmed {
             return Self { trimmed: Vec::new(), kept: Some((span, span.segments())) };
         }
         let mut buckets = Vec::new();
-        let end = trimmed.min(align_up(until + 1, LEVELS[0]));
+        let end = trimmed.min(align_up(until, LEVELS[0]));
         rollups::cover(0, align_down(since, LEVELS[0]), end, &mut buckets);
         let rest = Span { since: Some(UnixTime::from_seconds(trimmed)), ..span };
-        let kept = (until >= trimmed).then(|| (rest, rest.segments()));
+        let kept = (until > trimmed).then(|| (rest, rest.segments()));
         Self { trimmed: buckets, kept }
     }
 }
