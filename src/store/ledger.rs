@@ -3,9 +3,13 @@
 //! A slot's reason is told by whoever noticed it. Gaps, the stretches between recorded slots, are
 //! kept with the samples, in the same step. What is a gap but has no reason was not scheduled.
 
-use std::sync::LazyLock;
+use std::{
+    sync::{LazyLock, atomic::Ordering},
+    time::Duration,
+};
 
 use redis::{Pipeline, RedisResult, Script, pipe};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Store, StoreError, failed, keys,
@@ -17,6 +21,9 @@ use crate::domain::{
 };
 
 static MISS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("miss.lua")));
+
+/// How long a question for gaps waits for a rebuild of the index.
+const REBUILD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The slots of a range that count: `[from, until)`, and the one that is still open.
 struct Window {
@@ -84,8 +91,13 @@ impl Store {
         let Some(window) = self.window(range, now).await? else {
             return Ok(page.locate(0, size).map(|(number, pages)| Page::empty(number, pages)));
         };
-        // Checks the samples of the window against the index, which is rebuilt where it is wrong.
-        self.aggregate_span(Span::of_seconds(window.from, window.until)).await?;
+        // Checks all samples against the index, gaps included, which is rebuilt where it is wrong;
+        // a rebuild that takes longer than a client waits is left to the next request.
+        self.aggregate(&TimeRange::default()).await?;
+        let deadline = Instant::now() + REBUILD_PATIENCE;
+        while self.rebuilding.load(Ordering::Acquire) && Instant::now() < deadline {
+            sleep(Duration::from_millis(10)).await;
+        }
         let (first, stored, last) = self.gap_counts(&window).await?;
         let count = u64::from(first.is_some()) + stored + u64::from(last.is_some());
         let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
