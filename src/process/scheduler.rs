@@ -71,7 +71,8 @@ impl Scheduler<'_> {
 
     /// Sees to it that the slot's job is in the queue, however often Redis fails.
     async fn enqueue<J: ScheduledJob>(&self, due: Option<Slot>, enqueuer: &Enqueuer<J>) {
-        let Some(job) = due.map(J::due) else { return };
+        let Some(slot) = due else { return };
+        let job = J::due(slot);
         let delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
             .with_max_delay(Duration::from_millis(400))
@@ -79,12 +80,8 @@ impl Scheduler<'_> {
             .without_max_times();
         // A job that is enqueued too early is given up by the workers, and its key would keep the
         // other schedulers from enqueueing it when it is due.
-        let far = self
-            .store
-            .now()
-            .await
-            .is_ok_and(|now| due.is_some_and(|slot| now < 2 * slot.start() - slot.end()));
-        if far {
+        let length = slot.end() - slot.start();
+        if self.store.now().await.is_ok_and(|now| slot.start() - now > length) {
             tracing::error!(?job, "not enqueued: this machine's clock is ahead of that of Redis");
             return;
         }

@@ -8,7 +8,7 @@ use redis::{FromRedisValue, Pipeline, RedisResult, Value, pipe};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{self, End, LEVELS, Segment, Span, align_down, align_up},
-    samples::{PIECE, Rows, samples},
+    samples::{PIECE, Rows, first_second, samples},
 };
 use crate::domain::{Sample, Summary, TimeRange, UnixTime};
 
@@ -138,10 +138,8 @@ impl Store {
             both.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
         let ends: RedisResult<[Rows; 2]> = both.query_async(&mut self.connection.clone()).await;
-        #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let second = |rows: &[(Vec<u8>, f64)]| rows.first().map(|(_, score)| score.floor() as i64);
         let [first, last] = ends.map_err(failed("find the first and last sample"))?;
-        Ok(second(&first).zip(second(&last)))
+        Ok(first_second(&first).zip(first_second(&last)))
     }
 
     /// Reads all of a plan in one step. Members tell their second themselves; their scores, which

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{LEVELS, Span, align_down, align_up},
-    samples::Rows,
+    samples::{Rows, first_second},
 };
 use crate::domain::{
     Coverage, Gap, Missed, Page, PageNumber, PageSize, Reason, TimeRange, UnixTime,
@@ -142,9 +142,7 @@ impl Store {
         let (before, stored, newest) = answers.map_err(failed("look for gaps"))?;
         let first = before.first().and_then(|member| gap(member));
         let first = first.filter(|(_, until)| *until > window.from);
-        #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let newest = newest.first().map(|(_, score)| score.floor() as i64);
-        let last = newest.map(|second| {
+        let last = first_second(&newest).map(|second| {
             let end = self.slots.containing(second).end();
             (end.max(window.from), window.until.min(window.open))
         });
@@ -208,12 +206,12 @@ impl Store {
             firsts.query_async(&mut self.connection.clone()).await;
         let (sample, bucket, trimmed) = firsts.map_err(failed("find the first sample"))?;
         let trimmed = trimmed.unwrap_or(i64::MIN);
-        #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let sample = sample.first().map(|(_, score)| score.floor() as i64);
         // The first sample may have been trimmed: its bucket knows it.
         let bucket = bucket.first().and_then(|member| super::rollups::from_member(member));
         let bucket = bucket.and_then(|(_, summary)| Some(summary.extremes?.first.0));
-        let Some(first) = sample.into_iter().chain(bucket).min() else { return Ok(None) };
+        let Some(first) = first_second(&sample).into_iter().chain(bucket).min() else {
+            return Ok(None);
+        };
         let length = self.seconds();
         let open = self.slots.containing(now).start();
         let since = range.since().unwrap_or(UnixTime::MIN).second_at_or_after();

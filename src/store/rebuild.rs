@@ -7,7 +7,7 @@ use redis::{RedisResult, Script};
 use super::{
     Store, StoreError, failed, keys,
     rollups::{self, LEVELS, Span, align_down},
-    samples::{PIECE, Rows, samples},
+    samples::{PIECE, Rows, first_second, samples},
 };
 use crate::domain::Summary;
 
@@ -109,9 +109,8 @@ impl Store {
             looks.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
         let firsts: RedisResult<Vec<Rows>> = looks.query_async(&mut self.connection.clone()).await;
-        #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
-        let second = |rows: &Rows| Some(rows.first()?.1.floor() as i64);
-        Ok(firsts.map_err(failed("look for samples"))?.iter().filter_map(second).min())
+        let firsts = firsts.map_err(failed("look for samples"))?;
+        Ok(firsts.iter().filter_map(|rows| first_second(rows)).min())
     }
 
     /// Makes one bucket from what it sums up.

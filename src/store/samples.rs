@@ -157,6 +157,13 @@ impl Pieces<'_> {
     }
 }
 
+/// The unix second that the first of some rows lies in.
+pub(super) fn first_second(rows: &[(Vec<u8>, f64)]) -> Option<i64> {
+    let (_, score) = rows.first()?;
+    #[allow(clippy::cast_possible_truncation, reason = "unix seconds; a float cast saturates")]
+    Some(score.floor() as i64)
+}
+
 /// The samples in rows of member and score, oldest first as they come. A member that is none, put there by hand, is
 /// reported and passed over: it must not take the others from the reader.
 pub(super) fn samples(rows: Rows) -> impl Iterator<Item = Sample> {

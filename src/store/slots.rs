@@ -8,10 +8,7 @@ use crate::domain::Slots;
 
 impl Store {
     /// The length of slots, in seconds, in which what is stored was counted, if anything was.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn stored_slot_seconds(&self) -> Result<Option<u64>, StoreError> {
+    async fn stored_slot_seconds(&self) -> Result<Option<u64>, StoreError> {
         let stored: RedisResult<Option<u64>> =
             redis::cmd("GET").arg(keys::SLOT).query_async(&mut self.connection.clone()).await;
         stored.map_err(failed("read the length of slots"))
