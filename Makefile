@@ -5,7 +5,7 @@ SIMULATE ?=
 MINUTES ?= 1
 SEED ?=
 
-.PHONY: help up test fmt lint doc needs snapshots bench-store bench-queue chaos
+.PHONY: help up test test-compose fmt lint doc needs snapshots bench-store bench-queue chaos
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -16,6 +16,9 @@ up: needs ## install what is missing, build, and run everything (SIMULATE=1: wit
 
 test: needs fmt lint doc ## what CI runs: formatting, lints, documentation, all tests
 	cargo test --locked
+
+test-compose: ## the containers, on an engine: build, record, kill, cut off, back up (skipped without one)
+	@tests/compose/run.sh
 
 fmt: ## is the source formatted?
 	cargo fmt --check

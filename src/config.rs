@@ -4,6 +4,7 @@
 
 mod error;
 mod layers;
+mod password;
 mod sections;
 mod validate;
 
@@ -18,6 +19,9 @@ pub use sections::{
 
 /// The commented file that documents every key; the weakest layer.
 pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.toml");
+
+/// The environment variable that names the configuration file, if no flag does.
+const FILE_VARIABLE: &str = "COTIZA_CONFIG";
 
 /// Everything that can be set, already checked. See [`DEFAULT_TOML`] for what each key means.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -48,7 +52,8 @@ pub struct Config {
 pub type Flags = Vec<(&'static str, String)>;
 
 impl Config {
-    /// Puts the configuration together: defaults, then `file`, the environment, `flags`.
+    /// Puts the configuration together: defaults, then `file` (else the one that the environment
+    /// names), the environment, `flags`.
     ///
     /// # Errors
     /// On a file that cannot be read, an unknown key, or a value that is not allowed; the
@@ -68,8 +73,12 @@ impl Config {
         environment: &HashMap<String, String>,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
-        let config = layers::merge(file, environment, flags)?;
+        // An image says in its environment where its configuration is, so that every command that
+        // is run in a container finds it.
+        let file = file.or_else(|| environment.get(FILE_VARIABLE).map(Path::new));
+        let mut config = layers::merge(file, environment, flags)?;
         validate::check(&config)?;
+        password::add(&mut config.redis)?;
         Ok(config)
     }
 

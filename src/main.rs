@@ -23,7 +23,7 @@ const REDIS_URL_HELP: &str =
 
 /// Records the price of Bitcoin in Argentine pesos every ten seconds and serves it.
 #[derive(Debug, Parser)]
-#[command(name = "cotiza", version)]
+#[command(name = "cotiza", version = env!("COTIZA_VERSION"))]
 #[command(
     after_help = "Exit codes: 0 stopped when asked, 64 bad configuration or arguments, 1 anything else."
 )]

@@ -22,9 +22,11 @@ fn store(config: &Config) -> anyhow::Result<(Store, redis::Client)> {
     Ok((Store::new(&client, slots)?, client))
 }
 
-/// The name of this process among all on all machines: `<host>-<pid>`.
+/// The name of this process among all on all machines: `<host>-<pid>.<random>`. In a container the
+/// process number is always 1 and the host's name outlives a restart; a worker that took the name
+/// of the one before it would vouch for jobs that it has never heard of.
 fn name() -> String {
-    format!("{}-{}", host(), std::process::id())
+    format!("{}-{}.{:08x}", host(), std::process::id(), fastrand::u32(..))
 }
 
 /// The name of this machine or container.

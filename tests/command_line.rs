@@ -85,3 +85,23 @@ async fn the_docker_configuration_is_valid() {
     assert_eq!(printed.code, 0, "{}", printed.stderr);
     assert!(printed.stdout.contains("0.0.0.0:8000"), "{}", printed.stdout);
 }
+
+#[tokio::test]
+async fn the_version_names_the_commit_of_a_checkout() {
+    let printed = run(&["--version"], &[]).await.stdout;
+    let expected = concat!("cotiza ", env!("CARGO_PKG_VERSION"));
+    let root = env!("CARGO_MANIFEST_DIR");
+    let git = std::process::Command::new("git")
+        .args(["-C", root, "log", "-1", "--format=%H"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
+    let Some(commit) = printed.trim().strip_prefix(expected) else { panic!("{printed}") };
+    if let Some(output) = git.filter(|_| std::path::Path::new(root).join(".git").exists()) {
+        let head = String::from_utf8(output.stdout).unwrap();
+        let shown = commit.trim_start_matches(" (").trim_end_matches(')');
+        assert!(!shown.is_empty() && head.starts_with(shown), "{printed} at {head}");
+    } else {
+        assert!(commit.is_empty(), "{printed}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What the documentation claims: its requests are made, its tables compared, its commands known.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use cotiza::{config::DEFAULT_TOML, domain::Reason};
 use toml::{Table, Value};
@@ -111,7 +111,7 @@ async fn every_cotiza_command_that_is_named_exists() {
         let command: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
         (!command.is_empty() && text[..at].ends_with(['`', '\n'])).then_some(command)
     });
-    let named: std::collections::BTreeSet<String> = named.collect();
+    let named: BTreeSet<String> = named.collect();
     assert!(named.len() >= 4, "{named:?}");
     for command in named {
         assert_eq!(run(&["help", &command], &[]).await.code, 0, "cotiza {command}");
@@ -134,5 +134,34 @@ fn every_make_target_that_is_named_exists() {
             }
         }
         assert!(targets >= 2, "{file}");
+    }
+}
+
+/// The settings of a compose file with their defaults: its `${NAME:-default}`.
+fn settings(compose: &str) -> BTreeSet<(&str, &str)> {
+    let inside = compose.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+    inside.filter_map(|setting| setting.split_once(":-")).collect()
+}
+
+#[test]
+fn the_example_of_env_holds_the_settings_of_the_compose_file_and_their_defaults() {
+    let (example, compose) = (read(".env.example"), read("docker-compose.yml"));
+    let stack = read("docker/stack.yml");
+    let explained = example.lines().filter(|line| !line.starts_with('#'));
+    let explained: BTreeSet<_> = explained.filter_map(|line| line.split_once('=')).collect();
+    assert_eq!(explained, settings(&compose));
+    assert!(settings(&stack).is_subset(&explained), "{:?}", settings(&stack));
+}
+
+#[test]
+fn the_base_images_are_the_same_in_every_file() {
+    for file in ["docker/Dockerfile", "docker/test.Dockerfile"] {
+        let text = read(file);
+        let images =
+            text.lines().filter_map(|line| line.strip_prefix("ARG ")?.split_once("_IMAGE="));
+        for (name, image) in images {
+            let setting = format!("\n{name}_IMAGE={image}\n");
+            assert!(read(".env.example").contains(&setting), "{file}: {name}_IMAGE={image}");
+        }
     }
 }

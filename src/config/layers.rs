@@ -8,6 +8,7 @@ use super::{Config, ConfigError, DEFAULT_TOML, Flags};
 
 const PREFIX: &str = "COTIZA__";
 const URL_KEY: &str = "redis.url";
+const PASSWORD_KEY: &str = "redis.password_file";
 
 /// A value that somebody has set.
 struct Setting {
@@ -43,7 +44,9 @@ pub(super) fn merge(
     }
     let mut config: Config =
         merged.try_into().map_err(|error| ConfigError::Value(error.to_string()))?;
-    config.redis.chosen = settings.iter().any(|setting| setting.key == URL_KEY);
+    // A Redis that `cotiza up` starts has no password: who gives one means another.
+    let choosing = [URL_KEY, PASSWORD_KEY];
+    config.redis.chosen = settings.iter().any(|setting| choosing.contains(&setting.key.as_str()));
     Ok(config)
 }
 

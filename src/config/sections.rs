@@ -19,7 +19,9 @@ pub struct Schedule {
 pub struct Redis {
     /// The server: `redis://...`.
     pub url: String,
-    /// Whether somebody chose the URL, in any layer above the defaults.
+    /// A file that holds the password for a URL without one; empty: there is none.
+    pub password_file: PathBuf,
+    /// Whether somebody chose the server, in any layer above the defaults.
     #[serde(skip)]
     pub chosen: bool,
 }
@@ -141,7 +143,11 @@ impl Default for Schedule {
 
 impl Default for Redis {
     fn default() -> Self {
-        Self { url: "redis://127.0.0.1:6379/0".to_owned(), chosen: false }
+        Self {
+            url: "redis://127.0.0.1:6379/0".to_owned(),
+            password_file: PathBuf::new(),
+            chosen: false,
+        }
     }
 }
 

@@ -140,3 +140,54 @@ fn printed_values_read_back_and_hide_the_password() {
     assert!(!printed.contains("secret"), "{printed}");
     assert!(load(&printed, &[], &Vec::new()).is_ok());
 }
+
+/// A file with this text.
+fn file_with(text: &str) -> tempfile::NamedTempFile {
+    let mut written = tempfile::NamedTempFile::new().unwrap();
+    written.write_all(text.as_bytes()).unwrap();
+    written
+}
+
+#[test]
+fn a_password_file_completes_a_url_without_one() {
+    for password in ["plain", "p@ss:w/rd?#[", "100%41", "ñandú"] {
+        let file = file_with(&format!("{password}\n"));
+        let path = file.path().to_str().unwrap();
+        let variables = [("REDIS_URL", "redis://one:7/3"), ("COTIZA__REDIS__PASSWORD_FILE", path)];
+        let config = load("", &variables, &Vec::new()).unwrap();
+        let client = redis::Client::open(config.redis.url.as_str()).unwrap();
+        let seen = client.get_connection_info().redis_settings().password().map(str::to_owned);
+        assert_eq!(seen.as_deref(), Some(password), "{}", config.redis.url);
+        assert!(config.to_masked_toml().contains("url = \"redis://:***@one:7/3\""));
+
+        let own = [("REDIS_URL", "redis://:own@one"), ("COTIZA__REDIS__PASSWORD_FILE", path)];
+        assert_eq!(load("", &own, &Vec::new()).unwrap().redis.url, "redis://:own@one");
+    }
+}
+
+#[test]
+fn a_password_file_means_a_redis_that_is_not_that_of_up() {
+    let file = file_with("secret");
+    let path = file.path().to_str().unwrap();
+    let config = load("", &[("COTIZA__REDIS__PASSWORD_FILE", path)], &Vec::new()).unwrap();
+    assert!(config.redis.chosen);
+}
+
+#[test]
+fn a_password_file_that_cannot_be_used_is_named() {
+    let message = error("[redis]\npassword_file = 'no/such/file'", &[]);
+    assert!(message.contains("redis.password_file = no/such/file: cannot read it"), "{message}");
+    let empty = file_with("\n");
+    let message = error("", &[("COTIZA__REDIS__PASSWORD_FILE", empty.path().to_str().unwrap())]);
+    assert!(message.contains("it is empty"), "{message}");
+}
+
+#[test]
+fn the_environment_may_name_the_file_unless_a_flag_does() {
+    let named = file_with("[up]\nworkers = 7");
+    let variables = [("COTIZA_CONFIG", named.path().to_str().unwrap())];
+    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let config = Config::from_layers(None, &environment, &Vec::new()).unwrap();
+    assert_eq!(config.up.workers, 7);
+    assert_eq!(load("", &variables, &Vec::new()).unwrap().up.workers, Up::default().workers);
+}

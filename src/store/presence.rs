@@ -26,7 +26,7 @@ impl Role {
 }
 
 impl Store {
-    /// Notes that the process `<host>-<pid>` was at work at the given unix second.
+    /// Notes that the process `<host>-<pid>...` was at work at the given unix second.
     ///
     /// # Errors
     /// If Redis fails.
