@@ -24,6 +24,7 @@ fi
 
 work=$(mktemp -d)
 # What a .env of this folder says is not for a test.
+touch "$work/no.env"
 export COMPOSE_PROJECT_NAME=$PROJECT COTIZA_IMAGE=cotiza:test-compose API_PORT=127.0.0.1:0 \
     COTIZA__SCHEDULE__EVERY=${SLOT}s REDIS_PASSWORD_FILE=$work/redis-password \
     COTIZA__SOURCES__BUENBIT__URL=http://exchange:8001/api/market/tickers \
@@ -33,7 +34,7 @@ od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$REDIS_PASSWORD_FILE"
 chmod 755 "$work"
 
 compose() {
-    "${COMPOSE[@]}" --env-file /dev/null "${FILES[@]}" --profile simulate "$@"
+    "${COMPOSE[@]}" --env-file "$work/no.env" "${FILES[@]}" --profile simulate "$@"
 }
 
 clean() {
@@ -154,19 +155,19 @@ readme() {
 }
 
 base_images() {
-    local name
-    for name in $(compose config | sed -n 's/^ *\(BASE_IMAGE\|RUST_IMAGE\): *//p' | sort -u) \
-        "$(compose config | sed -n 's/^ *image: *\(.*redis.*\)/\1/p')"; do
+    local config name
+    config=$(compose config)
+    base_image=$(sed -n 's/^ *BASE_IMAGE: *//p' <<<"$config" | head -1)
+    for name in "$base_image" $(sed -n 's/^ *RUST_IMAGE: *//p; s/^ *image: *\(redis.*\)/\1/p' <<<"$config" | sort -u); do
         docker image inspect "$name" >/dev/null 2>&1 || docker pull --quiet "$name" 2>/dev/null ||
             docker/offline/make-base-images.sh
     done
 }
 
 image() {
-    local megabytes base
-    base=$(compose config | sed -n 's/^ *BASE_IMAGE: *//p' | head -1)
+    local megabytes
     megabytes=$((($(docker image inspect -f '{{.Size}}' "$COTIZA_IMAGE") - \
-        $(docker image inspect -f '{{.Size}}' "$base")) / 1000000))
+        $(docker image inspect -f '{{.Size}}' "$base_image")) / 1000000))
     [ "$megabytes" -lt "$IMAGE_LIMIT_MB" ] || fail "the image adds $megabytes MB to its base"
     seen=$(docker image inspect -f '{{.Config.User}} {{index .Config.Labels "org.opencontainers.image.revision"}}' "$COTIZA_IMAGE")
     [ "$seen" = "10001:10001 $COMMIT" ] || fail "user and revision of the image: $seen"
