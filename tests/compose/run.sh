@@ -119,6 +119,10 @@ recorded_since() {
     [ "$(field recorded || true)" -ge "$2" ] 2>/dev/null
 }
 
+redis_was_away_since() {
+    ask "/api/coverage/?since=$1&until=$(date +%s)" && [ "$(field redis_away || true)" -ge 1 ] 2>/dev/null
+}
+
 # still_records COUNT: so many slots more from now on.
 still_records() {
     local now
@@ -194,20 +198,23 @@ confinement() {
 }
 
 killed() {
-    local service=$1 container
+    local service=$1 container from
     container=$(containers "$service" | head -1)
+    from=$(date +%s)
     quietly docker kill "$container"
     case $service in
     worker | scheduler) still_records 3 ;;
     redis)
         wait_for 10 "not ready without Redis" ready_is no
         wait_for 15 "a health that tells" health_is unhealthy "$(containers api)"
+        sleep $((2 * SLOT)) # at least one slot begins and ends without Redis
         ;;
     esac
     quietly docker start "$container"
     wait_for 40 "all well after $service was killed" all_healthy 2 3
     wait_for 10 "ready" ready_is yes
     still_records 2
+    [ "$service" != redis ] || wait_for 10 "a ledger that knows of it" redis_was_away_since "$from"
     step "$service was killed and came back"
 }
 
