@@ -33,8 +33,9 @@ export COMPOSE_PROJECT_NAME=$PROJECT COTIZA_IMAGE=cotiza:test-compose API_PORT=1
 od -An -N32 -tx1 /dev/urandom | tr -d ' \n' >"$REDIS_PASSWORD_FILE"
 chmod 755 "$work"
 
+# A build from nothing takes longest.
 compose() {
-    "${COMPOSE[@]}" --env-file "$work/no.env" "${FILES[@]}" --profile simulate "$@"
+    timeout --foreground 900 "${COMPOSE[@]}" --env-file "$work/no.env" "${FILES[@]}" --profile simulate "$@"
 }
 
 clean() {
