@@ -6,18 +6,19 @@ use std::{env, path::Path, process::Command};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=COTIZA_COMMIT");
+    #[allow(clippy::disallowed_methods, reason = "the program is not there yet")]
     let given = env::var("COTIZA_COMMIT").ok().filter(|commit| !commit.is_empty());
-    let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    let version = env!("CARGO_PKG_VERSION");
     let shown = match given.or_else(checked_out) {
         Some(commit) => format!("{version} ({commit})"),
-        None => version,
+        None => version.to_owned(),
     };
     println!("cargo::rustc-env=COTIZA_VERSION={shown}");
 }
 
 /// The commit of the checkout that this folder is the top of; not that of one around it.
 fn checked_out() -> Option<String> {
-    if git(&["rev-parse", "--show-prefix"])? != "" {
+    if !git(&["rev-parse", "--show-prefix"])?.is_empty() {
         return None;
     }
     // The log of HEAD grows with every commit and checkout.
