@@ -14,7 +14,7 @@ up: needs ## install what is missing, build, and run everything (SIMULATE=1: wit
 	cargo build --release --locked
 	exec target/release/cotiza up $(if $(filter 1,$(SIMULATE)),--simulate)
 
-test: needs fmt lint doc ## what CI runs: formatting, lints, documentation, all tests
+test: needs fmt lint doc ## what CI runs first: formatting, lints, documentation, all tests
 	cargo test --locked
 
 test-compose: ## the containers, on an engine: build, record, kill, cut off, back up (skipped without one)
