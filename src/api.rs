@@ -7,9 +7,12 @@ mod average_price;
 mod coverage;
 mod error;
 mod health;
+mod latest;
 mod links;
 mod listing;
+mod metrics;
 mod params;
+mod sources;
 mod ticker_list;
 mod ticker_price;
 
@@ -25,7 +28,11 @@ use poem::{
 use poem_openapi::{OpenApiService, Tags};
 use rust_decimal::Decimal;
 
-use crate::{config, store::Store};
+use crate::{
+    config::Config,
+    domain::{self, Price},
+    store::Store,
+};
 
 /// How the operations are grouped in the documentation.
 #[derive(Debug, Tags)]
@@ -34,6 +41,8 @@ enum Tag {
     Prices,
     /// Which slots were recorded, and why others were not.
     Coverage,
+    /// Who is asked for the price, and how well that goes.
+    Sources,
     /// Whether the service is well.
     Health,
 }
@@ -42,17 +51,21 @@ type Resources = (
     average_price::AveragePrice,
     ticker_list::TickerList,
     ticker_price::TickerPrice,
+    latest::Latest,
     coverage::Coverage,
+    sources::Sources,
     health::Health,
 );
 
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
-pub fn routes(store: Store, config: &config::Api) -> impl Endpoint + use<> {
+pub fn routes(store: Store, config: &Config) -> impl Endpoint + use<> {
+    let metrics = metrics::endpoint(store.clone(), &config.sources);
     let service = service(store, config);
     let documented = Route::new()
         .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
         .at("/openapi.json", get(service.spec_endpoint()))
         .at("/openapi.yaml", get(service.spec_endpoint_yaml()))
+        .at("/metrics", get(metrics))
         .nest("/docs", service.swagger_ui());
     let resources = Arc::new(service.into_endpoint());
     documented
@@ -65,25 +78,32 @@ pub fn routes(store: Store, config: &config::Api) -> impl Endpoint + use<> {
 }
 
 /// The OpenAPI document as JSON. Nothing is connected to.
-pub fn openapi_json(store: Store, config: &config::Api) -> String {
+pub fn openapi_json(store: Store, config: &Config) -> String {
     service(store, config).spec()
 }
 
 /// The OpenAPI document as YAML. Nothing is connected to.
-pub fn openapi_yaml(store: Store, config: &config::Api) -> String {
+pub fn openapi_yaml(store: Store, config: &Config) -> String {
     service(store, config).spec_yaml()
 }
 
-fn service(store: Store, config: &config::Api) -> OpenApiService<Resources, ()> {
+fn service(store: Store, config: &Config) -> OpenApiService<Resources, ()> {
     let resources = (
         average_price::AveragePrice::new(store.clone()),
-        ticker_list::TickerList::new(store.clone(), config.trusted_proxies.clone()),
+        ticker_list::TickerList::new(store.clone(), config.api.trusted_proxies.clone()),
         ticker_price::TickerPrice::new(store.clone()),
-        coverage::Coverage::new(store.clone(), config.trusted_proxies.clone()),
+        latest::Latest::new(store.clone()),
+        coverage::Coverage::new(store.clone(), config.api.trusted_proxies.clone()),
+        sources::Sources::new(store.clone(), config.sources.clone()),
         health::Health::new(store),
     );
     OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))
         .description(include_str!("api/description.md"))
+}
+
+/// A price as a JSON number of pesos.
+fn pesos(price: Price) -> f64 {
+    number(domain::pesos(price.ten_thousandths()))
 }
 
 /// An amount as a JSON number. Readers of JSON take numbers for doubles; up to

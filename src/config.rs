@@ -6,6 +6,7 @@ mod error;
 mod layers;
 mod password;
 mod sections;
+mod sources;
 mod validate;
 
 use std::{collections::HashMap, path::Path};
@@ -13,9 +14,8 @@ use std::{collections::HashMap, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-pub use sections::{
-    Api, Exchange, Log, LogFormat, Prices, Queue, Redis, Schedule, Source, Sources, Up, Worker,
-};
+pub use sections::{Api, Exchange, Log, LogFormat, Prices, Queue, Redis, Schedule, Up, Worker};
+pub use sources::{Policy, Source, Sources};
 
 /// The commented file that documents every key; the weakest layer.
 pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.toml");
@@ -24,7 +24,7 @@ pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.t
 const FILE_VARIABLE: &str = "COTIZA_CONFIG";
 
 /// Everything that can be set, already checked. See [`DEFAULT_TOML`] for what each key means.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// When a price is recorded.
     pub schedule: Schedule,
@@ -86,10 +86,24 @@ impl Config {
     pub fn to_masked_toml(&self) -> String {
         let mut shown = self.clone();
         shown.redis.url = masked(&self.redis.url);
-        if let Ok(url) = masked(self.sources.buenbit.url.as_str()).parse() {
-            shown.sources.buenbit.url = url;
+        for source in shown.sources.named.values_mut() {
+            if let Ok(url) = masked(source.url.as_str()).parse() {
+                source.url = url;
+            }
+            for header in &mut source.headers {
+                // A key to an exchange's doors, as often as not.
+                let name = header.split(':').next().unwrap_or_default();
+                *header = format!("{name}: ***");
+            }
         }
         toml::to_string(&shown).unwrap_or_default()
+    }
+}
+
+#[allow(clippy::expect_used, reason = "every start and every test reads this constant")]
+impl Default for Config {
+    fn default() -> Self {
+        layers::merge(None, &HashMap::new(), &Vec::new()).expect("default.toml is whole")
     }
 }
 

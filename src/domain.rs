@@ -2,17 +2,25 @@
 //!
 //! Nothing here reads a clock, opens a connection or knows another module of the crate.
 
+mod attempt;
+mod doubt;
 mod ledger;
+mod median;
 mod page;
 mod price;
+mod quote;
 mod sample;
 mod slot;
 mod summary;
 mod time;
 
+pub use attempt::{Attempt, Circuit, CircuitState, Failure};
+pub use doubt::{Disbelief, Doubt};
 pub use ledger::{Coverage, Gap, Missed, Reason};
+pub use median::weighted_median;
 pub use page::{InvalidPage, Page, PageNumber, PageSize, PageSizeError};
 pub use price::{Price, PriceError};
+pub use quote::{Observation, Provenance, Quote, Side};
 pub use sample::{Sample, SampleError};
 pub use slot::{Slot, Slots, SlotsError};
 pub use summary::{Extremes, Summary, pesos};

@@ -1,67 +1,97 @@
-//! Where prices come from: what a source is, what can go wrong with one, and one file a source.
+//! Where prices come from: what a source is, what can go wrong with one, and how one price is made
+//! of several. A source that is no JSON over HTTP is a file here that implements [`PriceSource`],
+//! and a line in [`Sources::new`].
 //!
 //! May use the domain.
 
-mod buenbit;
+mod breaker;
 mod http;
+mod json;
+mod round;
 mod simulated;
+mod sources;
+mod watched;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use buenbit::Buenbit;
+pub use round::{Chosen, Round};
 pub use simulated::{Behaviour, SimulatedExchange};
+pub use sources::{Sources, SourcesError};
 
-use crate::domain::Price;
+use crate::domain::{Failure, Price, Quote, Reason};
 
 /// Somebody who can be asked for the price of one bitcoin in pesos.
 pub trait PriceSource: std::fmt::Debug + Send + Sync {
-    /// The name it is configured and logged under.
-    fn name(&self) -> &'static str;
-
-    /// Asks once for the price at which bitcoin is sold right now.
+    /// Asks once for the prices of right now. May take for ever: the caller bounds it.
     ///
     /// # Errors
-    /// If it cannot be reached, is too slow, or answers anything but a price.
-    fn price(&self) -> BoxFuture<'_, Result<Price, ExchangeError>>;
+    /// If it cannot be reached or answers anything but prices of now.
+    fn quote(&self) -> BoxFuture<'_, Result<Quote, ExchangeError>>;
 }
 
 /// Why a source gave no price.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExchangeError {
     /// No complete answer in time.
-    #[error("{} did not answer within {}", .source_name, humantime::format_duration(*.after))]
+    #[error("no answer within {}", humantime::format_duration(*.after))]
     Timeout {
-        /// Who was asked.
-        source_name: &'static str,
         /// How long it was given.
         after: Duration,
     },
     /// No connection, or it broke.
-    #[error("cannot reach {source_name}: {reason}")]
+    #[error("cannot be reached: {reason}")]
     Unreachable {
-        /// Who was asked.
-        source_name: &'static str,
         /// What happened, down to the root cause.
         reason: String,
     },
     /// An answer that is no success.
-    #[error("{source_name} answered with HTTP status {status}")]
+    #[error("answered with HTTP status {status}{}", pause(*.retry_after))]
     Status {
-        /// Who was asked.
-        source_name: &'static str,
         /// The HTTP status code.
         status: u16,
+        /// How long it asks us to stay away.
+        retry_after: Option<Duration>,
     },
     /// A success that holds no price.
-    #[error("bad answer from {source_name}: {reason}")]
+    #[error("bad answer: {reason}")]
     BadAnswer {
-        /// Who was asked.
-        source_name: &'static str,
         /// What was seen where the price should be.
         reason: String,
+    },
+    /// A price that is not believed.
+    #[error("price not believed: {reason}")]
+    Rejected {
+        /// The price.
+        price: Price,
+        /// Why not.
+        reason: String,
+    },
+    /// It failed so often, or asked for a pause, that it is left alone for a while.
+    #[error("left alone after failures, for {} more", humantime::format_duration(*.wait))]
+    LeftAlone {
+        /// How much longer.
+        wait: Duration,
+    },
+    /// Fewer sources than a median needs.
+    #[error("{answered} of the {quorum} sources that a median needs have answered; {last}")]
+    NoQuorum {
+        /// Those that did.
+        answered: usize,
+        /// Those that must.
+        quorum: usize,
+        /// What became of another one.
+        last: Box<Self>,
+    },
+    /// What became of the source of that name.
+    #[error("{source_name}: {error}")]
+    Of {
+        /// The name of the source.
+        source_name: String,
+        /// What became of it.
+        error: Box<Self>,
     },
 }
 
@@ -70,8 +100,47 @@ impl ExchangeError {
     /// is often gone a second later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Unreachable { .. } | Self::BadAnswer { .. } => true,
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 429),
+            Self::Of { error, .. } => error.is_transient(),
+            _ => true,
         }
     }
+
+    /// Whether nobody was asked, since all had failed before.
+    pub fn is_left_alone(&self) -> bool {
+        match self {
+            Self::LeftAlone { .. } => true,
+            Self::Of { error, .. } | Self::NoQuorum { last: error, .. } => error.is_left_alone(),
+            _ => false,
+        }
+    }
+
+    /// What the ledger calls it.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Timeout { .. } => Reason::ExchangeTimeout,
+            Self::Unreachable { .. } | Self::Status { .. } | Self::LeftAlone { .. } => {
+                Reason::ExchangeError
+            }
+            Self::BadAnswer { .. } => Reason::BadAnswer,
+            Self::Rejected { .. } => Reason::PriceRejected,
+            Self::NoQuorum { last: error, .. } | Self::Of { error, .. } => error.reason(),
+        }
+    }
+}
+
+impl From<&ExchangeError> for Failure {
+    fn from(error: &ExchangeError) -> Self {
+        let rejected = match error {
+            ExchangeError::Rejected { price, .. } => Some(*price),
+            _ => None,
+        };
+        Self { reason: error.reason(), text: error.to_string(), rejected }
+    }
+}
+
+fn pause(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |pause| {
+        format!(" and asks for a pause of {}", humantime::format_duration(pause))
+    })
 }

@@ -6,15 +6,15 @@
 mod fetch_btc_ars;
 mod housekeeping;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 pub use fetch_btc_ars::{FetchBtcArs, FetchError};
 pub use housekeeping::Housekeeping;
 
 use crate::{
     config::Config,
-    domain::{Slot, Slots},
-    exchange::PriceSource,
+    domain::{Doubt, Slot, Slots},
+    exchange::Sources,
     queue::{Caretaker, Job},
     store::{Store, StoreError},
 };
@@ -25,7 +25,9 @@ pub struct Context {
     /// How time is cut.
     pub slots: Slots,
     /// Who is asked for prices.
-    pub source: Arc<dyn PriceSource>,
+    pub sources: Sources,
+    /// Which prices are believed.
+    pub doubt: Doubt,
     /// Where samples are kept.
     pub store: Store,
     /// How long samples are kept; `None` is for ever.

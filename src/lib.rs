@@ -8,7 +8,7 @@
 //!
 //! The rooms, and who may use whom; imports point one way:
 //!
-//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`: the ground, used by any room
+//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `place`: the ground, used by any room
 //! - [`domain`]: prices, slots, samples, ranges, pages; pure
 //! - [`exchange`], [`store`], [`queue`]: the world outside; they do not know each other
 //! - [`jobs`], [`api`]: what is done with it; they do not know each other
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod http_client;
+pub mod place;
 pub mod shutdown;
 pub mod telemetry;
 

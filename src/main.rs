@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use cotiza::{
     config::{Config, ConfigError, Flags, LogFormat},
-    process::{self, healthcheck::Checked, prices::Command as Prices, up::Call},
+    process::{
+        self, healthcheck::Checked, prices::Command as Prices, sources::Command as Sources,
+        up::Call,
+    },
     shutdown, telemetry,
 };
 
@@ -58,6 +61,9 @@ enum Command {
     },
     /// Run a simulated exchange
     Exchange(ExchangeFlags),
+    /// Ask the sources of the price by hand
+    #[command(subcommand)]
+    Sources(Sources),
     /// Samples in and out, and questions to them
     #[command(subcommand)]
     Prices(Prices),
@@ -143,6 +149,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Api { .. } => process::api::run(&config, shutdown).await,
             Command::Exchange(_) => process::exchange::run(&config, shutdown).await,
             Command::Healthcheck { role } => process::healthcheck::run(&config, role).await,
+            Command::Sources(command) => process::sources::run(&config, command).await,
             Command::Prices(command) => process::prices::run(&config, command).await,
             Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),
             Command::Config => print(&config.to_masked_toml()),

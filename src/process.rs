@@ -6,6 +6,7 @@ pub mod healthcheck;
 pub mod openapi;
 pub mod prices;
 pub mod scheduler;
+pub mod sources;
 pub mod up;
 pub mod worker;
 
@@ -13,13 +14,24 @@ mod http;
 
 use anyhow::Context as _;
 
-use crate::{config::Config, domain::Slots, store::Store};
+use crate::{
+    config::Config,
+    domain::{Doubt, Price, Slots},
+    store::Store,
+};
 
 /// The store and the client of the configured Redis.
 fn store(config: &Config) -> anyhow::Result<(Store, redis::Client)> {
     let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
     let slots = Slots::new(config.schedule.every)?;
     Ok((Store::new(&client, slots)?, client))
+}
+
+/// Which prices are believed.
+fn doubt(config: &Config) -> Doubt {
+    let sources = &config.sources;
+    let (lowest, highest) = (Price::from_pesos(sources.lowest), Price::from_pesos(sources.highest));
+    Doubt::new(lowest, highest, sources.max_jump)
 }
 
 /// The name of this process among all on all machines: `<host>-<pid>.<random>`. In a container the

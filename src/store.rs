@@ -6,10 +6,12 @@ mod aggregate;
 pub mod keys;
 mod ledger;
 mod presence;
+mod provenance;
 mod rebuild;
 mod rollups;
 mod samples;
 mod slots;
+mod sources;
 mod trim;
 
 use std::sync::{
@@ -22,6 +24,7 @@ use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 pub use aggregate::Aggregate;
 pub use presence::Role;
 pub use samples::{Pieces, Recorded};
+pub use sources::{Rejected, SourceReport};
 
 use crate::{
     connection::{self, SharedConnection},

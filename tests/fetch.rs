@@ -1,11 +1,10 @@
 //! The job `fetch_btc_ars` against an exchange that misbehaves.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use cotiza::{
     clock,
     domain::{Slot, Slots},
-    exchange::Buenbit,
     jobs::{Context, FetchBtcArs},
     queue::Job,
     store::Store,
@@ -46,7 +45,8 @@ impl Bench {
         let timeout = Duration::from_millis(300);
         let context = Context {
             slots: self.slots,
-            source: Arc::new(Buenbit::new(self.exchange.url.clone(), timeout).unwrap()),
+            sources: self.exchange.sources(timeout, self.slots.length()),
+            doubt: FakeExchange::no_doubt(),
             store: Store::new(&self.database.client, self.slots).unwrap(),
             keep_prices: None,
             caretaker: self.database.caretaker(),
@@ -141,11 +141,11 @@ async fn what_goes_on_failing_is_given_up_at_the_end_of_the_slot_with_its_reason
     tokio::join!(
         check(AT_ONCE, 503, String::new(), "HTTP status 503"),
         check(AT_ONCE, 200, "not json".to_owned(), "not json"),
-        check(AT_ONCE, 200, "{}".to_owned(), "no object.btcars.selling_price in {}"),
+        check(AT_ONCE, 200, "{}".to_owned(), "nothing at /errors"),
         check(AT_ONCE, 200, FakeExchange::ticker("NaN"), "\"NaN\" is not a plain decimal"),
         check(AT_ONCE, 200, FakeExchange::ticker("0"), "not a positive price"),
         check(AT_ONCE, 200, "x".repeat(2 * 1024 * 1024), "longer than"),
-        check(Duration::from_secs(9), 200, String::new(), "did not answer within 300ms"),
+        check(Duration::from_secs(9), 200, String::new(), "no answer within 300ms"),
     );
 }
 
@@ -164,5 +164,8 @@ async fn nobody_at_the_address_is_told_with_the_cause() {
     bench.exchange.url.set_port(Some(crate::harness::free_port())).unwrap();
     let slot = bench.fresh_slot().await;
     let reason = bench.fetch(slot).await.unwrap_err();
-    assert!(reason.contains("cannot reach buenbit") && reason.contains("refused"), "{reason}");
+    assert!(
+        reason.contains("buenbit: cannot be reached") && reason.contains("refused"),
+        "{reason}"
+    );
 }

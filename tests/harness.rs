@@ -5,6 +5,7 @@ mod exchange;
 mod probe;
 mod process;
 mod redis_server;
+mod rogue;
 
 use std::{future::Future, net::TcpListener, time::Duration};
 
@@ -15,6 +16,7 @@ pub use exchange::FakeExchange;
 pub use probe::{Act, Probe, QueueBench, Unreadable};
 pub use process::{Cotiza, Output, run};
 pub use redis_server::{Database, RedisServer};
+pub use rogue::{Rogue, Wrong};
 
 /// Waits until the condition holds, looking every 20 ms; fails the test after `limit`.
 pub async fn eventually<F: Future<Output = bool>>(

@@ -87,7 +87,7 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
                         told.entry(slot).or_insert(*reason);
                     }
                 } else {
-                    store.record(&sample(slot)).await.unwrap();
+                    store.record(&sample(slot).into()).await.unwrap();
                     told.remove(&slot);
                     recorded.push(slot);
                 }
@@ -137,7 +137,7 @@ async fn the_api_tells_what_is_missing_and_why() {
     let database = Database::new().await;
     let store = database.store();
     for slot in [0, 1, 5, 6, 9] {
-        store.record(&sample(slot)).await.unwrap();
+        store.record(&sample(slot).into()).await.unwrap();
     }
     store.miss(&[BASE + 20, BASE + 30], Reason::ExchangeTimeout).await.unwrap();
     let api = Api::start(&database).await;
@@ -145,7 +145,7 @@ async fn the_api_tells_what_is_missing_and_why() {
     let reasons = |timeouts: u64, unscheduled: u64| {
         json!({
             "exchange_timeout": timeouts, "exchange_error": 0, "bad_answer": 0, "too_late": 0,
-            "worker_lost": 0, "redis_away": 0, "not_scheduled": unscheduled,
+            "worker_lost": 0, "redis_away": 0, "price_rejected": 0, "not_scheduled": unscheduled,
         })
     };
     let expected = json!({
@@ -207,9 +207,15 @@ async fn slots_of_another_length_are_counted_anew() {
     short.settle_slots().await.unwrap();
     let samples: Vec<Sample> =
         (0..100).map(|n| Sample { timestamp: BASE + n, price: "5.5".parse().unwrap() }).collect();
-    assert_eq!(short.record_all(&samples).await.unwrap(), 100);
+    assert_eq!(
+        short
+            .record_all(&samples.iter().map(|sample| (*sample).into()).collect::<Vec<_>>())
+            .await
+            .unwrap(),
+        100
+    );
     let shell = store(10).in_stored_slots().await.unwrap();
-    assert_eq!(shell.record(&sample(10)).await.unwrap(), Recorded::Stored);
+    assert_eq!(shell.record(&sample(10).into()).await.unwrap(), Recorded::Stored);
     let everything = range(BASE, BASE + 99);
     assert_eq!(short.coverage(&everything, BASE + 500).await.unwrap().recorded, 100);
     long.settle_slots().await.unwrap();
@@ -225,11 +231,11 @@ async fn gaps_after_newest_samples_that_were_taken_away_are_forgotten() {
     let database = Database::new().await;
     let store = database.store();
     for slot in [0, 1, 50] {
-        store.record(&sample(slot)).await.unwrap();
+        store.record(&sample(slot).into()).await.unwrap();
     }
     database.command::<()>(&["ZREM", "prices", &sample(50).member()]).await;
     for slot in 2..20 {
-        store.record(&sample(slot)).await.unwrap();
+        store.record(&sample(slot).into()).await.unwrap();
     }
     let recorded = range(BASE, BASE + 199);
     assert!(all_gaps(&store, &recorded, BASE + 1000).await.is_empty());

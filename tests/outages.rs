@@ -32,7 +32,7 @@ impl Plant {
         let mut config = Config::default();
         config.schedule.every = Duration::from_secs(1);
         config.redis.url = server.url();
-        config.sources.buenbit.url = exchange.url.clone();
+        config.sources = exchange.config();
         let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
         for _ in 0..2 {
             let (of_scheduler, told) = (config.clone(), stop.clone());

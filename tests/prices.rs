@@ -5,8 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use cotiza::{
     clock,
     config::Config,
-    domain::{Slots, TimeRange},
-    exchange::Buenbit,
+    domain::{Observation, Sample, Slots, TimeRange},
     jobs::{Context, Housekeeping},
     queue::Job,
 };
@@ -52,10 +51,10 @@ async fn csv_goes_in_once_and_comes_out_again() {
     let again = shell.import(CSV, &[]).await;
     assert!(again.stdout.starts_with("imported 0 samples; 2 were left out"), "{}", again.stdout);
 
-    let csv = "timestamp,price\n1717184864,84873600.0\n1717184874,84870100.50\n";
+    let csv = "timestamp,price,source\n1717184864,84873600.0,\n1717184874,84870100.50,\n";
     assert_eq!(shell.prices(&["export"]).await.stdout, csv);
     let ndjson = shell.prices(&["export", "--format", "ndjson", "--since", "1717184870"]).await;
-    assert_eq!(ndjson.stdout, "{\"timestamp\":1717184874,\"price\":84870100.50}\n");
+    assert_eq!(ndjson.stdout, "{\"timestamp\":1717184874,\"price\":84870100.50,\"source\":null}\n");
     let file = shell.folder.path().join("out.csv");
     let written = shell.prices(&["export", "--output", file.to_str().unwrap()]).await;
     assert_eq!((written.code, written.stdout.as_str()), (0, ""));
@@ -175,7 +174,7 @@ async fn the_shell_can_ask_and_rebuild() {
     let one = shell.prices(&["average", "--until", "2024-05-31T19:47:50Z"]).await;
     assert_eq!(one.stdout, "84873600.00\t1\n");
     let page = shell.prices(&["list", "--page-size", "1", "--page", "last"]).await;
-    assert_eq!(page.stdout, "timestamp,price\n1717184874,84870100.50\n");
+    assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.50,\n");
     assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
 
     for level in ["10m", "4h", "4d", "96d"] {
@@ -222,10 +221,11 @@ async fn trimmed_samples_are_answered_for_by_their_rollups() {
     let now = clock::unix_seconds();
     let start = (now - 3 * day).div_euclid(600) * 600;
     let samples: Vec<_> = (0..2000)
-        .map(|n| cotiza::domain::Sample {
+        .map(|n| Sample {
             timestamp: start + n * 120,
             price: format!("{}.0", n + 1).parse().unwrap(),
         })
+        .map(Observation::from)
         .collect();
     store.record_all(&samples).await.unwrap();
     // A sample that the rollups have not: it must be in them before it goes.
@@ -233,7 +233,8 @@ async fn trimmed_samples_are_answered_for_by_their_rollups() {
     let exchange = FakeExchange::start().await;
     let context = Context {
         slots,
-        source: std::sync::Arc::new(Buenbit::new(exchange.url.clone(), SOON).unwrap()),
+        sources: exchange.sources(SOON, Duration::from_secs(10)),
+        doubt: FakeExchange::no_doubt(),
         store: store.clone(),
         keep_prices: Some(Duration::from_secs(day.unsigned_abs())),
         caretaker: database.caretaker(),

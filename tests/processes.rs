@@ -87,13 +87,13 @@ async fn the_job_of_a_killed_worker_is_run_by_another_within_its_slot() {
     let mut environment = chain.environment();
     environment.retain(|(name, _)| !name.contains("EVERY"));
     environment.push(("COTIZA__SCHEDULE__EVERY", "1h"));
-    environment.push(("COTIZA__WORKER__ATTEMPT_TIMEOUT", "1m"));
+    environment.push(("COTIZA__SOURCES__BUENBIT__TIMEOUT", "1m"));
     chain.exchange.answers(Duration::from_mins(1), 200, "");
     let first = Cotiza::start(&["worker"], &environment);
     let _scheduler = Cotiza::start(&["scheduler"], &environment);
     eventually(SOON, "the first worker asks", || async { chain.exchange.asked() == 1 }).await;
     let _second = Cotiza::start(&["worker"], &environment);
-    chain.exchange.answers(Duration::ZERO, 200, FakeExchange::ticker("5.0"));
+    chain.exchange.answers(Duration::ZERO, 200, FakeExchange::ticker("84000005.0"));
     first.end(Signal::SIGKILL, SOON).await;
     eventually(Duration::from_secs(6), "the second worker records", || async {
         chain.database.prices().await.len() == 1
@@ -108,7 +108,7 @@ async fn a_worker_that_is_busy_with_a_silent_exchange_is_well() {
     let mut environment = chain.environment();
     environment.retain(|(name, _)| !name.contains("EVERY"));
     environment.push(("COTIZA__SCHEDULE__EVERY", "1m"));
-    environment.push(("COTIZA__WORKER__ATTEMPT_TIMEOUT", "1m"));
+    environment.push(("COTIZA__SOURCES__BUENBIT__TIMEOUT", "1m"));
     let _worker = Cotiza::start(&["worker", "--concurrency", "1"], &environment);
     let _scheduler = Cotiza::start(&["scheduler"], &environment);
     eventually(SOON, "it asks", || async { chain.exchange.asked() >= 1 }).await;

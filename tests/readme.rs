@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use cotiza::{config::DEFAULT_TOML, domain::Reason};
+use cotiza::{
+    config::{Config, DEFAULT_TOML},
+    domain::Reason,
+};
 use toml::{Table, Value};
 
 use crate::harness::{Api, Database, run};
@@ -25,6 +28,9 @@ async fn api() -> Api {
         .await;
     let store = database.store();
     store.rebuild(1_717_184_000, 1_717_185_000, |_| ()).await.unwrap();
+    let from =
+        ["HSET", "{prices}:quotes:1717184000", "1717184884", "buenbit:84881000.0:83216666.5"];
+    database.command::<()>(&from).await;
     let slow = [1_717_184_890, 1_717_184_900];
     store.miss(&slow, Reason::ExchangeTimeout).await.unwrap();
     Api::start(&database).await
@@ -74,6 +80,9 @@ fn table_of_keys() -> String {
             name.trim_end_matches(']').clone_into(&mut section);
             comment.clear();
         } else if let Some((name, _)) = line.split_once(" = ") {
+            if comment.is_empty() {
+                continue; // explained at the first source
+            }
             let mut value = &Value::Table(defaults.clone());
             for part in section.split('.').chain([name]) {
                 value = &value[part];
@@ -94,6 +103,16 @@ fn the_table_of_keys_is_that_of_default_toml() {
     let table = table_of_keys();
     assert!(table.lines().count() >= 20, "{table}");
     assert!(read("README.md").contains(&table), "README.md should have this table:\n{table}");
+}
+
+#[test]
+fn the_example_of_a_configuration_is_one() {
+    let example = blocks(&read("README.md"), "toml").join("\n");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), &example).unwrap();
+    let environment = std::collections::HashMap::new();
+    let config = Config::from_layers(Some(file.path()), &environment, &Vec::new()).unwrap();
+    assert_eq!(config.sources.enabled().len(), 3, "{example}");
 }
 
 #[test]

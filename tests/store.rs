@@ -79,7 +79,8 @@ impl Bench {
                     .into_iter()
                     .map(|(timestamp, units)| Sample { timestamp, price: price(units) })
                     .collect();
-                let stored = self.runtime.block_on(self.store.record_all(&samples)).unwrap();
+                let observed: Vec<_> = samples.iter().map(|sample| (*sample).into()).collect();
+                let stored = self.runtime.block_on(self.store.record_all(&observed)).unwrap();
                 let before = model.len();
                 for sample in &samples {
                     let slot = self.slots.containing(sample.timestamp);
@@ -228,7 +229,7 @@ async fn a_slot_has_one_sample_whoever_records_first() {
         stores
             .iter()
             .zip(0..)
-            .map(|(store, n)| async move { store.record(&sample(n)).await.unwrap() }),
+            .map(|(store, n)| async move { store.record(&sample(n).into()).await.unwrap() }),
     )
     .await;
     let stored = recorded.iter().filter(|&&outcome| outcome == Recorded::Stored).count();

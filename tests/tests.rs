@@ -2,8 +2,10 @@
 //!
 //! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
 //! - `ledger`: coverage and gaps against a naive model
+//! - `misbehaving`: sources that answer in every wrong way
 //! - `openapi`: the document that the API publishes, and `--help`, as snapshots
 //! - `prices`: the commands for samples, and retention
+//! - `sources`: several sources, what is believed, what is known of each
 //! - `store`: sums and rollups against a naive model
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises
@@ -34,6 +36,7 @@ mod command_line;
 mod errors;
 mod fetch;
 mod ledger;
+mod misbehaving;
 mod openapi;
 mod outages;
 mod prices;
@@ -41,6 +44,7 @@ mod processes;
 mod queue;
 mod queue_defects;
 mod readme;
+mod sources;
 mod store;
 mod structure;
 mod ticker_list;

@@ -1,8 +1,8 @@
 //! `/api/ticker-list/`: pages, links and their errors.
 
 use cotiza::{
-    config,
-    domain::{PageNumber, PageSize, Sample, TimeRange, UnixTime},
+    config::Config,
+    domain::{Observation, PageNumber, PageSize, TimeRange, UnixTime},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use reqwest::Method;
@@ -33,9 +33,13 @@ async fn the_first_page_has_ten_of_the_oldest() {
     assert_eq!(page["count"], 11);
     assert_eq!(page["previous"], Value::Null);
     assert_eq!(page["next"], format!("{}/api/ticker-list/?page=2", api.origin));
-    assert_eq!(page["results"][0], json!({"timestamp": 10, "price": 1.0}));
+    assert_eq!(page["results"][0], json!({"timestamp": 10, "price": 1.0, "source": null}));
     assert_eq!(prices(&page).len(), 10);
-    assert!(answer.text.contains(r#"{"timestamp":10,"price":1.0}"#), "{}", answer.text);
+    assert!(
+        answer.text.contains(r#"{"timestamp":10,"price":1.0,"source":null}"#),
+        "{}",
+        answer.text
+    );
 }
 
 #[tokio::test]
@@ -107,16 +111,12 @@ async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
         let answer = api.request(Method::GET, "/api/ticker-list/", &headers).await;
         answer.ok()["next"].as_str().unwrap().to_owned()
     };
-    let trusting = config::Api {
-        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
-        ..config::Api::default()
-    };
+    let mut trusting = Config::default();
+    trusting.api.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let trusted = next(Api::with_config(&database, &trusting).await).await;
     assert_eq!(trusted, "https://cotiza.example/api/ticker-list/?page=2");
-    let wary = config::Api {
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-        ..config::Api::default()
-    };
+    let mut wary = Config::default();
+    wary.api.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
     let direct = next(Api::with_config(&database, &wary).await).await;
     assert!(direct.starts_with("http://127.0.0.1:"), "{direct}");
 }
@@ -183,7 +183,8 @@ fn every_page_is_the_chunk_of_a_naive_list() {
         let number = number.unwrap_or(chunks.len().max(1) as u64);
         let chunk = chunks.get(usize::try_from(number - 1).unwrap()).copied();
         let expected = chunk.or((number == 1).then_some(&[]));
-        let rows = |rows: &[Sample]| rows.iter().map(|row| row.timestamp).collect::<Vec<_>>();
+        let rows =
+            |rows: &[Observation]| rows.iter().map(|row| row.sample.timestamp).collect::<Vec<_>>();
         prop_assert_eq!(got.as_ref().map(|page| rows(&page.items)), expected.map(<[i64]>::to_vec));
         if let Some(page) = got {
             prop_assert_eq!(page.count, inside.len() as u64);

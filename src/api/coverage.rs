@@ -56,6 +56,8 @@ struct Reasons {
     worker_lost: u64,
     /// The store could not be reached.
     redis_away: u64,
+    /// The exchange answered a price that was not believed.
+    price_rejected: u64,
     /// Nobody tells why: no scheduler was running.
     not_scheduled: u64,
 }
@@ -81,8 +83,15 @@ impl Coverage {
 
 impl From<&Missed> for Reasons {
     fn from(missed: &Missed) -> Self {
-        let [exchange_timeout, exchange_error, bad_answer, too_late, worker_lost, redis_away] =
-            missed.told;
+        let [
+            exchange_timeout,
+            exchange_error,
+            bad_answer,
+            too_late,
+            worker_lost,
+            redis_away,
+            price_rejected,
+        ] = missed.told;
         let not_scheduled = missed.not_scheduled;
         Self {
             exchange_timeout,
@@ -91,6 +100,7 @@ impl From<&Missed> for Reasons {
             too_late,
             worker_lost,
             redis_away,
+            price_rejected,
             not_scheduled,
         }
     }

@@ -71,6 +71,11 @@ impl Problem {
         Self::of_parameter(StatusCode::NOT_FOUND, "page", InvalidPage.to_string())
     }
 
+    /// Something that is not there.
+    pub(super) fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
     /// A store that cannot be reached.
     pub(super) fn unavailable() -> Self {
         let detail = "The store cannot be reached right now; try again shortly.";

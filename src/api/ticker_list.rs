@@ -4,9 +4,9 @@ use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{Object, OpenApi, param::Query};
 
-use super::{Tag, error::ApiError, listing::ListingAnswer, number, params};
+use super::{Tag, error::ApiError, listing::ListingAnswer, params, pesos};
 use crate::{
-    domain::{PageNumber, PageSize, Sample, UnixTime, pesos},
+    domain::{Observation, PageNumber, PageSize, UnixTime},
     store::Store,
 };
 
@@ -22,6 +22,8 @@ struct Ticker {
     timestamp: i64,
     /// The price of one bitcoin in pesos.
     price: f64,
+    /// Who said so: the name of a source, or several joined by `+`; null where that is not known.
+    source: Option<String>,
 }
 
 impl TickerList {
@@ -30,9 +32,10 @@ impl TickerList {
     }
 }
 
-impl From<Sample> for Ticker {
-    fn from(sample: Sample) -> Self {
-        Self { timestamp: sample.timestamp, price: number(pesos(sample.price.ten_thousandths())) }
+impl From<Observation> for Ticker {
+    fn from(Observation { sample, provenance }: Observation) -> Self {
+        let source = provenance.map(|from| from.source);
+        Self { timestamp: sample.timestamp, price: pesos(sample.price), source }
     }
 }
 

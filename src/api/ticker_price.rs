@@ -2,11 +2,8 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, error::ApiError, number};
-use crate::{
-    domain::{UnixTime, pesos},
-    store::Store,
-};
+use super::{Tag, error::ApiError, pesos};
+use crate::{domain::UnixTime, store::Store};
 
 pub(super) struct TickerPrice {
     store: Store,
@@ -45,7 +42,7 @@ impl TickerPrice {
         timestamp: Query<UnixTime>,
     ) -> Result<TickerPriceAnswer, ApiError> {
         let sample = self.store.sample_at(timestamp.0.second()).await?;
-        let price = sample.map(|sample| number(pesos(sample.price.ten_thousandths())));
+        let price = sample.map(|sample| pesos(sample.price));
         Ok(TickerPriceAnswer::Price(Json(TickerPriceResponse { price })))
     }
 }

@@ -39,7 +39,7 @@ pub enum ConfigError {
     #[error("{key} = {value}: {reason}")]
     NotAllowed {
         /// The key, dotted.
-        key: &'static str,
+        key: String,
         /// The value as it was given.
         value: String,
         /// What would be right.

@@ -8,6 +8,8 @@ use super::{Config, ConfigError, DEFAULT_TOML, Flags};
 
 const PREFIX: &str = "COTIZA__";
 const URL_KEY: &str = "redis.url";
+/// The source of default.toml that has every key.
+const TEMPLATE: &str = "buenbit";
 const PASSWORD_KEY: &str = "redis.password_file";
 
 /// A value that somebody has set.
@@ -23,12 +25,15 @@ pub(super) fn merge(
     environment: &HashMap<String, String>,
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
-    let defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
-    let mut settings = Vec::new();
-    if let Some(path) = file {
-        settings.extend(of_file(path)?);
+    let mut settings = file.map(of_file).transpose()?.unwrap_or_default();
+    let variables = variables(environment);
+    let keys = settings.iter().map(|setting| &setting.key);
+    let keys = keys.chain(variables.iter().map(|(key, ..)| key));
+    let (defaults, new_sources) = defaults(keys);
+    for (key, name, text) in variables {
+        let origin = format!("the environment ({name})");
+        settings.push(of_text(key, text, origin, &defaults)?);
     }
-    settings.extend(of_environment(environment, &defaults)?);
     for (key, text) in flags {
         let origin = "the command line".to_owned();
         settings.push(of_text((*key).to_owned(), text, origin, &defaults)?);
@@ -41,6 +46,9 @@ pub(super) fn merge(
         set(&mut alone, setting);
         alone.try_into::<Config>().map_err(|error| wrong(setting, &defaults, error.message()))?;
         set(&mut merged, setting);
+    }
+    for name in new_sources {
+        complete(&name, &settings, &defaults)?;
     }
     let mut config: Config =
         merged.try_into().map_err(|error| ConfigError::Value(error.to_string()))?;
@@ -61,11 +69,61 @@ fn of_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     Ok(leaves(&table).into_iter().map(setting).collect())
 }
 
-/// `REDIS_URL`, then all that begin with the prefix.
-fn of_environment(
-    environment: &HashMap<String, String>,
-    defaults: &Table,
-) -> Result<Vec<Setting>, ConfigError> {
+/// The defaults of all keys: those of default.toml, also for what it leaves out of a source, and
+/// those of the sources that it does not know, whose names are given too.
+fn defaults<'a>(keys: impl Iterator<Item = &'a String>) -> (Table, Vec<String>) {
+    let mut defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
+    let Some(Value::Table(sources)) = defaults.get_mut("sources") else {
+        return (defaults, Vec::new());
+    };
+    let mut template = match sources.get(TEMPLATE) {
+        Some(Value::Table(template)) => template.clone(),
+        _ => Table::new(),
+    };
+    for none in ["bid", "check", "time"] {
+        template.insert(none.to_owned(), Value::String(String::new()));
+    }
+    let mut new = Vec::new();
+    for key in keys {
+        let mut parts = key.split('.');
+        if let (Some("sources"), Some(name), Some(_)) = (parts.next(), parts.next(), parts.next())
+            && !sources.contains_key(name)
+        {
+            sources.insert(name.to_owned(), Value::Table(Table::new()));
+            new.push(name.to_owned());
+        }
+    }
+    for (_, source) in sources.iter_mut() {
+        if let Value::Table(source) = source {
+            for (key, value) in &template {
+                source.entry(key).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    (defaults, new)
+}
+
+/// Refuses a new source of which not all is told that must be.
+fn complete(name: &str, settings: &[Setting], defaults: &Table) -> Result<(), ConfigError> {
+    let is_set = |key: &str| settings.iter().any(|setting| setting.key == key);
+    for (key, example) in [("url", "https://host/path"), ("ask", "/data/ask")] {
+        let key = format!("sources.{name}.{key}");
+        if !is_set(&key) {
+            let sources = get(defaults, "sources").and_then(Value::as_table);
+            let others = sources.into_iter().flatten().filter(|(_, value)| value.is_table());
+            let others: Vec<&str> = others.map(|(other, _)| other.as_str()).collect();
+            return Err(ConfigError::Value(format!(
+                "{key} is missing: a new source needs it, such as \"{example}\"; \
+                 there are {}",
+                others.join(", ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What the environment sets, `REDIS_URL` first: the key, the name of the variable, its text.
+fn variables(environment: &HashMap<String, String>) -> Vec<(String, &String, &String)> {
     let mut variables: Vec<(String, &String, &String)> = environment
         .iter()
         .filter_map(|(name, text)| match name.strip_prefix(PREFIX) {
@@ -77,9 +135,6 @@ fn of_environment(
     // Names with the prefix come after, and so win over, REDIS_URL.
     variables.sort_by_key(|(_, name, _)| (name.starts_with(PREFIX), *name));
     variables
-        .into_iter()
-        .map(|(key, name, text)| of_text(key, text, format!("the environment ({name})"), defaults))
-        .collect()
 }
 
 /// A value given as text, taken for the type that the key has.
@@ -92,6 +147,7 @@ fn of_text(
     let as_text = Value::String(text.to_owned());
     let value = match get(defaults, &key) {
         Some(Value::Integer(_)) => text.parse().map_or(as_text, Value::Integer),
+        Some(Value::Boolean(_)) => text.parse().map_or(as_text, Value::Boolean),
         Some(Value::Float(_)) => text.parse().map_or(as_text, Value::Float),
         Some(Value::Array(_)) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());

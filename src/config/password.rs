@@ -13,7 +13,7 @@ pub(super) fn add(redis: &mut Redis) -> Result<(), ConfigError> {
         return Ok(());
     }
     let wrong = |reason: String| ConfigError::NotAllowed {
-        key: "redis.password_file",
+        key: "redis.password_file".to_owned(),
         value: redis.password_file.display().to_string(),
         reason,
     };

@@ -1,10 +1,9 @@
-//! The sections of the configuration and their defaults, which `default.toml` documents.
+//! The sections of the configuration; `default.toml` holds and documents their defaults.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 /// `[schedule]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,25 +26,11 @@ pub struct Redis {
 }
 
 /// `[prices]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prices {
     /// How long samples are kept; `None` is for ever.
     #[serde(with = "forever")]
     pub keep: Option<Duration>,
-}
-
-/// `[sources]`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Sources {
-    /// Buenbit.
-    pub buenbit: Source,
-}
-
-/// `[sources.<name>]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Source {
-    /// The address that is asked.
-    pub url: Url,
 }
 
 /// `[worker]`.
@@ -53,9 +38,6 @@ pub struct Source {
 pub struct Worker {
     /// Jobs that run at the same time in one worker.
     pub concurrency: usize,
-    /// The longest that one request to an exchange may take.
-    #[serde(with = "humantime_serde")]
-    pub attempt_timeout: Duration,
     /// The longest that a stopping worker waits for jobs in flight.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -133,82 +115,6 @@ pub struct Exchange {
     pub malformed_rate: f64,
     /// The seed of the random walk.
     pub seed: u64,
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self { every: Duration::from_secs(10) }
-    }
-}
-
-impl Default for Redis {
-    fn default() -> Self {
-        Self {
-            url: "redis://127.0.0.1:6379/0".to_owned(),
-            password_file: PathBuf::new(),
-            chosen: false,
-        }
-    }
-}
-
-#[allow(clippy::expect_used, reason = "a constant that a test reads")]
-impl Default for Source {
-    fn default() -> Self {
-        let url = "https://be.buenbit.com/api/market/tickers";
-        Self { url: Url::parse(url).expect("a constant") }
-    }
-}
-
-impl Default for Worker {
-    fn default() -> Self {
-        Self {
-            concurrency: 4,
-            attempt_timeout: Duration::from_secs(3),
-            drain: Duration::from_secs(5),
-        }
-    }
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(1),
-            missed_heartbeats: 2,
-            keep_done: Duration::from_hours(1),
-            keep_dead: Duration::from_hours(24),
-            housekeeping_every: Duration::from_mins(1),
-        }
-    }
-}
-
-impl Default for Api {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8000)), trusted_proxies: Vec::new() }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
-    }
-}
-
-impl Default for Up {
-    fn default() -> Self {
-        Self { data_dir: PathBuf::from("data"), redis_port: 6399, workers: 2 }
-    }
-}
-
-impl Default for Exchange {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8001)),
-            latency: Duration::ZERO,
-            error_rate: 0.0,
-            malformed_rate: 0.0,
-            seed: 1,
-        }
-    }
 }
 
 /// A duration, or "forever" for `None`.

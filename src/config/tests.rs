@@ -19,10 +19,9 @@ fn error(file: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn default_toml_and_the_defaults_in_code_are_equal() {
-    let from_file: Config = toml::from_str(DEFAULT_TOML).unwrap();
-    assert_eq!(from_file, Config::default());
+fn nothing_set_is_default_toml() {
     assert_eq!(load("", &[], &Vec::new()).unwrap(), Config::default());
+    assert_eq!(load(DEFAULT_TOML, &[], &Vec::new()).unwrap().sources, Config::default().sources);
 }
 
 #[test]
@@ -34,7 +33,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     assert_eq!(config.worker.concurrency, 7);
     assert_eq!(config.up.workers, 4);
     assert_eq!(config.worker.drain.as_secs(), 7);
-    assert_eq!(config.queue, Queue::default());
+    assert_eq!(config.queue, Config::default().queue);
 }
 
 #[test]
@@ -45,11 +44,13 @@ fn the_environment_sets_every_type_of_value() {
         ("COTIZA__API__LISTEN", "[::1]:9000"),
         ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8, ::1/128,"),
         ("COTIZA__EXCHANGE__ERROR_RATE", "1"),
+        ("COTIZA__SOURCES__BITSO__ENABLED", "true"),
         ("COTIZA__LOG__FORMAT", "json"),
     ];
     let config = load("", &variables, &Vec::new()).unwrap();
     assert_eq!(config.schedule.every.as_secs(), 5);
-    assert_eq!(config.sources.buenbit.url.as_str(), "http://127.0.0.1:1/x");
+    assert_eq!(config.sources.named["buenbit"].url.as_str(), "http://127.0.0.1:1/x");
+    assert!(config.sources.named["bitso"].enabled);
     assert_eq!(config.api.listen.port(), 9000);
     assert_eq!(config.api.trusted_proxies.len(), 2);
     assert!((config.exchange.error_rate - 1.0).abs() < f64::EPSILON);
@@ -97,7 +98,27 @@ fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
     check("[sources.buenbit]\nurl = 'x'", &["sources.buenbit.url"]);
     check("[worker]\nconcurrency = 0", &["worker.concurrency = 0", "1 to 256"]);
     check("[worker]\nconcurrency = 'many'", &["worker.concurrency", "many"]);
-    check("[worker]\nattempt_timeout = '0s'", &["worker.attempt_timeout", "10ms"]);
+    check("[sources.buenbit]\ntimeout = '0s'", &["sources.buenbit.timeout", "10ms"]);
+    check("[sources.buenbit]\nask = 'btc.ask'", &["sources.buenbit.ask", "JSON Pointer"]);
+    check("[sources.buenbit]\nbid = '$['", &["sources.buenbit.bid", "no JSONPath"]);
+    check("[sources.buenbit]\ncheck = '/a'", &["sources.buenbit.check", "<place> == "]);
+    check("[sources.buenbit]\nweight = 0", &["sources.buenbit.weight", "1 to 1000"]);
+    check("[sources.buenbit]\nheaders = ['x']", &["sources.buenbit.headers", "Name: value"]);
+    check("[sources.buenbit]\nenabled = false", &["all of them are switched off"]);
+    check("[sources]\npolicy = 'mean'", &["sources.policy", "median"]);
+    check("[sources]\npolicy = 'median'", &["sources.quorum = 2", "only 1 sources"]);
+    check("[sources]\nprice = 'last'", &["sources.price", "mid"]);
+    check("[sources]\nlowest = 200000000000", &["sources.lowest", "sources.highest"]);
+    check("[sources]\nmax_jump = 0.0", &["sources.max_jump", "0.001 to 10.0"]);
+    check("[sources]\npolcy = 'first'", &["unknown key sources.polcy", "sources.policy?"]);
+    check("[sources.bitso]\nweigth = 2", &["unknown key sources.bitso.weigth", "bitso.weight?"]);
+    check("[sources.new]\nurl = 'http://x'", &["sources.new.ask is missing", "/data/ask"]);
+    check("[sources.buenbti]\nurl = 'http://x'", &["sources.buenbti.ask", "there are belo"]);
+    check("[sources.'A B']\nurl = 'http://x'\nask = '/a'", &["\"A B\"", "a-z, 0-9"]);
+    check(
+        "[sources]\nprice = 'mid'\n[sources.new]\nurl = 'http://x'\nask = '/a'",
+        &["sources.new.bid", "sources.price needs it"],
+    );
     check("[queue]\nheartbeat = '1500ms'", &["queue.heartbeat", "whole seconds"]);
     check("[queue]\nmissed_heartbeats = 1", &["queue.missed_heartbeats", "2 to 100"]);
     check("[api]\nlisten = '127.0.0.1:99999'", &["api.listen"]);
@@ -189,5 +210,23 @@ fn the_environment_may_name_the_file_unless_a_flag_does() {
     let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let config = Config::from_layers(None, &environment, &Vec::new()).unwrap();
     assert_eq!(config.up.workers, 7);
-    assert_eq!(load("", &variables, &Vec::new()).unwrap().up.workers, Up::default().workers);
+    assert_eq!(load("", &variables, &Vec::new()).unwrap().up.workers, Config::default().up.workers);
+}
+
+#[test]
+fn a_new_source_is_a_section_and_may_come_from_the_environment() {
+    let file = "[sources.kraken]\nurl = 'https://x/y'\nask = '$.a[0]'\nheaders = ['Key: secret']";
+    let variables = [("COTIZA__SOURCES__KRAKEN__WEIGHT", "7")];
+    let config = load(file, &variables, &Vec::new()).unwrap();
+    let kraken = &config.sources.named["kraken"];
+    assert_eq!((kraken.weight, kraken.timeout.as_secs(), kraken.enabled), (7, 3, true));
+    assert_eq!(
+        (kraken.ask.to_string().as_str(), &kraken.bid, &kraken.check),
+        ("$.a[0]", &None, &None)
+    );
+    let shown = config.to_masked_toml();
+    assert!(shown.contains("Key: ***") && !shown.contains("secret"), "{shown}");
+    assert_eq!(config.sources.named.len(), 6);
+    let order: Vec<_> = config.sources.enabled().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(order, ["buenbit", "kraken"]);
 }

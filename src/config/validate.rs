@@ -8,33 +8,28 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use super::{Config, ConfigError, masked};
 use crate::domain::{Slots, SlotsError};
 
+mod sources;
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     slots("schedule.every", config.schedule.every)?;
     slots("queue.housekeeping_every", config.queue.housekeeping_every)?;
     if let Some(keep) = config.prices.keep.filter(|keep| *keep < Duration::from_hours(24)) {
         return Err(ConfigError::NotAllowed {
-            key: "prices.keep",
+            key: "prices.keep".to_owned(),
             value: format_duration(keep).to_string(),
             reason: "give \"forever\" or at least 1day".to_owned(),
         });
     }
     redis::Client::open(config.redis.url.as_str()).map_err(|error| ConfigError::NotAllowed {
-        key: "redis.url",
+        key: "redis.url".to_owned(),
         value: masked(&config.redis.url),
         reason: format!("{error}; give redis://[user:password@]host[:port][/database]"),
     })?;
-    let source = &config.sources.buenbit.url;
-    if !matches!(source.scheme(), "http" | "https") {
-        return Err(ConfigError::NotAllowed {
-            key: "sources.buenbit.url",
-            value: source.to_string(),
-            reason: "give an http:// or https:// address".to_owned(),
-        });
-    }
+    sources::check(&config.sources)?;
     log_level(&config.log.level)?;
     if config.up.data_dir.as_os_str().is_empty() {
         return Err(ConfigError::NotAllowed {
-            key: "up.data_dir",
+            key: "up.data_dir".to_owned(),
             value: "\"\"".to_owned(),
             reason: "give a folder, such as data".to_owned(),
         });
@@ -47,11 +42,6 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     share("exchange.malformed_rate", config.exchange.malformed_rate)?;
     let (second, minutes, month) =
         (Duration::from_secs(1), Duration::from_mins(10), Duration::from_hours(30 * 24));
-    lasting(
-        "worker.attempt_timeout",
-        config.worker.attempt_timeout,
-        Duration::from_millis(10)..=minutes,
-    )?;
     lasting("worker.drain", config.worker.drain, Duration::ZERO..=minutes)?;
     lasting("queue.keep_done", config.queue.keep_done, second..=month)?;
     lasting("queue.keep_dead", config.queue.keep_dead, second..=month)?;
@@ -69,47 +59,46 @@ fn log_level(level: &str) -> Result<(), ConfigError> {
     let reason = "give error, warn, info, debug or trace, or directives such as \
                   info,cotiza::queue=debug";
     let value = format!("{level:?}");
-    Err(ConfigError::NotAllowed { key: "log.level", value, reason: reason.to_owned() })
+    Err(ConfigError::NotAllowed { key: "log.level".to_owned(), value, reason: reason.to_owned() })
 }
 
-fn slots(key: &'static str, length: Duration) -> Result<(), ConfigError> {
+fn slots(key: &str, length: Duration) -> Result<(), ConfigError> {
     let value = format_duration(length).to_string();
-    let wrong =
-        |error: SlotsError| ConfigError::NotAllowed { key, value, reason: error.to_string() };
+    let wrong = |error: SlotsError| ConfigError::NotAllowed {
+        key: key.to_owned(),
+        value,
+        reason: error.to_string(),
+    };
     Slots::new(length).map(|_| ()).map_err(wrong)
 }
 
-fn within(
-    key: &'static str,
-    value: usize,
-    range: RangeInclusive<usize>,
-) -> Result<(), ConfigError> {
+fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), ConfigError> {
     if range.contains(&value) {
         return Ok(());
     }
     let reason = format!("give a whole number from {} to {}", range.start(), range.end());
-    Err(ConfigError::NotAllowed { key, value: value.to_string(), reason })
+    Err(ConfigError::NotAllowed { key: key.to_owned(), value: value.to_string(), reason })
 }
 
-fn share(key: &'static str, value: f64) -> Result<(), ConfigError> {
+fn share(key: &str, value: f64) -> Result<(), ConfigError> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
     let reason = "give a share from 0.0 to 1.0".to_owned();
-    Err(ConfigError::NotAllowed { key, value: value.to_string(), reason })
+    Err(ConfigError::NotAllowed { key: key.to_owned(), value: value.to_string(), reason })
 }
 
-fn lasting(
-    key: &'static str,
-    value: Duration,
-    range: RangeInclusive<Duration>,
-) -> Result<(), ConfigError> {
+fn lasting(key: &str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), ConfigError> {
     if range.contains(&value) {
         return Ok(());
     }
     let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
     let reason = format!("give a duration from {least} to {most}");
-    Err(ConfigError::NotAllowed { key, value: format_duration(value).to_string(), reason })
+    Err(ConfigError::NotAllowed {
+        key: key.to_owned(),
+        value: format_duration(value).to_string(),
+        reason,
+    })
 }
 
 /// apalis-redis counts heartbeats in whole seconds.
@@ -118,7 +107,7 @@ fn heartbeat(value: Duration) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(ConfigError::NotAllowed {
-        key: "queue.heartbeat",
+        key: "queue.heartbeat".to_owned(),
         value: format_duration(value).to_string(),
         reason: "give whole seconds from 1s to 60s".to_owned(),
     })

@@ -16,32 +16,48 @@ pub enum Reason {
     WorkerLost,
     /// Redis could not be reached.
     RedisAway,
+    /// The exchange answered a price that was not believed.
+    PriceRejected,
 }
 
 impl Reason {
     /// All reasons that are told.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ExchangeTimeout,
         Self::ExchangeError,
         Self::BadAnswer,
         Self::TooLate,
         Self::WorkerLost,
         Self::RedisAway,
+        Self::PriceRejected,
     ];
+
+    /// Its name, as people and programs read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExchangeTimeout => "exchange_timeout",
+            Self::ExchangeError => "exchange_error",
+            Self::BadAnswer => "bad_answer",
+            Self::TooLate => "too_late",
+            Self::WorkerLost => "worker_lost",
+            Self::RedisAway => "redis_away",
+            Self::PriceRejected => "price_rejected",
+        }
+    }
 }
 
 /// Missed slots by reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Missed {
     /// Those of which somebody told the reason, in the order of [`Reason::ALL`].
-    pub told: [u64; 6],
+    pub told: [u64; 7],
     /// Those of which nobody told.
     pub not_scheduled: u64,
 }
 
 impl Missed {
     /// So many missed slots, of which some were told of.
-    pub fn of(total: u64, told: [u64; 6]) -> Self {
+    pub fn of(total: u64, told: [u64; 7]) -> Self {
         Self { told, not_scheduled: total.saturating_sub(told.iter().sum()) }
     }
 

@@ -36,6 +36,22 @@ impl Price {
     /// How many digits after the point are kept in arithmetic.
     pub const SCALE: u32 = 4;
 
+    /// The middle of two prices, rounded half to even at four decimals.
+    #[must_use]
+    pub fn midpoint(one: Self, other: Self) -> Self {
+        let sum = one.ten_thousandths + other.ten_thousandths;
+        let (half, odd) = (sum / 2, sum % 2);
+        let ten_thousandths = half + (odd & half);
+        let exact = Decimal::new(ten_thousandths, Self::SCALE).normalize();
+        Self { exact, ten_thousandths }
+    }
+
+    /// A whole number of pesos; none is taken for the least price, too many for [`Price::MAX`].
+    pub fn from_pesos(pesos: u64) -> Self {
+        let pesos = i64::try_from(pesos).unwrap_or(Self::MAX).clamp(1, Self::MAX);
+        Self { exact: Decimal::from(pesos), ten_thousandths: pesos * 10_i64.pow(Self::SCALE) }
+    }
+
     /// The price in 1/10000 peso, rounded half to even.
     pub fn ten_thousandths(self) -> i64 {
         self.ten_thousandths

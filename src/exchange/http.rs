@@ -1,46 +1,48 @@
-//! How sources are asked over HTTP: bounded in time, by the client, and in size.
+//! How sources are asked over HTTP: bounded in size, and with what can go wrong told apart.
 
 use std::{error::Error, time::Duration};
 
-use reqwest::Client;
+use chrono::{DateTime, Utc};
+use reqwest::{
+    Client, Response,
+    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+};
 use serde_json::Value;
 use url::Url;
 
 use super::ExchangeError;
+use crate::clock;
 
-/// Far more than any ticker is long; what is longer is no ticker.
+/// Far more than any ticker is long, once unpacked; what is longer is no ticker.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Gets a JSON document.
 pub(super) async fn get_json(
     client: &Client,
     url: &Url,
-    source_name: &'static str,
-    timeout: Duration,
+    headers: &HeaderMap,
 ) -> Result<Value, ExchangeError> {
-    let failed = |error: reqwest::Error| {
-        if error.is_timeout() {
-            ExchangeError::Timeout { source_name, after: timeout }
-        } else {
-            ExchangeError::Unreachable { source_name, reason: root_cause(&error) }
-        }
-    };
-    let mut response = client.get(url.clone()).send().await.map_err(failed)?;
+    let request = client.get(url.clone()).headers(headers.clone());
+    let unreachable = |error| ExchangeError::Unreachable { reason: root_cause(&error) };
+    let mut response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     if !status.is_success() {
-        return Err(ExchangeError::Status { source_name, status: status.as_u16() });
+        let retry_after = retry_after(&response);
+        return Err(ExchangeError::Status { status: status.as_u16(), retry_after });
+    }
+    if let Some(kind) = not_json(&response) {
+        return Err(bad(format!("its type is {kind:?}, not JSON")));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    let broken = |error| bad(format!("it broke off: {}", root_cause(&error)));
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
-            let reason = format!("longer than {MAX_BODY_BYTES} bytes");
-            return Err(ExchangeError::BadAnswer { source_name, reason });
+            return Err(bad(format!("longer than {MAX_BODY_BYTES} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|error| ExchangeError::BadAnswer {
-        source_name,
-        reason: format!("no JSON ({error}): {:?}", beginning(&String::from_utf8_lossy(&body))),
+    serde_json::from_slice(&body).map_err(|error| {
+        bad(format!("no JSON ({error}): {:?}", beginning(&String::from_utf8_lossy(&body))))
     })
 }
 
@@ -49,11 +51,33 @@ pub(super) fn beginning(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
-/// reqwest's own message says only that sending failed; what helps stands at the bottom.
+fn bad(reason: String) -> ExchangeError {
+    ExchangeError::BadAnswer { reason }
+}
+
+/// reqwest's own message says only what failed; why stands at the bottom.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
+}
+
+/// The type of an answer that says that it is something else than JSON.
+fn not_json(response: &Response) -> Option<String> {
+    let kind = response.headers().get(CONTENT_TYPE)?.to_str().unwrap_or("?");
+    // JSON in a file is often served as plain text.
+    let fine = kind.contains("json") || kind.starts_with("text/plain");
+    (!fine).then(|| beginning(kind))
+}
+
+/// How long the source asks us to stay away: seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date: DateTime<Utc> = DateTime::parse_from_rfc2822(text).ok()?.into();
+    u64::try_from(date.timestamp() - clock::unix_seconds()).ok().map(Duration::from_secs)
 }

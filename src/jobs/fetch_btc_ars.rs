@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Context, ScheduledJob};
 use crate::{
     clock,
     config::Config,
-    domain::{Price, Reason, Sample, Slot},
-    exchange::{ExchangeError, PriceSource},
+    domain::{Attempt, Observation, Reason, Sample, Slot},
+    exchange::{Chosen, ExchangeError},
     queue::{GiveUp, GivenUp, Job},
     store::{Recorded, Store, StoreError},
 };
+
+/// What it takes at most to bring an answer into the store.
+const MARGIN: Duration = Duration::from_millis(50);
 
 /// Observe the price within a slot and record it as that slot's sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,11 +81,18 @@ impl FetchBtcArs {
             return Err(FetchError::TooEarly(ahead));
         }
         sleep(ahead).await;
-        let sample = observe(slot, context.source.as_ref()).await?;
-        let recorded = record(slot, &sample, &context.store).await?;
-        let (price, source) = (sample.price, context.source.name());
-        match recorded {
+        let mut attempts = Vec::new();
+        let observed = observe(slot, context, &mut attempts).await;
+        let recorded = match &observed {
+            Ok(observation) => record(slot, observation, &context.store).await,
+            Err(_) => Ok(Recorded::SlotTaken),
+        };
+        // Beside the price, never before it.
+        tokio::spawn(report(context.store.clone(), slot, attempts));
+        let Observation { sample, provenance } = observed?;
+        match recorded? {
             Recorded::Stored => {
+                let (price, source) = (sample.price, provenance.map(|from| from.source));
                 tracing::info!(slot = self.slot, %price, source, "recorded a price");
             }
             Recorded::SlotTaken => {
@@ -101,9 +111,7 @@ impl FetchError {
             Self::TooLate if tries > 1 => Some(Reason::WorkerLost),
             Self::TooLate => Some(Reason::TooLate),
             Self::TooEarly(_) => None,
-            Self::Exchange(ExchangeError::Timeout { .. }) => Some(Reason::ExchangeTimeout),
-            Self::Exchange(ExchangeError::BadAnswer { .. }) => Some(Reason::BadAnswer),
-            Self::Exchange(_) => Some(Reason::ExchangeError),
+            Self::Exchange(error) => Some(error.reason()),
             Self::Store(_) => Some(Reason::RedisAway),
         }
     }
@@ -144,19 +152,30 @@ impl ScheduledJob for FetchBtcArs {
 }
 
 /// Asks until there is a price or the slot is over; then the last failure is the reason.
-async fn observe(slot: Slot, source: &dyn PriceSource) -> Result<Sample, FetchError> {
+async fn observe(
+    slot: Slot,
+    context: &Context,
+    attempts: &mut Vec<Attempt>,
+) -> Result<Observation, FetchError> {
     let left = clock::until(slot.end());
     if left.is_zero() {
         return Err(FetchError::TooLate);
     }
-    let mut failure = ExchangeError::Timeout { source_name: source.name(), after: left };
+    let until = Instant::now() + left;
+    let (recent, earlier) = while_in(slot, || context.store.evidence(slot)).await?;
+    let doubt = context.doubt.knowing(recent, earlier);
+    let mut failure = ExchangeError::Timeout { after: left };
     for delay in backoff().build() {
-        match timeout(clock::until(slot.end()), source.price()).await {
-            Ok(Ok(price)) => return dated(slot, price),
-            Ok(Err(error)) => failure = error,
-            Err(_slot_is_over) => break,
+        // What came so late that it cannot be recorded any more is no answer in time.
+        let round = context.sources.ask(&doubt, until - left.min(MARGIN)).await;
+        attempts.extend(round.attempts);
+        match round.outcome {
+            Ok(chosen) => return dated(slot, chosen),
+            // That it is left alone tells less than why.
+            Err(error) if !error.is_left_alone() => failure = error,
+            Err(_) => {}
         }
-        if !failure.is_transient() || delay >= clock::until(slot.end()) {
+        if !failure.is_transient() || delay + MARGIN >= clock::until(slot.end()) {
             break;
         }
         tracing::info!(slot = slot.start(), error = %failure, ?delay, "asking again");
@@ -165,23 +184,41 @@ async fn observe(slot: Slot, source: &dyn PriceSource) -> Result<Sample, FetchEr
     Err(failure.into())
 }
 
-/// The sample of a price that was observed just now, if now is still within the slot.
-fn dated(slot: Slot, price: Price) -> Result<Sample, FetchError> {
+/// What was observed just now, if now is still within the slot.
+fn dated(slot: Slot, chosen: Chosen) -> Result<Observation, FetchError> {
     let timestamp = clock::unix_seconds();
-    if slot.contains(timestamp) {
-        Ok(Sample { timestamp, price })
-    } else {
-        Err(FetchError::TooLate)
+    if !slot.contains(timestamp) {
+        return Err(FetchError::TooLate);
     }
+    let sample = Sample { timestamp, price: chosen.price };
+    Ok(Observation { sample, provenance: Some(chosen.provenance) })
 }
 
-/// Stores the sample, trying again while Redis is away and the slot lasts.
-async fn record(slot: Slot, sample: &Sample, store: &Store) -> Result<Recorded, FetchError> {
-    let recorded = (|| store.record(sample))
-        .retry(backoff())
+/// Stores the sample.
+async fn record(
+    slot: Slot,
+    observation: &Observation,
+    store: &Store,
+) -> Result<Recorded, FetchError> {
+    Ok(while_in(slot, || store.record(observation)).await?)
+}
+
+/// Does it, trying again while Redis is away and the slot lasts.
+async fn while_in<T, F: Future<Output = Result<T, StoreError>>>(
+    slot: Slot,
+    what: impl FnMut() -> F,
+) -> Result<T, StoreError> {
+    what.retry(backoff())
         .when(|error| error.is_unavailable() && !clock::until(slot.end()).is_zero())
-        .await;
-    Ok(recorded?)
+        .await
+}
+
+/// Tells the store what came of asking, so that people can see how the sources are.
+async fn report(store: Store, slot: Slot, attempts: Vec<Attempt>) {
+    let told = timeout(Duration::from_secs(1), store.report(slot, &attempts)).await;
+    if !matches!(told, Ok(Ok(()))) {
+        tracing::debug!(slot = slot.start(), "not told how the sources are");
+    }
 }
 
 /// 100 ms at first, a second later on, with jitter, until the slot's end makes an end of it.

@@ -16,6 +16,6 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// If the address cannot be listened on.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, _) = super::store(config)?;
-    let routes = api::routes(store, &config.api);
+    let routes = api::routes(store, config);
     http::serve("the API", config.api.listen, routes, DRAIN, shutdown).await
 }

@@ -9,12 +9,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Client;
 
-use crate::{
-    clock,
-    config::Config,
-    http_client::{self, Tls},
-    store::Role,
-};
+use crate::{clock, config::Config, http_client, store::Role};
 
 /// The kinds of process that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,7 +52,7 @@ async fn seen(config: &Config, role: Role, at_most: i64) -> anyhow::Result<()> {
 }
 
 async fn api(listen: SocketAddr) -> anyhow::Result<()> {
-    let client = http_client::new(Tls::None, TIMEOUT)?;
+    let client = http_client::local(TIMEOUT)?;
     api_with(&client, listen).await
 }
 

@@ -9,5 +9,5 @@ use crate::{api, config::Config};
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
     let (store, _) = super::store(config)?;
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
-    Ok(print(store, &config.api))
+    Ok(print(store, config))
 }

@@ -14,6 +14,9 @@ use crate::{
     domain::{PageNumber, PageSize, TimeRange, UnixTime},
 };
 
+/// What samples are written under.
+const CSV_HEADER: &str = "timestamp,price,source";
+
 /// What can be done with the samples.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -33,8 +36,8 @@ pub enum Command {
     },
     /// Take samples in; a slot that has one keeps it, so doing it twice changes nothing
     Import {
-        /// CSV with the header `timestamp,price`, or NDJSON with these two names; - for standard
-        /// input. Times are unix seconds or RFC 3339
+        /// CSV with the header `timestamp,price`, or NDJSON with these names; - for standard input.
+        /// Times are unix seconds or RFC 3339; a third column, `source`, may be there
         file: PathBuf,
         /// Leave bad lines out and count them, instead of storing nothing
         #[arg(long)]
@@ -70,7 +73,7 @@ pub struct Range {
 /// How samples are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A header, then `timestamp,price`
+    /// A header, then `timestamp,price,source`
     Csv,
     /// One JSON object a line
     Ndjson,

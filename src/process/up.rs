@@ -19,7 +19,7 @@ use self::child::{Child, Family, Rank};
 use super::healthcheck;
 use crate::{
     config::{Config, Flags, masked},
-    http_client::{self, Tls},
+    http_client,
 };
 
 /// How `cotiza up` was called, for its children to be called alike.
@@ -99,8 +99,12 @@ fn role_command(
     }
     command.env(variable("redis.url"), redis_url);
     if call.simulate {
+        for name in config.sources.named.keys() {
+            command.env(variable(&format!("sources.{name}.enabled")), "false");
+        }
         let url = format!("http://{}/api/market/tickers", config.exchange.listen);
         command.env(variable("sources.buenbit.url"), url);
+        command.env(variable("sources.buenbit.enabled"), "true");
     }
     Ok(command)
 }
@@ -124,7 +128,7 @@ async fn is_free(listen: SocketAddr, key: &str) -> anyhow::Result<()> {
 
 /// Returns once the API can serve; says what it waits for where that takes long.
 async fn ready(config: &Config) -> anyhow::Result<()> {
-    let client = http_client::new(Tls::None, healthcheck::TIMEOUT)?;
+    let client = http_client::local(healthcheck::TIMEOUT)?;
     let mut delays = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(10))
         .with_max_delay(Duration::from_secs(1))

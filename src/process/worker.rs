@@ -1,11 +1,10 @@
 //! The worker process: takes jobs and runs them. Any number of them may run.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::Context as _;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +12,7 @@ use crate::{
     clock,
     config::Config,
     domain::Slots,
-    exchange::Buenbit,
+    exchange::Sources,
     jobs::{self, Context, Runner, ScheduledJob},
     queue::{self, Caretaker, Pulse},
     store::{Role, Store},
@@ -38,12 +37,10 @@ struct Worker<'a> {
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, client) = super::store(config)?;
-    let timeout = config.worker.attempt_timeout;
-    let source = Buenbit::new(config.sources.buenbit.url.clone(), timeout)
-        .context("cannot set up HTTPS: are the ca-certificates of this machine installed?")?;
     let context = Context {
         slots: Slots::new(config.schedule.every)?,
-        source: Arc::new(source),
+        sources: Sources::new(&config.sources, config.schedule.every)?,
+        doubt: super::doubt(config),
         store: store.clone(),
         keep_prices: config.prices.keep,
         caretaker: Caretaker::new(&client, jobs::QUEUES.to_vec(), &config.queue)?,
@@ -83,7 +80,12 @@ impl Worker<'_> {
                 continue;
             }
             let now = clock::unix_seconds();
-            if let Err(error) = store.seen(Role::Worker, &self.name, now).await {
+            let circuits = self.context.sources.circuits();
+            let told = tokio::try_join!(
+                store.seen(Role::Worker, &self.name, now),
+                store.tell_circuits(&self.name, &circuits),
+            );
+            if let Err(error) = told {
                 tracing::debug!(%error, "no sign of life given");
             }
         }

@@ -13,13 +13,14 @@ pub const ROLLUPS: [&str; 4] =
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
 /// second, which is its score too.
-pub const MISSED: [&str; 6] = [
+pub const MISSED: [&str; 7] = [
     "{prices}:missed:exchange_timeout",
     "{prices}:missed:exchange_error",
     "{prices}:missed:bad_answer",
     "{prices}:missed:too_late",
     "{prices}:missed:worker_lost",
     "{prices}:missed:redis_away",
+    "{prices}:missed:price_rejected",
 ];
 
 /// ZSET: one member a stretch between recorded slots, `<first second>:<first second after it>`,
@@ -37,3 +38,22 @@ pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";
 
 /// ZSET: one member a worker, `<host>-<pid>`, its score the unix second it last did its work.
 pub const WORKERS_SEEN: &str = "{prices}:seen:worker";
+
+/// `HASH`es, one for each 1000 seconds, whose first one ends the name: a field a sample, its second,
+/// with where its price came from, `<sources>:<ask>:<bid>`.
+pub const QUOTES: &str = "{prices}:quotes:";
+
+/// `HASH`es, one a source, whose name ends the key: how often it answered, how often it failed for
+/// each reason, how many samples are from it, its last answer and its last failure.
+pub const SOURCE: &str = "{prices}:source:";
+
+/// LISTs, one a source, whose name ends the key: its last attempts, the last one first,
+/// `<microseconds>:<1 if it answered, else 0>`.
+pub const ATTEMPTS: &str = "{prices}:attempts:";
+
+/// LIST: the prices that were not believed, the last one first, as JSON.
+pub const REJECTED: &str = "{prices}:rejected";
+
+/// `HASH`es, one a worker, whose name ends the key: a field a source, `closed`, `half_open` or the
+/// unix second until which it is left alone. They expire when the worker is silent.
+pub const CIRCUITS: &str = "{prices}:circuits:";

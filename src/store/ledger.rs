@@ -180,7 +180,7 @@ impl Store {
     }
 
     /// How many slots of each stretch `[from, until)` were missed for each reason that was told.
-    async fn told(&self, stretches: &[(i64, i64)]) -> Result<Vec<[u64; 6]>, StoreError> {
+    async fn told(&self, stretches: &[(i64, i64)]) -> Result<Vec<[u64; 7]>, StoreError> {
         if stretches.is_empty() {
             return Ok(Vec::new());
         }
@@ -227,7 +227,7 @@ impl Store {
         Ok((from < until).then_some(Window { from, until, open }))
     }
 
-    fn seconds(&self) -> i64 {
+    pub(super) fn seconds(&self) -> i64 {
         self.slots.length().as_secs().cast_signed()
     }
 

@@ -4,7 +4,9 @@
 -- KEYS[3]: the gaps (ZSET); then the levels of the rollups (ZSETs), finest first; then the slots
 -- missed for each reason (ZSETs)
 -- ARGV[1]: seconds a slot; ARGV[2]: how many levels; then the seconds a bucket of each level;
---   then of each sample: its unix second, its member, its price in 1/10000 peso
+--   then what the keys of provenances, and of sources, begin with;
+--   then of each sample: its unix second, its member, its price in 1/10000 peso, where the price
+--   came from (`<sources>:<ask>:<bid>`, or nothing)
 -- Returns how many were stored.
 --
 -- Every number here is a whole one below 2^53, which doubles hold and add exactly: a sum is
@@ -13,6 +15,7 @@ local PRICES, GAPS = KEYS[1], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
 local trimmed = tonumber(redis.call('GET', KEYS[2]) or -1e15)
 local HIGH = 1000000
+local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[levels + 3], ARGV[levels + 4], 1000
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -89,12 +92,20 @@ local function is_free(slot)
 end
 
 local stored = 0
-for at = levels + 3, #ARGV, 3 do
+for at = levels + 5, #ARGV, 4 do
     local second, member, price = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
+    local provenance = ARGV[at + 3]
     local slot = second - second % slot_seconds
     if second >= trimmed and is_free(slot) then
         redis.call('ZADD', PRICES, second, member)
         stored = stored + 1
+        if provenance ~= '' then
+            local start = second - second % QUOTES_SECONDS
+            redis.call('HSET', QUOTES .. whole(start), whole(second), provenance)
+            for name in string.gmatch(string.match(provenance, '^[^:]*'), '[^+]+') do
+                redis.call('HINCRBY', SOURCE .. name, 'samples', 1)
+            end
+        end
         for level = 1, levels do
             local start = second - second % tonumber(ARGV[level + 2])
             add(bucket(level, start), second - start, price)

@@ -8,7 +8,7 @@ use super::{
     Store, StoreError, failed, keys,
     rollups::{LEVELS, Span},
 };
-use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
+use crate::domain::{Observation, Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
 static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
@@ -36,8 +36,8 @@ impl Store {
     ///
     /// # Errors
     /// If Redis fails. It may have stored the sample even then: recording it again is safe.
-    pub async fn record(&self, sample: &Sample) -> Result<Recorded, StoreError> {
-        let stored = self.record_all(std::slice::from_ref(sample)).await?;
+    pub async fn record(&self, observation: &Observation) -> Result<Recorded, StoreError> {
+        let stored = self.record_all(std::slice::from_ref(observation)).await?;
         Ok(if stored == 1 { Recorded::Stored } else { Recorded::SlotTaken })
     }
 
@@ -46,12 +46,14 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::record`].
-    pub async fn record_all(&self, samples: &[Sample]) -> Result<u64, StoreError> {
+    pub async fn record_all(&self, observations: &[Observation]) -> Result<u64, StoreError> {
         let mut step = RECORD.key(keys::PRICES);
         step.key(keys::TRIMMED).key(keys::GAPS).key(&keys::ROLLUPS[..]).key(&keys::MISSED[..]);
         step.arg(self.slots.length().as_secs()).arg(LEVELS.len()).arg(&LEVELS[..]);
-        for sample in samples {
+        step.arg(keys::QUOTES).arg(keys::SOURCE);
+        for Observation { sample, provenance } in observations {
             step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
+            step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
         }
         let stored = step.invoke_async(&mut self.connection.clone()).await;
         stored.map_err(failed("record samples"))
@@ -66,7 +68,7 @@ impl Store {
         range: &TimeRange,
         page: PageNumber,
         size: PageSize,
-    ) -> Result<Option<Page<Sample>>, StoreError> {
+    ) -> Result<Option<Page<Observation>>, StoreError> {
         let (since, until) = Span::from(range).bounds();
         let wanted = match page {
             PageNumber::Number(number) => number.min(LARGEST_EXACT).to_string(),
@@ -81,12 +83,9 @@ impl Store {
             .invoke_async(&mut self.connection.clone())
             .await;
         let (count, rows) = cut.map_err(failed("read a page of samples"))?;
-        Ok(page.locate(count, size).map(|(number, pages)| Page {
-            count,
-            number,
-            pages,
-            items: samples(rows).collect(),
-        }))
+        let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
+        let items = self.with_provenance(samples(rows).collect()).await?;
+        Ok(Some(Page { count, number, pages, items }))
     }
 
     /// The sample observed in the given unix second; of several (the old stack's) the last one.
@@ -96,6 +95,18 @@ impl Store {
     pub async fn sample_at(&self, second: i64) -> Result<Option<Sample>, StoreError> {
         let rows = self.rows(&Span::of_seconds(second, second.saturating_add(1))).await?;
         Ok(samples(rows).last())
+    }
+
+    /// The last sample of all.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn latest(&self) -> Result<Option<Observation>, StoreError> {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(keys::PRICES).arg(-1).arg(-1).arg("WITHSCORES");
+        let rows: RedisResult<Rows> = command.query_async(&mut self.connection.clone()).await;
+        let rows = rows.map_err(failed("read the last sample"))?;
+        Ok(self.with_provenance(samples(rows).collect()).await?.pop())
     }
 
     /// The seconds of the first and the last sample of all.
@@ -138,7 +149,7 @@ impl Pieces<'_> {
     ///
     /// # Errors
     /// If Redis fails; asking again goes on where it failed.
-    pub async fn next(&mut self) -> Result<Option<Vec<Sample>>, StoreError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Observation>>, StoreError> {
         let Some(rest) = self.rest else { return Ok(None) };
         let Some((first, last)) = self.store.extent(&rest).await? else { return Ok(None) };
         let end = first.saturating_add(PIECE);
@@ -152,8 +163,9 @@ impl Pieces<'_> {
             (piece, Some(Span { since: Some(UnixTime::from_seconds(end)), ..rest }))
         };
         let rows = self.store.rows(&piece).await?;
+        let observations = self.store.with_provenance(samples(rows).collect()).await?;
         self.rest = rest;
-        Ok(Some(samples(rows).collect()))
+        Ok(Some(observations))
     }
 }
 

@@ -41,6 +41,7 @@ impl Store {
                 .query_async(&mut connection)
                 .await;
             trimmed += gone.map_err(failed("trim samples"))?;
+            self.forget_provenance(from, until).await?;
             from = until.max(from.saturating_add(1));
         }
         Ok(trimmed)

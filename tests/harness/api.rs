@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use cotiza::{
-    api, config,
-    http_client::{self, Tls},
-};
+use cotiza::{api, config::Config, http_client};
 use poem::{
     Server,
     listener::{Acceptor, Listener, TcpListener},
@@ -33,17 +30,17 @@ pub struct Answer {
 
 impl Api {
     pub async fn start(database: &Database) -> Self {
-        Self::with_config(database, &config::Api::default()).await
+        Self::with_config(database, &Config::default()).await
     }
 
-    pub async fn with_config(database: &Database, config: &config::Api) -> Self {
+    pub async fn with_config(database: &Database, config: &Config) -> Self {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
         let routes = api::routes(database.store(), config);
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(routes).await.expect("served");
         });
-        let client = http_client::new(Tls::None, Duration::from_secs(10)).expect("no TLS");
+        let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
         Self { origin: format!("http://{address}"), client, server }
     }
 

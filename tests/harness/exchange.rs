@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use cotiza::clock;
+use cotiza::{
+    clock,
+    config::{self, Config},
+    domain::{Doubt, Price},
+    exchange::Sources,
+};
 use poem::{
     Response, Server,
     endpoint::make,
@@ -58,7 +63,7 @@ impl FakeExchange {
                 let body = match body {
                     Body::Text(text) => text,
                     Body::CountUp => {
-                        let price = format!("{}.0", number + 1);
+                        let price = format!("{}.0", 84_000_001 + number);
                         let served = (price.clone(), clock::unix_seconds());
                         state.served.lock().expect("no panic").push(served);
                         Self::ticker(&price)
@@ -76,7 +81,29 @@ impl FakeExchange {
 
     /// An answer in the shape of the real one.
     pub fn ticker(price: &str) -> String {
-        format!(r#"{{"object":{{"btcars":{{"selling_price":"{price}"}}}},"errors":[]}}"#)
+        format!(
+            r#"{{"object":{{"btcars":{{"selling_price":"{price}","purchase_price":"0.5"}}}},"errors":[]}}"#
+        )
+    }
+
+    /// The sources of a configuration that asks nobody else.
+    pub fn config(&self) -> config::Sources {
+        let mut sources = Config::default().sources;
+        sources.named.get_mut("buenbit").expect("a source").url = self.url.clone();
+        sources
+    }
+
+    /// This exchange alone, asked for so long, once a slot of that length.
+    pub fn sources(&self, timeout: Duration, slot: Duration) -> Sources {
+        let mut config = self.config();
+        config.named.get_mut("buenbit").expect("a source").timeout = timeout;
+        Sources::new(&config, slot).expect("no TLS")
+    }
+
+    /// Believes any price.
+    pub fn no_doubt() -> Doubt {
+        let price = Price::from_pesos;
+        Doubt::new(price(1), price(u64::MAX), 1e9)
     }
 
     /// What it answers from now on.

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::Format;
+use super::{CSV_HEADER, Format};
 use crate::{
-    domain::{Sample, TimeRange},
+    domain::{Observation, TimeRange},
     store::Store,
 };
 
@@ -40,19 +40,36 @@ async fn export(
     mut out: impl Write + Send,
 ) -> anyhow::Result<()> {
     if format == Format::Csv {
-        writeln!(out, "timestamp,price")?;
+        writeln!(out, "{CSV_HEADER}")?;
     }
     let mut pieces = store.pieces(range);
-    while let Some(samples) = pieces.next().await? {
-        for Sample { timestamp, price } in samples {
+    while let Some(observations) = pieces.next().await? {
+        for observation in &observations {
             match format {
-                Format::Csv => writeln!(out, "{timestamp},{price}")?,
-                Format::Ndjson => writeln!(out, r#"{{"timestamp":{timestamp},"price":{price}}}"#)?,
+                Format::Csv => write_csv(&mut out, observation)?,
+                Format::Ndjson => write_json(&mut out, observation)?,
             }
         }
     }
     out.flush()?;
     Ok(())
+}
+
+/// Writes one line of CSV. No field needs quotes.
+pub(super) fn write_csv(out: &mut impl Write, observation: &Observation) -> io::Result<()> {
+    let Observation { sample, provenance } = observation;
+    let source = provenance.as_ref().map(|from| from.source.as_str()).unwrap_or_default();
+    writeln!(out, "{},{},{source}", sample.timestamp, sample.price)
+}
+
+/// Writes one line of NDJSON.
+fn write_json(out: &mut impl Write, observation: &Observation) -> io::Result<()> {
+    let Observation { sample, provenance } = observation;
+    write!(out, r#"{{"timestamp":{},"price":{},"source":"#, sample.timestamp, sample.price)?;
+    match provenance {
+        Some(from) => writeln!(out, "\"{}\"}}", from.source),
+        None => writeln!(out, "null}}"),
+    }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -13,7 +13,7 @@ use futures_util::{TryStreamExt, stream};
 
 use self::reader::{BadLine, Reader};
 use super::progress;
-use crate::{domain::Sample, store::Store};
+use crate::{domain::Observation, store::Store};
 
 /// Samples that are stored in one step: enough to make a round trip cheap, few enough that Redis
 /// is held up for some milliseconds only.
@@ -34,7 +34,7 @@ pub(super) async fn run(store: &Store, path: &Path, skip_bad: bool) -> anyhow::R
     let bar = progress(Some(good), "samples");
     let samples = Reader::new(&mut file)?.filter_map(|line| match line {
         Ok(Err(_bad)) => None,
-        Ok(Ok(sample)) => Some(Ok(sample)),
+        Ok(Ok(observation)) => Some(Ok(observation)),
         Err(error) => Some(Err(anyhow::Error::from(error))),
     });
     let stored: u64 = stream::iter(Batches(samples))
@@ -98,11 +98,11 @@ fn check(file: &mut File) -> anyhow::Result<(u64, usize)> {
 /// Cuts samples into batches.
 struct Batches<I>(I);
 
-impl<I: Iterator<Item = anyhow::Result<Sample>>> Iterator for Batches<I> {
-    type Item = anyhow::Result<Vec<Sample>>;
+impl<I: Iterator<Item = anyhow::Result<Observation>>> Iterator for Batches<I> {
+    type Item = anyhow::Result<Vec<Observation>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let batch: anyhow::Result<Vec<Sample>> = self.0.by_ref().take(BATCH).collect();
+        let batch: anyhow::Result<Vec<Observation>> = self.0.by_ref().take(BATCH).collect();
         match batch {
             Ok(batch) if batch.is_empty() => None,
             batch => Some(batch),

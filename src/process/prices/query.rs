@@ -4,7 +4,7 @@ use std::io::{Write as _, stderr, stdout};
 
 use anyhow::Context as _;
 
-use super::progress;
+use super::{CSV_HEADER, export::write_csv, progress};
 use crate::{
     domain::{PageNumber, PageSize, TimeRange},
     store::{Aggregate, Store},
@@ -31,9 +31,9 @@ pub(super) async fn list(
 ) -> anyhow::Result<()> {
     let page = store.page(range, page, size).await?.context("there is no such page")?;
     let mut out = stdout().lock();
-    writeln!(out, "timestamp,price")?;
-    for sample in page.items {
-        writeln!(out, "{},{}", sample.timestamp, sample.price)?;
+    writeln!(out, "{CSV_HEADER}")?;
+    for observation in &page.items {
+        write_csv(&mut out, observation)?;
     }
     Ok(())
 }

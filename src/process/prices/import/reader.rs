@@ -1,4 +1,5 @@
-//! Reads samples line by line: CSV with the header `timestamp,price`, or NDJSON with these names.
+//! Reads samples line by line: CSV with the header `timestamp,price`, or NDJSON with these names; `source`
+//! may stand beside them.
 
 use std::{
     fs::File,
@@ -9,7 +10,7 @@ use anyhow::bail;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Sample, UnixTime};
+use crate::domain::{Observation, Provenance, Sample, UnixTime};
 
 /// What spreadsheets on Windows put first.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -23,8 +24,8 @@ pub(super) struct Reader<'a> {
 }
 
 enum Format {
-    /// The columns of the timestamp and of the price.
-    Csv(usize, usize),
+    /// The columns of the timestamp, of the price, and of the source if there is one.
+    Csv(usize, usize, Option<usize>),
     Ndjson,
 }
 
@@ -40,6 +41,8 @@ struct Line<'a> {
     timestamp: &'a RawValue,
     #[serde(borrow)]
     price: &'a RawValue,
+    #[serde(default)]
+    source: Option<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -60,7 +63,7 @@ impl<'a> Reader<'a> {
             let seen: String = header.trim_end().chars().take(80).collect();
             bail!("the first line is {seen:?}: give CSV with the header timestamp,price or NDJSON");
         };
-        reader.format = Format::Csv(timestamp, price);
+        reader.format = Format::Csv(timestamp, price, column("source"));
         Ok(reader)
     }
 
@@ -78,12 +81,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn sample(&self) -> Result<Sample, String> {
+    fn observation(&self) -> Result<Observation, String> {
         let line = std::str::from_utf8(&self.line).map_err(|error| error.to_string())?;
         match self.format {
-            Format::Csv(timestamp, price) => {
+            Format::Csv(timestamp, price, source) => {
                 let field = |column| line.split(',').nth(column).map(unquoted).unwrap_or_default();
-                sample(field(timestamp), field(price))
+                observation(field(timestamp), field(price), source.map_or("", field))
             }
             Format::Ndjson => from_json(line),
         }
@@ -91,39 +94,49 @@ impl<'a> Reader<'a> {
 }
 
 impl Iterator for Reader<'_> {
-    type Item = io::Result<Result<Sample, BadLine>>;
+    type Item = io::Result<Result<Observation, BadLine>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.next_line() {
             Ok(false) => None,
             Ok(true) => {
                 let number = self.number;
-                Some(Ok(self.sample().map_err(|reason| BadLine { number, reason })))
+                Some(Ok(self.observation().map_err(|reason| BadLine { number, reason })))
             }
             Err(error) => Some(Err(error)),
         }
     }
 }
 
-/// A field of CSV without its quotes. Neither a time nor a price has a comma or a quote in it.
+/// A field of CSV without its quotes. No time, price or name has a comma or a quote in it.
 fn unquoted(field: &str) -> &str {
     let field = field.trim();
     field.strip_prefix('"').and_then(|field| field.strip_suffix('"')).unwrap_or(field)
 }
 
-fn from_json(line: &str) -> Result<Sample, String> {
+fn from_json(line: &str) -> Result<Observation, String> {
     let wrong = |error| format!("not {{\"timestamp\": .., \"price\": ..}}: {error}");
-    let Line { timestamp, price } = serde_json::from_str(line).map_err(wrong)?;
+    let Line { timestamp, price, source } = serde_json::from_str(line).map_err(wrong)?;
     // A number as it stands: no digit is lost.
     let text = |raw: &RawValue| match raw.get() {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(wrong),
         number => Ok(number.to_owned()),
     };
-    sample(&text(timestamp)?, &text(price)?)
+    observation(&text(timestamp)?, &text(price)?, &source.unwrap_or_default())
 }
 
-fn sample(timestamp: &str, price: &str) -> Result<Sample, String> {
+fn observation(timestamp: &str, price: &str, source: &str) -> Result<Observation, String> {
     let time: UnixTime = timestamp.parse().map_err(|error| format!("timestamp: {error}"))?;
     let price = price.parse().map_err(|error| format!("price: {error}"))?;
-    Ok(Sample { timestamp: time.second(), price })
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_+".contains(c);
+    if source.len() > 200 || !source.chars().all(plain) {
+        let seen: String = source.chars().take(40).collect();
+        return Err(format!("source: {seen:?} is no name: give a-z, 0-9, - and _, joined by +"));
+    }
+    let provenance = (!source.is_empty()).then(|| Provenance {
+        source: source.to_owned(),
+        ask: None,
+        bid: None,
+    });
+    Ok(Observation { sample: Sample { timestamp: time.second(), price }, provenance })
 }

@@ -1,0 +1,212 @@
+//! A source that answers a GET with JSON; where in it the prices stand is configuration.
+
+use std::str::FromStr as _;
+
+use futures_util::{FutureExt, future::BoxFuture};
+use reqwest::{
+    Client,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::Value;
+
+use super::{ExchangeError, PriceSource, http};
+use crate::{
+    clock,
+    config::Source,
+    domain::{Price, Quote, UnixTime},
+    place::Place,
+};
+
+/// A larger number is no unix second but a millisecond: as a second, it would lie in the year 5138.
+const LARGEST_SECOND: f64 = 1e11;
+/// How far the clock of a source may be ahead of ours, in seconds.
+const AHEAD: i64 = 60;
+
+/// A source whose answers are JSON.
+#[derive(Debug)]
+pub(super) struct JsonSource {
+    client: Client,
+    headers: HeaderMap,
+    config: Source,
+}
+
+impl JsonSource {
+    pub(super) fn new(client: Client, config: Source) -> Self {
+        let mut headers = HeaderMap::new();
+        for header in &config.headers {
+            if let Some((name, value)) = header.split_once(':')
+                && let (Ok(name), Ok(mut value)) =
+                    (HeaderName::from_str(name), HeaderValue::from_str(value.trim()))
+            {
+                value.set_sensitive(true);
+                headers.append(name, value);
+            }
+        }
+        Self { client, headers, config }
+    }
+}
+
+impl PriceSource for JsonSource {
+    fn quote(&self) -> BoxFuture<'_, Result<Quote, ExchangeError>> {
+        async {
+            let answer = http::get_json(&self.client, &self.config.url, &self.headers).await?;
+            read(&answer, &self.config, clock::unix_seconds())
+        }
+        .boxed()
+    }
+}
+
+/// The prices in an answer that came at the unix second `now`, or what was seen in their place.
+fn read(answer: &Value, config: &Source, now: i64) -> Result<Quote, ExchangeError> {
+    let bad = |reason: String| ExchangeError::BadAnswer { reason };
+    if let Some(check) = &config.check {
+        check.verify(answer).map_err(|reason| bad(http::beginning(&reason)))?;
+    }
+    let ask = price(answer, &config.ask).map_err(bad)?;
+    let bid = config.bid.as_ref().map(|place| price(answer, place).map_err(bad)).transpose()?;
+    if let Some(bid) = bid.filter(|bid| bid.ten_thousandths() > ask.ten_thousandths()) {
+        return Err(bad(format!("the ask, {ask}, is below the bid, {bid}")));
+    }
+    if let Some(place) = &config.time {
+        let time = time(answer, place).map_err(bad)?;
+        let most = i64::try_from(config.max_age.as_secs()).unwrap_or(i64::MAX);
+        if !(-AHEAD..=most).contains(&(now - time)) {
+            let reason = format!("it is of the unix second {time}, {} s from now", time - now);
+            return Err(ExchangeError::Rejected { price: ask, reason });
+        }
+    }
+    Ok(Quote { ask, bid })
+}
+
+fn price(answer: &Value, place: &Place) -> Result<Price, String> {
+    let text = match found(answer, place)? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        other => return Err(format!("{place} is {}, not a price", seen(other))),
+    };
+    text.parse().map_err(|error| format!("{place}: {error}"))
+}
+
+fn time(answer: &Value, place: &Place) -> Result<i64, String> {
+    let found = found(answer, place)?;
+    let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    #[allow(clippy::cast_possible_truncation, reason = "below 1e14; a cast saturates")]
+    match text.parse::<f64>() {
+        Ok(number) if number.abs() > LARGEST_SECOND => Ok((number / 1000.0).floor() as i64),
+        Ok(number) => Ok(number.floor() as i64),
+        // Some write their offset without a colon, which RFC 3339 does not know.
+        Err(_) => chrono::DateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f%z")
+            .map(|time| time.timestamp())
+            .or_else(|_| text.parse::<UnixTime>().map(UnixTime::second))
+            .map_err(|_| format!("{place} is {}, not a time", seen(found))),
+    }
+}
+
+fn found<'a>(answer: &'a Value, place: &Place) -> Result<&'a Value, String> {
+    place.find(answer).ok_or_else(|| format!("nothing at {place} in {}", seen(answer)))
+}
+
+fn seen(value: &Value) -> String {
+    http::beginning(&value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// A moment at which all fixtures are fresh.
+    const NOW: i64 = 1_733_306_100;
+
+    fn source(name: &str) -> Source {
+        Config::default().sources.named.remove(name).unwrap()
+    }
+
+    #[test]
+    fn every_source_that_is_shipped_reads_an_answer_in_its_documented_shape() {
+        let check = |name: &str, documented: &str, ask: &str, bid: &str| {
+            let answer = serde_json::from_str(documented).unwrap();
+            let quote = read(&answer, &source(name), NOW).unwrap();
+            let bid_seen = quote.bid.unwrap().to_string();
+            assert_eq!((quote.ask.to_string().as_str(), bid_seen.as_str()), (ask, bid), "{name}");
+        };
+        macro_rules! fixture {
+            ($file:literal) => {
+                include_str!(concat!("../../tests/fixtures/", $file))
+            };
+        }
+        check("buenbit", fixture!("buenbit-tickers.json"), "84436700.0", "82781100.0");
+        check("criptoya", fixture!("criptoya-btc-ars.json"), "109568192.72", "106321046.1");
+        check("bitso", fixture!("bitso-ticker.json"), "109568190", "109210000");
+        check("satoshitango", fixture!("satoshitango-ticker.json"), "109900000.5", "105100000.25");
+        check("belo", fixture!("belo-price.json"), "109700000.00", "106800000.00");
+        assert_eq!(Config::default().sources.named.len(), 5, "one of them has no fixture");
+    }
+
+    #[test]
+    fn a_bad_answer_says_what_was_seen() {
+        let buenbit = source("buenbit");
+        let check = |answer: Value, seen: &str| {
+            let error = read(&answer, &buenbit, NOW).unwrap_err();
+            assert!(matches!(error, ExchangeError::BadAnswer { .. }), "{error}");
+            assert!(error.to_string().contains(seen), "{answer}: {error}");
+        };
+        let with = |ask: Value, bid: Value| {
+            let market = json!({"selling_price": ask, "purchase_price": bid});
+            json!({"object": {"btcars": market}, "errors": []})
+        };
+        check(json!({"errors": []}), "nothing at /object/btcars/selling_price in {");
+        check(json!([1, 2]), "nothing at /errors");
+        check(json!({"object": {}, "errors": ["maintenance"]}), "maintenance");
+        check(with(Value::Null, json!("1")), "is null");
+        check(with(json!(["84436700.0"]), json!("1")), "is [\"84436700.0\"]");
+        check(with(json!("1"), Value::Null), "purchase_price is null");
+        check(with(json!("84436700.0"), json!("84436700.1")), "is below the bid");
+        for text in ["", "NaN", "-84436700.0", "0", "1e8", "84,436,700"] {
+            check(with(json!(text), json!("1")), text);
+        }
+        check(with(json!(-1), json!(1)), "-1");
+    }
+
+    #[test]
+    fn a_price_may_be_a_number_and_a_number_may_have_an_exponent() {
+        let criptoya = source("criptoya");
+        let ask = |text: &str| {
+            let answer = format!("{{\"ask\": {text}, \"bid\": 1, \"time\": {NOW}}}");
+            read(&serde_json::from_str(&answer).unwrap(), &criptoya, NOW)
+                .map(|quote| quote.ask.to_string())
+        };
+        assert_eq!(ask("84436700.5").unwrap(), "84436700.5");
+        assert_eq!(ask("1.0943670e8").unwrap(), "109436700.0");
+        assert!(ask("1e30").unwrap_err().to_string().contains("plain decimal"));
+    }
+
+    #[test]
+    fn a_price_of_another_time_is_rejected() {
+        let criptoya = source("criptoya");
+        let check = |time: Value| {
+            let answer = json!({"ask": 2, "bid": 1, "time": time});
+            read(&answer, &criptoya, NOW)
+        };
+        for fresh in
+            [json!(NOW - 60), json!(NOW + 60), json!((NOW - 5) * 1000), json!("1733306090.5")]
+        {
+            assert!(check(fresh.clone()).is_ok(), "{fresh}");
+        }
+        for fresh in
+            ["2024-12-04T09:54:50Z", "2024-12-04T06:54:50.123-03:00", "2024-12-04T09:54:50+0000"]
+        {
+            assert!(check(json!(fresh)).is_ok(), "{fresh}");
+        }
+        for other in [json!(NOW - 61), json!(NOW + 61), json!(0), json!("2024-12-04T09:50:00Z")] {
+            let error = check(other.clone()).unwrap_err();
+            assert!(matches!(error, ExchangeError::Rejected { .. }), "{other}: {error}");
+        }
+        for none in [json!(null), json!("soon"), json!({})] {
+            let error = check(none.clone()).unwrap_err();
+            assert!(error.to_string().contains("not a time"), "{none}: {error}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One round of asking: who was asked, what they answered, which price came of it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::time::Instant;
+
+use super::{
+    ExchangeError,
+    watched::{Asked, Watched},
+};
+use crate::{
+    clock,
+    domain::{Attempt, Doubt, Failure, Price, Provenance, Quote, Side},
+};
+
+/// What came of a round.
+#[derive(Debug)]
+pub struct Round {
+    /// Every request whose end was awaited.
+    pub attempts: Vec<Attempt>,
+    /// The price, or what became of the last source.
+    pub outcome: Result<Chosen, ExchangeError>,
+}
+
+/// A price that is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The price.
+    pub price: Price,
+    /// Who said so, and what was asked and bid.
+    pub provenance: Provenance,
+}
+
+/// An answer that may be believed.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) source: Arc<Watched>,
+    pub(super) quote: Quote,
+    pub(super) price: Price,
+    /// Its place among the attempts.
+    attempt: usize,
+}
+
+/// A round that goes on.
+pub(super) struct Asking<'a> {
+    side: Side,
+    doubt: &'a Doubt,
+    until: Instant,
+    started: Instant,
+    pending: FuturesUnordered<BoxFuture<'static, Asked>>,
+    asked: Vec<Arc<Watched>>,
+    attempts: Vec<Attempt>,
+    pub(super) candidates: Vec<Candidate>,
+    last: Option<ExchangeError>,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn new(side: Side, doubt: &'a Doubt, until: Instant) -> Self {
+        Self {
+            side,
+            doubt,
+            until,
+            started: Instant::now(),
+            pending: FuturesUnordered::new(),
+            asked: Vec::new(),
+            attempts: Vec::new(),
+            candidates: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// Asks a source, if it is not left alone; gives whether it does.
+    pub(super) fn ask(&mut self, source: &Arc<Watched>) -> bool {
+        if let Err(error) = source.permit() {
+            self.fail(source, error);
+            return false;
+        }
+        self.pending.push(Box::pin(Arc::clone(source).ask(self.asked.len())));
+        self.asked.push(Arc::clone(source));
+        true
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Waits for the next answer; none when all are there or time is up.
+    pub(super) async fn next(&mut self) -> Option<()> {
+        let next = tokio::time::timeout_at(self.until, self.pending.next()).await;
+        let Asked { index, took, answer } = next.ok()??;
+        let source = Arc::clone(self.asked.get(index)?);
+        let answer = answer.and_then(|quote| Ok((quote, self.recorded_price(&quote)?)));
+        self.attempts.push(Attempt {
+            source: source.name.clone(),
+            at: clock::unix_seconds(),
+            took,
+            answer: answer.as_ref().map(|(quote, _)| *quote).map_err(Failure::from),
+        });
+        match answer {
+            Ok((quote, price)) => {
+                let attempt = self.attempts.len() - 1;
+                self.candidates.push(Candidate { source, quote, price, attempt });
+            }
+            Err(error) => self.fail(&source, error),
+        }
+        Some(())
+    }
+
+    /// The price that would be recorded of a quote, if it is within bounds.
+    fn recorded_price(&self, quote: &Quote) -> Result<Price, ExchangeError> {
+        let price = quote
+            .price(self.side)
+            .ok_or_else(|| ExchangeError::BadAnswer { reason: "it has no bid".to_owned() })?;
+        self.doubt
+            .bound(price)
+            .map_err(|why| ExchangeError::Rejected { price, reason: why.to_string() })?;
+        Ok(price)
+    }
+
+    /// Whether a price is believed, given all candidates.
+    pub(super) fn judge(&self, price: Price) -> Result<(), ExchangeError> {
+        let now: Vec<Price> = self.candidates.iter().map(|candidate| candidate.price).collect();
+        self.doubt
+            .judge(price, &now)
+            .map_err(|why| ExchangeError::Rejected { price, reason: why.to_string() })
+    }
+
+    /// Gives one candidate up: its attempt failed after all.
+    pub(super) fn reject(&mut self, at: usize, error: ExchangeError) {
+        let Some(candidate) = self.candidates.get(at) else { return };
+        if let Some(attempt) = self.attempts.get_mut(candidate.attempt) {
+            attempt.answer = Err(Failure::from(&error));
+        }
+        let source = Arc::clone(&candidate.source);
+        self.fail(&source, error);
+    }
+
+    /// The round ends with this price.
+    pub(super) fn chosen(self, chosen: Chosen) -> Round {
+        Round { attempts: self.attempts, outcome: Ok(chosen) }
+    }
+
+    /// What became of the last source; one that has not answered was too slow.
+    pub(super) fn failure(&self) -> ExchangeError {
+        let has_answered = |source: &&Arc<Watched>| {
+            self.attempts.iter().any(|attempt| attempt.source == source.name)
+        };
+        let slow = self.asked.iter().find(|source| !has_answered(source)).map(|source| {
+            let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let error = ExchangeError::Timeout { after: Duration::from_millis(elapsed) };
+            ExchangeError::Of { source_name: source.name.clone(), error: Box::new(error) }
+        });
+        slow.or_else(|| self.last.clone())
+            .unwrap_or(ExchangeError::LeftAlone { wait: Duration::ZERO })
+    }
+
+    /// The round ends without a price.
+    pub(super) fn failed(self, error: ExchangeError) -> Round {
+        Round { attempts: self.attempts, outcome: Err(error) }
+    }
+
+    fn fail(&mut self, source: &Watched, error: ExchangeError) {
+        // That one is left alone tells less than why another one failed.
+        if error.is_left_alone() && self.last.is_some() {
+            return;
+        }
+        let (source_name, error) = (source.name.clone(), Box::new(error));
+        self.last = Some(ExchangeError::Of { source_name, error });
+    }
+}

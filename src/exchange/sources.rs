@@ -1,0 +1,175 @@
+//! All sources together: asked in order or all at once, and one believed price made of them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+use url::Url;
+
+use super::{
+    ExchangeError,
+    json::JsonSource,
+    round::{Asking, Candidate, Chosen, Round},
+    watched::Watched,
+};
+use crate::{
+    config::{self, Policy},
+    domain::{Circuit, Doubt, Price, Provenance, Side, weighted_median},
+    http_client,
+};
+
+/// The longest time that a source that fails is left alone, unless it asks for more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The sources of a process. Clones share what is known of each.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    policy: Policy,
+    quorum: usize,
+    side: Side,
+    /// In the order in which they are asked.
+    watched: Arc<[Arc<Watched>]>,
+}
+
+/// Why there can be no sources.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up HTTPS: are the ca-certificates of this machine installed?")]
+pub struct SourcesError(#[from] reqwest::Error);
+
+impl Sources {
+    /// The enabled sources of a configuration, asked once a slot of that length or more often.
+    ///
+    /// # Errors
+    /// If one is an https address and the machine's certificates cannot be loaded.
+    pub fn new(config: &config::Sources, slot: Duration) -> Result<Self, SourcesError> {
+        Self::with(config, config.enabled(), slot)
+    }
+
+    /// As [`Sources::new`], but these ones.
+    ///
+    /// # Errors
+    /// As [`Sources::new`].
+    pub fn with(
+        config: &config::Sources,
+        sources: Vec<(&String, &config::Source)>,
+        slot: Duration,
+    ) -> Result<Self, SourcesError> {
+        let addresses: Vec<&Url> = sources.iter().map(|(_, source)| &source.url).collect();
+        let client = http_client::outward(&addresses)?;
+        let watched = sources.into_iter().map(|(name, source)| {
+            let json = JsonSource::new(client.clone(), source.clone());
+            // Who is well again is to be noticed in the slot in which that is so.
+            let (timeout, pause) = (source.timeout, LONGEST_PAUSE.min(slot / 2));
+            Watched::new(name.clone(), source.weight, timeout, pause, Arc::new(json))
+        });
+        Ok(Self {
+            policy: config.policy,
+            quorum: config.quorum,
+            side: config.price,
+            watched: watched.map(Arc::new).collect(),
+        })
+    }
+
+    /// Asks for a price that is believed, each source at most once, until that time.
+    pub async fn ask(&self, doubt: &Doubt, until: Instant) -> Round {
+        let asking = Asking::new(self.side, doubt, until);
+        match self.policy {
+            Policy::First => self.first(asking, until).await,
+            Policy::Median => self.median(asking).await,
+        }
+    }
+
+    /// Asks each source once, all at the same time, whatever is known of them.
+    pub async fn ask_each(&self, doubt: &Doubt, until: Instant) -> Round {
+        let mut asking = Asking::new(self.side, doubt, until);
+        for source in self.watched.iter() {
+            asking.ask(source);
+        }
+        while asking.next().await.is_some() {}
+        let error = asking.failure();
+        asking.failed(error)
+    }
+
+    /// The circuit breaker of each source.
+    pub fn circuits(&self) -> Vec<Circuit> {
+        self.watched.iter().map(|source| source.circuit()).collect()
+    }
+
+    /// In order: the next one when one fails, is not believed, or is slower than usual. Of several
+    /// that agree on a jump it is the first one that counts.
+    async fn first(&self, mut asking: Asking<'_>, until: Instant) -> Round {
+        let mut waiting = self.watched.iter();
+        let mut hedge_at = until;
+        loop {
+            if asking.is_idle() || Instant::now() >= hedge_at {
+                match waiting.by_ref().find(|source| asking.ask(source)) {
+                    Some(source) => hedge_at = Instant::now() + source.usual_time(),
+                    None if asking.is_idle() => break,
+                    None => hedge_at = until,
+                }
+            }
+            tokio::select! {
+                answered = asking.next() => if answered.is_none() { break },
+                () = sleep_until(hedge_at), if hedge_at < until => continue,
+            }
+            let believed = asking.candidates.iter().find(|c| asking.judge(c.price).is_ok());
+            if let Some(chosen) = believed.map(Candidate::chosen) {
+                return asking.chosen(chosen);
+            }
+            hedge_at = Instant::now();
+        }
+        for at in 0..asking.candidates.len() {
+            reject_jump(&mut asking, at);
+        }
+        let error = asking.failure();
+        asking.failed(error)
+    }
+
+    /// All at once: the weighted median of the answers that came in time.
+    async fn median(&self, mut asking: Asking<'_>) -> Round {
+        for source in self.watched.iter() {
+            asking.ask(source);
+        }
+        while asking.next().await.is_some() {}
+        let answered = asking.candidates.len();
+        let median = median_of(&asking.candidates, |candidate| Some(candidate.price));
+        let Some(price) = median.filter(|_| answered >= self.quorum) else {
+            let (quorum, last) = (self.quorum, Box::new(asking.failure()));
+            return asking.failed(ExchangeError::NoQuorum { answered, quorum, last });
+        };
+        if let Err(error) = asking.judge(price) {
+            for at in 0..answered {
+                reject_jump(&mut asking, at);
+            }
+            return asking.failed(error);
+        }
+        let names: Vec<&str> = asking.candidates.iter().map(|c| c.source.name.as_str()).collect();
+        let provenance = Provenance {
+            source: names.join("+"),
+            ask: median_of(&asking.candidates, |candidate| Some(candidate.quote.ask)),
+            bid: median_of(&asking.candidates, |candidate| candidate.quote.bid),
+        };
+        asking.chosen(Chosen { price, provenance })
+    }
+}
+
+impl Candidate {
+    fn chosen(&self) -> Chosen {
+        let (source, ask, bid) = (self.source.name.clone(), Some(self.quote.ask), self.quote.bid);
+        Chosen { price: self.price, provenance: Provenance { source, ask, bid } }
+    }
+}
+
+/// Gives a candidate up that is a jump on its own.
+fn reject_jump(asking: &mut Asking<'_>, at: usize) {
+    let price = asking.candidates.get(at).map(|candidate| candidate.price);
+    if let Some(Err(error)) = price.map(|price| asking.judge(price)) {
+        asking.reject(at, error);
+    }
+}
+
+fn median_of(
+    candidates: &[Candidate],
+    price: impl Fn(&Candidate) -> Option<Price>,
+) -> Option<Price> {
+    weighted_median(candidates.iter().filter_map(|c| Some((price(c)?, c.source.weight))))
+}

@@ -1,0 +1,134 @@
+//! A source under watch: bounded in time, left alone when it fails, its usual time known.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout;
+
+use super::{
+    ExchangeError, PriceSource,
+    breaker::{Breaker, State},
+};
+use crate::{
+    clock,
+    domain::{Circuit, CircuitState, Quote},
+};
+
+/// How many answers the usual time is taken from, and how few are too few.
+const MOST: usize = 100;
+const FEWEST: usize = 10;
+/// The shortest usual time: below it, a second request would help nobody.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// A source and what is known of it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) name: String,
+    pub(super) weight: u32,
+    timeout: Duration,
+    source: Arc<dyn PriceSource>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    breaker: Breaker,
+    /// How long the last answers took.
+    latencies: VecDeque<Duration>,
+}
+
+/// What came of asking it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Its place among the sources.
+    pub(super) index: usize,
+    pub(super) took: Duration,
+    pub(super) answer: Result<Quote, ExchangeError>,
+}
+
+impl Watched {
+    /// A source that is asked for at most `timeout`, and left alone for `pause` after failures.
+    pub(super) fn new(
+        name: String,
+        weight: u32,
+        timeout: Duration,
+        pause: Duration,
+        source: Arc<dyn PriceSource>,
+    ) -> Self {
+        let memory = Memory { breaker: Breaker::new(pause), latencies: VecDeque::new() };
+        Self { name, weight, timeout, source, memory: Mutex::new(memory) }
+    }
+
+    /// Asks for leave to ask it.
+    ///
+    /// # Errors
+    /// If it is left alone.
+    pub(super) fn permit(&self) -> Result<(), ExchangeError> {
+        let permitted = self.memory().breaker.permit(Instant::now(), self.timeout);
+        permitted.map_err(|wait| ExchangeError::LeftAlone { wait: round(wait) })
+    }
+
+    /// Asks it, who was given leave, and remembers what came of it.
+    pub(super) async fn ask(self: Arc<Self>, index: usize) -> Asked {
+        let started = Instant::now();
+        let answer = timeout(self.timeout, self.source.quote()).await;
+        let answer = answer.unwrap_or(Err(ExchangeError::Timeout { after: self.timeout }));
+        let took = started.elapsed();
+        self.remember(&answer, took);
+        Asked { index, took, answer }
+    }
+
+    fn remember(&self, answer: &Result<Quote, ExchangeError>, took: Duration) {
+        let memory = &mut *self.memory();
+        match answer {
+            Ok(_) => {
+                memory.latencies.push_back(took);
+                if memory.latencies.len() > MOST {
+                    memory.latencies.pop_front();
+                }
+                memory.breaker.succeeded();
+            }
+            // It is well; that it was wrong is judged price by price.
+            Err(ExchangeError::Rejected { .. }) => memory.breaker.succeeded(),
+            Err(ExchangeError::Status { retry_after, .. }) => {
+                memory.breaker.failed(Instant::now(), *retry_after);
+            }
+            Err(_) => memory.breaker.failed(Instant::now(), None),
+        }
+    }
+
+    /// The time within which 95 of 100 answers come; half of what it may take at most while there
+    /// are too few to tell.
+    pub(super) fn usual_time(&self) -> Duration {
+        let mut latencies: Vec<_> = self.memory().latencies.iter().copied().collect();
+        latencies.sort_unstable();
+        let at = latencies.len() * 95 / 100;
+        let usual = latencies.get(at).filter(|_| latencies.len() >= FEWEST);
+        usual.map_or(self.timeout / 2, |usual| (*usual).max(SHORTEST))
+    }
+
+    /// Its circuit breaker.
+    pub(super) fn circuit(&self) -> Circuit {
+        let state = match self.memory().breaker.state(Instant::now()) {
+            State::Closed => CircuitState::Closed,
+            State::HalfOpen => CircuitState::HalfOpen,
+            State::Open(wait) => {
+                let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+                CircuitState::Open(clock::unix_seconds().saturating_add(seconds))
+            }
+        };
+        Circuit { source: self.name.clone(), state }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// To whole milliseconds, for people.
+fn round(wait: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,124 @@
+//! `cotiza sources`: asks the sources by hand, so that an operator sees from this machine how they
+//! are.
+
+use std::{
+    io::{Write as _, stdout},
+    time::Duration,
+};
+
+use anyhow::{bail, ensure};
+use clap::Subcommand;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{
+    config::{self, Config},
+    domain::{Attempt, Doubt},
+    exchange,
+};
+
+/// Longer than any request may take.
+const PATIENCE: Duration = Duration::from_mins(11);
+
+/// What can be done with the sources.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask each source once and print what it says; exit with 1 if one that is enabled fails
+    Check {
+        /// Only this one, enabled or not
+        name: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If there is no such source, or an enabled one gives no price that is believed.
+pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    let Command::Check { name, json } = command;
+    let sources = chosen(&config.sources, name.as_deref())?;
+    let asked = exchange::Sources::with(&config.sources, sources.clone(), config.schedule.every)?;
+    let doubt: Doubt = super::doubt(config);
+    let round = asked.ask_each(&doubt, Instant::now() + PATIENCE).await;
+    let of = |name: &str| round.attempts.iter().find(|attempt| attempt.source == name);
+    let rows: Vec<_> =
+        sources.into_iter().filter_map(|(name, source)| Some((of(name)?, source))).collect();
+    if json {
+        print_json(&rows)?;
+    } else {
+        print_table(&rows)?;
+    }
+    let bad = |(attempt, source): &&(&Attempt, &config::Source)| {
+        attempt.answer.is_err() && (source.enabled || name.is_some())
+    };
+    match rows.iter().filter(bad).count() {
+        0 => Ok(()),
+        1 => bail!("a source gave no price"),
+        count => bail!("{count} sources gave no price"),
+    }
+}
+
+/// The sources to be asked: the named one, or all, those that are enabled first.
+fn chosen<'a>(
+    config: &'a config::Sources,
+    name: Option<&str>,
+) -> anyhow::Result<Vec<(&'a String, &'a config::Source)>> {
+    let mut sources: Vec<_> = config.named.iter().collect();
+    sources.sort_by_key(|(name, source)| (!source.enabled, source.order, *name));
+    if let Some(name) = name {
+        let all: Vec<&str> = sources.iter().map(|(name, _)| name.as_str()).collect();
+        ensure!(all.contains(&name), "there is no source {name:?}; there are {}", all.join(", "));
+        sources.retain(|(other, _)| *other == name);
+    }
+    Ok(sources)
+}
+
+fn print_table(rows: &[(&Attempt, &config::Source)]) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    writeln!(
+        out,
+        "{:<16} {:<7} {:>10} {:>18} {:>18}  VERDICT",
+        "SOURCE", "ENABLED", "LATENCY", "ASK", "BID"
+    )?;
+    for (attempt, source) in rows {
+        let (ask, bid, verdict) = match &attempt.answer {
+            Ok(quote) => (quote.ask.to_string(), quote.bid.map(|bid| bid.to_string()), "ok"),
+            Err(failure) => ("-".to_owned(), None, failure.text.as_str()),
+        };
+        writeln!(
+            out,
+            "{:<16} {:<7} {:>7} ms {:>18} {:>18}  {}",
+            attempt.source,
+            if source.enabled { "yes" } else { "no" },
+            attempt.took.as_millis(),
+            ask,
+            bid.unwrap_or_else(|| "-".to_owned()),
+            verdict,
+        )?;
+    }
+    Ok(())
+}
+
+fn print_json(rows: &[(&Attempt, &config::Source)]) -> anyhow::Result<()> {
+    let row = |(attempt, source): &(&Attempt, &config::Source)| {
+        let quote = attempt.answer.as_ref().ok();
+        // Prices as strings: exact, whoever reads them.
+        json!({
+            "source": attempt.source,
+            "enabled": source.enabled,
+            "url": config::masked(source.url.as_str()),
+            "ok": quote.is_some(),
+            "latency_ms": u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
+            "ask": quote.map(|quote| quote.ask.to_string()),
+            "bid": quote.and_then(|quote| quote.bid).map(|bid| bid.to_string()),
+            "reason": attempt.answer.as_ref().err().map(|failure| failure.reason.name()),
+            "error": attempt.answer.as_ref().err().map(|failure| &failure.text),
+        })
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    writeln!(stdout(), "{}", serde_json::to_string_pretty(&rows)?)?;
+    Ok(())
+}
