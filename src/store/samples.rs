@@ -6,7 +6,7 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{LEVELS, Span},
+    rollups::{LARGEST_NODE, LEVELS, Span},
 };
 use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
 
@@ -49,7 +49,8 @@ impl Store {
     pub async fn record_all(&self, samples: &[Sample]) -> Result<u64, StoreError> {
         let mut step = RECORD.key(keys::PRICES);
         step.key(keys::TRIMMED).key(keys::GAPS).key(&keys::ROLLUPS[..]).key(&keys::MISSED[..]);
-        step.arg(self.slots.length().as_secs()).arg(LEVELS.len()).arg(&LEVELS[..]);
+        step.arg(self.slots.length().as_secs()).arg(LEVELS.len());
+        step.arg(&LEVELS[..]).arg(LARGEST_NODE);
         for sample in samples {
             step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
         }
