@@ -2,25 +2,21 @@
 
 use std::sync::LazyLock;
 
-use redis::{RedisResult, Script};
+use redis::Script;
 
 use super::{
     Store, StoreError, failed, keys,
     rollups::{LARGEST_NODE, LEVELS, Span},
 };
-use crate::domain::{Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
+use crate::domain::{Sample, TimeRange, UnixTime};
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
-static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
 
 /// Members of a ZSET, each with its score. A member may be anything, put there by hand.
 pub(super) type Rows = Vec<(Vec<u8>, f64)>;
 
 /// The seconds in a piece of a long reading.
 pub(super) const PIECE: i64 = 86_400;
-
-/// Lua counts in doubles: up to here exactly, and no list is longer.
-const LARGEST_EXACT: u64 = 1 << 53;
 
 /// What came of recording a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,38 +52,6 @@ impl Store {
         }
         let stored = step.invoke_async(&mut self.connection.clone()).await;
         stored.map_err(failed("record samples"))
-    }
-
-    /// One page of the samples of a range, oldest first, or `None` past the end.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn page(
-        &self,
-        range: &TimeRange,
-        page: PageNumber,
-        size: PageSize,
-    ) -> Result<Option<Page<Sample>>, StoreError> {
-        let (since, until) = Span::from(range).bounds();
-        let wanted = match page {
-            PageNumber::Number(number) => number.min(LARGEST_EXACT).to_string(),
-            PageNumber::Last => "last".to_owned(),
-        };
-        let cut: RedisResult<(u64, Rows)> = PAGE
-            .key(keys::PRICES)
-            .arg(since)
-            .arg(until)
-            .arg(wanted)
-            .arg(size.get())
-            .invoke_async(&mut self.connection.clone())
-            .await;
-        let (count, rows) = cut.map_err(failed("read a page of samples"))?;
-        Ok(page.locate(count, size).map(|(number, pages)| Page {
-            count,
-            number,
-            pages,
-            items: samples(rows).collect(),
-        }))
     }
 
     /// The sample observed in the given unix second; of several (the old stack's) the last one.
