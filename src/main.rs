@@ -15,10 +15,6 @@ use cotiza::{
     shutdown, telemetry,
 };
 
-/// Requests are many small allocations, which it makes in half the time of the C library's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Bad arguments or a bad configuration; `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
 

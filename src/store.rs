@@ -5,6 +5,7 @@
 mod aggregate;
 pub mod keys;
 mod ledger;
+mod node;
 mod page;
 mod presence;
 mod rebuild;

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use redis::{FromRedisValue, Pipeline, RedisResult, Value, pipe};
 
 use super::{
-    Store, StoreError, failed, keys,
+    Store, StoreError, failed, keys, node,
     rollups::{self, End, LEVELS, Segment, Span, TRIM, align_down, align_up, node_length},
     samples::{PIECE, Rows, first_second, samples},
 };
@@ -200,7 +200,7 @@ impl Store {
             let samples: Option<Vec<Sample>> = members.map(own).collect();
             return Ok(samples.map(|samples| Summary::of(samples, self.slots)));
         };
-        let buckets = members.flat_map(|member| rollups::from_member(*level, member));
+        let buckets = members.flat_map(|member| node::from_member(*level, member));
         let inside = buckets.filter(|(start, _)| (from..until).contains(&start));
         Ok(Some(inside.map(|(_, summary)| summary).collect()))
     }

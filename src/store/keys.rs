@@ -7,7 +7,7 @@
 pub const PRICES: &str = "prices";
 
 /// ZSETs, one a level, finest first: one member a node, its score the node's first second.
-/// See `rollups` for the members.
+/// See `node` for the members.
 pub const ROLLUPS: [&str; 4] =
     ["{prices}:rollup:5m", "{prices}:rollup:1h", "{prices}:rollup:1d", "{prices}:rollup:24d"];
 

@@ -12,8 +12,8 @@ use redis::{Pipeline, RedisResult, Script, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Store, StoreError, failed, keys,
-    rollups::{self, Span, TRIM, align_down, align_up},
+    Store, StoreError, failed, keys, node,
+    rollups::{Span, TRIM, align_down, align_up},
     samples::{Rows, first_second},
 };
 use crate::domain::{
@@ -207,7 +207,7 @@ impl Store {
         let (sample, node, trimmed) = firsts.map_err(failed("find the first sample"))?;
         let trimmed = trimmed.unwrap_or(i64::MIN);
         // The first sample may have been trimmed: its bucket knows it.
-        let bucket = node.first().and_then(|member| rollups::from_member(0, member).next());
+        let bucket = node.first().and_then(|member| node::from_member(0, member).next());
         let bucket = bucket.and_then(|(_, summary)| Some(summary.extremes?.first.0));
         let Some(first) = first_second(&sample).into_iter().chain(bucket).min() else {
             return Ok(None);

@@ -8,8 +8,8 @@ use std::{
 use redis::{RedisResult, Script};
 
 use super::{
-    Store, StoreError, failed, keys,
-    rollups::{self, LARGEST_NODE, LEVELS, Span, align_down, node_length},
+    Store, StoreError, failed, keys, node,
+    rollups::{LARGEST_NODE, LEVELS, Span, align_down, node_length},
     samples::{PIECE, Rows, first_second, samples},
 };
 use crate::domain::{Sample, Summary};
@@ -125,7 +125,7 @@ impl Store {
             return together.filter_map(bucket).collect();
         };
         let bucket = |(member, _): (Vec<u8>, f64)| {
-            let mut parts = rollups::from_member(below, &member);
+            let mut parts = node::from_member(below, &member);
             let (start, first) = parts.next()?;
             let summary = parts.fold(first, |sum, (_, part)| sum.and(part));
             Some((align_down(start, length), summary))
@@ -142,7 +142,7 @@ impl Store {
             let rows = self.rows_of(source(level), &span).await?;
             let members: Vec<&[u8]> = rows.iter().map(|(member, _)| member.as_slice()).collect();
             let seen = members.join(&b'\n');
-            let member = rollups::to_member(level, start, &self.buckets(level, rows));
+            let member = node::to_member(level, start, &self.buckets(level, rows));
             let mut replace = REPLACE.key(source(level));
             replace.key(target(level));
             if level == 0 {

@@ -8,7 +8,7 @@
 -- Returns how many were stored.
 --
 -- Every number here is a whole one below 2^53, which doubles hold and add exactly: a sum is
--- kept in two parts, sum = high * 10^8 + low. How a node is written stands in rollups.rs.
+-- kept in two parts, sum = high * 10^8 + low. How a node is written stands in node.rs.
 local PRICES, GAPS = KEYS[1], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
 local trimmed = tonumber(redis.call('GET', KEYS[2]) or -1e15)
