@@ -7,24 +7,20 @@ mod average_price;
 mod coverage;
 mod error;
 mod health;
+mod json;
 mod latest;
 mod links;
 mod listing;
 mod metrics;
 mod params;
+mod path;
 mod sources;
 mod ticker_list;
 mod ticker_price;
 
 use std::sync::Arc;
 
-use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, Route,
-    endpoint::make_sync,
-    get,
-    middleware::{NormalizePath, TrailingSlash},
-    web::Redirect,
-};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Route, endpoint::make_sync, get, web::Redirect};
 use poem_openapi::{OpenApiService, Tags};
 use rust_decimal::Decimal;
 
@@ -71,8 +67,11 @@ pub fn routes(store: Store, config: &Config) -> impl Endpoint + use<> {
     documented
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
-        .around(|endpoint, request| async move { params::given_once(endpoint, request).await })
-        .with(NormalizePath::new(TrailingSlash::Trim))
+        .around(|endpoint, mut request| async move {
+            path::normalize(&mut request);
+            params::given_once(&request)?;
+            endpoint.call(request).await
+        })
         .into_endpoint()
         .catch_all_error(error::problem)
 }

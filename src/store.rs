@@ -5,6 +5,8 @@
 mod aggregate;
 pub mod keys;
 mod ledger;
+mod node;
+mod page;
 mod presence;
 mod provenance;
 mod rebuild;
@@ -16,7 +18,7 @@ mod trim;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64},
+    atomic::{AtomicBool, AtomicI64, AtomicU64},
 };
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
@@ -40,6 +42,8 @@ pub struct Store {
     rebuilding: Arc<AtomicBool>,
     /// The second before which samples were trimmed when it was last read.
     trimmed_before: Arc<AtomicI64>,
+    /// How many samples there were when they were last counted for a page.
+    samples: Arc<AtomicU64>,
 }
 
 /// A request to Redis that failed.
@@ -59,7 +63,8 @@ impl Store {
     pub fn new(client: &Client, slots: Slots) -> Result<Self, StoreError> {
         let connection = connection::shared(client).map_err(failed("open a connection"))?;
         let trimmed_before = Arc::new(AtomicI64::new(aggregate::NOTHING_TRIMMED));
-        Ok(Self { connection, slots, rebuilding: Arc::default(), trimmed_before })
+        let (rebuilding, samples) = (Arc::default(), Arc::default());
+        Ok(Self { connection, slots, rebuilding, trimmed_before, samples })
     }
 
     /// Asks Redis for a sign of life.

@@ -177,15 +177,15 @@ async fn the_shell_can_ask_and_rebuild() {
     assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.50,\n");
     assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
 
-    for level in ["10m", "4h", "4d", "96d"] {
+    for level in ["5m", "1h", "1d", "24d"] {
         shell.database.command::<()>(&["DEL", &format!("{{prices}}:rollup:{level}")]).await;
     }
     let rebuilt = shell.prices(&["rebuild"]).await;
     assert_eq!(rebuilt.stdout, "rebuilt the rollups of 2 samples\n");
-    for level in ["10m", "4h", "4d", "96d"] {
+    for level in ["5m", "1h", "1d", "24d"] {
         let key = format!("{{prices}}:rollup:{level}");
-        let buckets: u64 = shell.database.command(&["ZCARD", &key]).await;
-        assert_eq!(buckets, 1, "{level}");
+        let nodes: u64 = shell.database.command(&["ZCARD", &key]).await;
+        assert_eq!(nodes, 1, "{level}");
     }
 }
 

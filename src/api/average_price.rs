@@ -1,8 +1,9 @@
 //! The mean price between two times.
 
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
+use serde::Serialize;
 
-use super::{Tag, error::ApiError, number, params};
+use super::{Tag, error::ApiError, json::Json, number, params};
 use crate::{
     domain::UnixTime,
     store::{Aggregate, Store},
@@ -21,7 +22,7 @@ enum AveragePriceAnswer {
 }
 
 /// The mean of the prices of a range.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct AveragePriceResponse {
     /// The mean price in pesos, rounded to 2 decimals, half to even; 0 where there is no sample.
     average_price: f64,
@@ -30,6 +31,7 @@ struct AveragePriceResponse {
     /// Set where samples of the range have been trimmed: those are answered from sums over this
     /// many seconds each, so the ends of the range are as coarse.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     resolution: Option<u64>,
 }
 

@@ -2,9 +2,10 @@
 
 use ipnet::IpNet;
 use poem::Request;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
+use serde::Serialize;
 
-use super::{Tag, error::ApiError, listing::ListingAnswer, params};
+use super::{Tag, error::ApiError, json::Json, listing::ListingAnswer, params};
 use crate::{
     clock,
     domain::{self, Missed, PageNumber, PageSize, UnixTime},
@@ -25,7 +26,7 @@ enum CoverageAnswer {
 }
 
 /// How much of a range was recorded. Each expected slot is recorded, missed or pending.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct CoverageResponse {
     /// The slots that began in the range, from the first one ever recorded up to now.
     expected: u64,
@@ -42,7 +43,7 @@ struct CoverageResponse {
 }
 
 /// Missed slots by the reason they were missed for.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Reasons {
     /// The exchange did not answer in time.
     exchange_timeout: u64,
@@ -63,7 +64,7 @@ struct Reasons {
 }
 
 /// A stretch of missed slots, one after the other.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct GapResponse {
     /// When the first missed slot begins, in unix seconds (UTC).
     since: i64,

@@ -1,19 +1,21 @@
 //! Errors as problem details (RFC 9457), whoever raised them.
 
 use poem::{
-    Response,
+    IntoResponse as _, Response,
     error::{MethodNotAllowedError, NotFoundError},
     http::{StatusCode, header},
 };
-use poem_openapi::{ApiResponse, Object, error::ParseParamError, payload::Json, types::ToJSON};
+use poem_openapi::{ApiResponse, Object, error::ParseParamError};
+use serde::Serialize;
 
+use super::json::Json;
 use crate::{domain::InvalidPage, store::StoreError};
 
 /// Seconds after which a client may try again when Redis is away.
 pub(super) const RETRY_AFTER: u64 = 1;
 
 /// What went wrong, as RFC 9457 writes it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub(super) struct Problem {
     /// Always `about:blank`: the status says which kind of problem it is.
     r#type: String,
@@ -25,6 +27,7 @@ pub(super) struct Problem {
     detail: String,
     /// The parameter that was wrong.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
     /// The same as `detail`, under the name that older clients read.
     error: String,
@@ -83,10 +86,8 @@ impl Problem {
     }
 
     fn into_response(self) -> Response {
-        Response::builder()
-            .status(StatusCode::from_u16(self.status).unwrap_or_default())
-            .content_type("application/problem+json")
-            .body(self.to_json_string())
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        Json(self).with_status(status).with_content_type("application/problem+json").into_response()
     }
 }
 

@@ -1,10 +1,12 @@
 //! Whether the process lives, and whether it can serve.
 
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi, payload::Json};
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde::Serialize;
 
 use super::{
     Tag,
     error::{Problem, RETRY_AFTER},
+    json::Json,
 };
 use crate::store::Store;
 
@@ -13,8 +15,9 @@ pub(super) struct Health {
 }
 
 /// How it is.
-#[derive(Debug, Enum)]
+#[derive(Debug, Enum, Serialize)]
 #[oai(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 enum Status {
     /// Well.
     Ok,
@@ -45,7 +48,7 @@ enum ReadinessAnswer {
 }
 
 /// The answer of something that is well.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct HealthResponse {
     /// Always `ok`; anything else is an error.
     status: Status,

@@ -4,16 +4,17 @@ use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{
     ApiResponse, Object,
-    payload::Json,
     types::{ParseFromJSON, ToJSON, Type},
 };
 
-use super::{error::Problem, links::Links};
+use serde::Serialize;
+
+use super::{error::Problem, json::Json, links::Links};
 use crate::domain::Page;
 
 /// One page of a list.
-#[derive(Debug, Object)]
-pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON> {
+#[derive(Debug, Object, Serialize)]
+pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON + Serialize> {
     /// How many there are in the whole range.
     count: u64,
     /// The address of the next page; null on the last one.
@@ -26,7 +27,7 @@ pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON> {
 
 /// The answer to a question for a page.
 #[derive(ApiResponse)]
-pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON> {
+pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON + Serialize> {
     /// The page.
     #[oai(status = 200)]
     Page(Json<Listing<T>>),
@@ -35,7 +36,7 @@ pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON> {
     NoSuchPage(Json<Problem>),
 }
 
-impl<T: Type + ParseFromJSON + ToJSON> ListingAnswer<T> {
+impl<T: Type + ParseFromJSON + ToJSON + Serialize> ListingAnswer<T> {
     /// The answer to the request that asked for the page, which may be past the end.
     pub(super) fn of<U: Into<T>>(
         page: Option<Page<U>>,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, str::FromStr};
 
-use poem::{Endpoint, Request};
+use poem::Request;
 use poem_openapi::{
     error::ParseParamError,
     registry::{MetaSchema, MetaSchemaRef},
@@ -113,16 +113,21 @@ pub(super) fn range(
 }
 
 /// Refuses a request that gives a parameter twice: neither value is surely the one that is meant.
-pub(super) async fn given_once<E: Endpoint>(
-    endpoint: E,
-    request: Request,
-) -> poem::Result<E::Output> {
-    let query = request.uri().query().unwrap_or_default().as_bytes();
-    for name in NAMES {
-        if form_urlencoded::parse(query).filter(|(given, _)| given == name).count() > 1 {
+pub(super) fn given_once(request: &Request) -> poem::Result<()> {
+    let query = request.uri().query().unwrap_or_default();
+    // One pair alone is nothing twice.
+    if !query.contains('&') {
+        return Ok(());
+    }
+    let mut given = [false; NAMES.len()];
+    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+        let known = NAMES.into_iter().zip(&mut given).find(|(known, _)| *known == name);
+        if let Some((name, given)) = known
+            && std::mem::replace(given, true)
+        {
             let reason = "given more than once".to_owned();
             return Err(ParseParamError { name, reason }.into());
         }
     }
-    endpoint.call(request).await
+    Ok(())
 }

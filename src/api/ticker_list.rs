@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{Object, OpenApi, param::Query};
+use serde::Serialize;
 
 use super::{Tag, error::ApiError, listing::ListingAnswer, params, pesos};
 use crate::{
@@ -16,7 +17,7 @@ pub(super) struct TickerList {
 }
 
 /// One recorded price.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct Ticker {
     /// When it was observed, in unix seconds (UTC).
     timestamp: i64,

@@ -1,8 +1,9 @@
 //! The price at one second.
 
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
+use serde::Serialize;
 
-use super::{Tag, error::ApiError, pesos};
+use super::{Tag, error::ApiError, json::Json, pesos};
 use crate::{domain::UnixTime, store::Store};
 
 pub(super) struct TickerPrice {
@@ -18,7 +19,7 @@ enum TickerPriceAnswer {
 }
 
 /// The price at one second.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct TickerPriceResponse {
     /// The price of one bitcoin in pesos; null where none was recorded in that second.
     price: Option<f64>,

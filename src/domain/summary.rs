@@ -19,7 +19,7 @@ pub struct Summary {
 }
 
 /// The extremes of some samples, in price and in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extremes {
     /// The lowest price.
     pub min: i64,

@@ -6,8 +6,8 @@ use futures_util::{FutureExt, future::BoxFuture};
 use redis::{FromRedisValue, Pipeline, RedisResult, Value, pipe};
 
 use super::{
-    Store, StoreError, failed, keys,
-    rollups::{self, End, LEVELS, Segment, Span, align_down, align_up},
+    Store, StoreError, failed, keys, node,
+    rollups::{self, End, LEVELS, Segment, Span, TRIM, align_down, align_up, node_length},
     samples::{PIECE, Rows, first_second, samples},
 };
 use crate::domain::{Sample, Summary, TimeRange, UnixTime};
@@ -80,7 +80,7 @@ impl Store {
             _ => reading.kept,
         };
         let resolution =
-            (!plan.trimmed.is_empty()).then(|| Duration::from_secs(LEVELS[0].unsigned_abs()));
+            (!plan.trimmed.is_empty()).then(|| Duration::from_secs(TRIM.unsigned_abs()));
         Ok(Aggregate { summary: reading.trimmed.and(kept), resolution })
     }
 
@@ -192,14 +192,17 @@ impl Store {
         }
         let Value::Array(members) = answer else { return Ok(None) };
         let members = members.iter().map(|member| match member {
-            Value::BulkString(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
-            _ => "",
+            Value::BulkString(bytes) => bytes.as_slice(),
+            _ => &[],
         });
-        if matches!(segment, Segment::Samples(_)) {
-            let samples: Option<Vec<Sample>> = members.map(Sample::from_own_member).collect();
+        let Segment::Buckets { level, from, until } = segment else {
+            let own = |member| Sample::from_own_member(std::str::from_utf8(member).ok()?);
+            let samples: Option<Vec<Sample>> = members.map(own).collect();
             return Ok(samples.map(|samples| Summary::of(samples, self.slots)));
-        }
-        Ok(Some(members.filter_map(rollups::from_member).map(|(_, summary)| summary).collect()))
+        };
+        let buckets = members.flat_map(|member| node::from_member(*level, member));
+        let inside = buckets.filter(|(start, _)| (from..until).contains(&start));
+        Ok(Some(inside.map(|(_, summary)| summary).collect()))
     }
 }
 
@@ -221,7 +224,9 @@ fn request(step: &mut Pipeline, segment: &Segment, scores: Scores) {
         }
         Segment::Buckets { level, from, until } => {
             let key = keys::ROLLUPS.get(*level).copied().unwrap_or_default();
-            step.cmd("ZRANGEBYSCORE").arg(key).arg(from).arg(format!("({until}"));
+            // All nodes that have buckets of the segment.
+            let first = align_down(*from, node_length(*level));
+            step.cmd("ZRANGEBYSCORE").arg(key).arg(first).arg(format!("({until}"));
         }
     }
 }
@@ -236,8 +241,8 @@ impl Plan {
             return Self { trimmed: Vec::new(), kept: Some((span, span.segments())) };
         }
         let mut buckets = Vec::new();
-        let end = trimmed.min(align_up(until, LEVELS[0]));
-        rollups::cover(0, align_down(since, LEVELS[0]), end, &mut buckets);
+        let end = trimmed.min(align_up(until, TRIM));
+        rollups::cover(0, align_down(since, TRIM), end, &mut buckets);
         let rest = Span { since: Some(UnixTime::from_seconds(trimmed)), ..span };
         let kept = (until > trimmed).then(|| (rest, rest.segments()));
         Self { trimmed: buckets, kept }

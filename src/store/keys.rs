@@ -6,10 +6,10 @@
 /// at which the price was observed. The old stack wrote members without ':'.
 pub const PRICES: &str = "prices";
 
-/// ZSETs, one a level, finest first: one member a bucket, its score the bucket's first second.
-/// See `rollups` for the members.
+/// ZSETs, one a level, finest first: one member a node, its score the node's first second.
+/// See `node` for the members.
 pub const ROLLUPS: [&str; 4] =
-    ["{prices}:rollup:10m", "{prices}:rollup:4h", "{prices}:rollup:4d", "{prices}:rollup:96d"];
+    ["{prices}:rollup:5m", "{prices}:rollup:1h", "{prices}:rollup:1d", "{prices}:rollup:24d"];
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
 /// second, which is its score too.

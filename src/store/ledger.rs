@@ -12,8 +12,8 @@ use redis::{Pipeline, RedisResult, Script, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Store, StoreError, failed, keys,
-    rollups::{LEVELS, Span, align_down, align_up},
+    Store, StoreError, failed, keys, node,
+    rollups::{Span, TRIM, align_down, align_up},
     samples::{Rows, first_second},
 };
 use crate::domain::{
@@ -202,12 +202,12 @@ impl Store {
         firsts.cmd("ZRANGE").arg(keys::PRICES).arg(0).arg(0).arg("WITHSCORES");
         firsts.cmd("ZRANGE").arg(keys::ROLLUPS.first().copied()).arg(0).arg(0);
         firsts.get(keys::TRIMMED);
-        let firsts: RedisResult<(Rows, Vec<String>, Option<i64>)> =
+        let firsts: RedisResult<(Rows, Vec<Vec<u8>>, Option<i64>)> =
             firsts.query_async(&mut self.connection.clone()).await;
-        let (sample, bucket, trimmed) = firsts.map_err(failed("find the first sample"))?;
+        let (sample, node, trimmed) = firsts.map_err(failed("find the first sample"))?;
         let trimmed = trimmed.unwrap_or(i64::MIN);
         // The first sample may have been trimmed: its bucket knows it.
-        let bucket = bucket.first().and_then(|member| super::rollups::from_member(member));
+        let bucket = node.first().and_then(|member| node::from_member(0, member).next());
         let bucket = bucket.and_then(|(_, summary)| Some(summary.extremes?.first.0));
         let Some(first) = first_second(&sample).into_iter().chain(bucket).min() else {
             return Ok(None);
@@ -219,10 +219,9 @@ impl Store {
         let mut from = align_up(since, length).max(align_down(first, length));
         let mut until = align_down(until, length).min(open) + length;
         // Of what has been trimmed only whole buckets are known.
-        let [bucket, ..] = LEVELS;
         if from < trimmed {
-            from = align_down(from, bucket).max(align_down(first, length));
-            until = if until < trimmed { align_up(until, bucket) } else { until };
+            from = align_down(from, TRIM).max(align_down(first, length));
+            until = if until < trimmed { align_up(until, TRIM) } else { until };
         }
         Ok((from < until).then_some(Window { from, until, open }))
     }

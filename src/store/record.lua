@@ -3,19 +3,20 @@
 -- KEYS[1]: prices (ZSET); KEYS[2]: the second before which samples were trimmed (STRING);
 -- KEYS[3]: the gaps (ZSET); then the levels of the rollups (ZSETs), finest first; then the slots
 -- missed for each reason (ZSETs)
--- ARGV[1]: seconds a slot; ARGV[2]: how many levels; then the seconds a bucket of each level;
---   then what the keys of provenances, and of sources, begin with;
+-- ARGV[1]: seconds a slot; ARGV[2]: how many levels; then the seconds a bucket of each level, and
+--   a node of the last; then what the keys of provenances, and of sources, begin with;
 --   then of each sample: its unix second, its member, its price in 1/10000 peso, where the price
 --   came from (`<sources>:<ask>:<bid>`, or nothing)
 -- Returns how many were stored.
 --
 -- Every number here is a whole one below 2^53, which doubles hold and add exactly: a sum is
--- kept in two parts, sum = high * 10^6 + low.
+-- kept in two parts, sum = high * 10^8 + low. How a node is written stands in node.rs.
 local PRICES, GAPS = KEYS[1], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
 local trimmed = tonumber(redis.call('GET', KEYS[2]) or -1e15)
-local HIGH = 1000000
-local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[levels + 3], ARGV[levels + 4], 1000
+local HIGH = 100000000
+local HEAD, BUCKET, FORMAT = 8, 64, '<i8i8i8i8i8i8I4I4I4I4'
+local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[levels + 4], ARGV[levels + 5], 1000
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -25,40 +26,53 @@ for at = levels + 4, #KEYS do
     if redis.call('EXISTS', KEYS[at]) == 1 then reasons[#reasons + 1] = KEYS[at] end
 end
 
--- The buckets that this call has touched, by level and first second.
-local touched = {}
-for level = 1, levels do touched[level] = {} end
+-- The seconds a bucket and a node of each level; the nodes that this call has touched, by level
+-- and first second, each with its touched buckets by their place in it.
+local lengths, touched = {}, {}
+for level = 1, levels + 1 do lengths[level], touched[level] = tonumber(ARGV[level + 2]), {} end
 
-local function bucket(level, start)
+local function node(level, start)
     local found = touched[level][start]
     if found then return found end
     local member = redis.call('ZRANGEBYSCORE', KEYS[level + 3], start, start)[1]
-    found = { stored = member, count = 0, slots = 0, high = 0, low = 0 }
-    if member then
-        local field = {}
-        for text in string.gmatch(member, '[^:]+') do field[#field + 1] = tonumber(text) end
-        found = {
-            stored = member, count = field[2], slots = field[3], high = field[4], low = field[5],
-            min = field[6], max = field[7], first_at = field[8], first = field[9],
-            last_at = field[10], last = field[11],
-        }
+    local size = lengths[level + 1] / lengths[level] * BUCKET
+    local text = member
+    if not member or #member ~= HEAD + size then
+        text = struct.pack('<i8', start) .. string.rep('\0', size)
     end
+    found = { stored = member, text = text, buckets = {} }
     touched[level][start] = found
     return found
 end
 
+-- The bucket of a level that a second lies in, and the seconds since its start.
+local function bucket(level, second)
+    local after_start = second % lengths[level + 1]
+    local node = node(level, second - after_start)
+    local place = math.floor(after_start / lengths[level])
+    local found = node.buckets[place]
+    if not found then
+        found = {}
+        found.high, found.low, found.min, found.max, found.first, found.last, found.count,
+            found.slots, found.first_at, found.last_at =
+            struct.unpack(FORMAT, node.text, HEAD + place * BUCKET + 1)
+        node.buckets[place] = found
+    end
+    return found, second % lengths[level]
+end
+
 local function add(into, after_start, price)
-    local low = price % HIGH
+    local low, empty = price % HIGH, into.count == 0
     into.count = into.count + 1
     into.slots = into.slots + 1
     into.high = into.high + (price - low) / HIGH
     into.low = into.low + low
-    into.min = math.min(into.min or price, price)
-    into.max = math.max(into.max or price, price)
-    if not into.first_at or after_start < into.first_at then
+    if empty or price < into.min then into.min = price end
+    if empty or price > into.max then into.max = price end
+    if empty or after_start < into.first_at then
         into.first_at, into.first = after_start, price
     end
-    if not into.last_at or after_start >= into.last_at then
+    if empty or after_start >= into.last_at then
         into.last_at, into.last = after_start, price
     end
 end
@@ -92,7 +106,7 @@ local function is_free(slot)
 end
 
 local stored = 0
-for at = levels + 5, #ARGV, 4 do
+for at = levels + 6, #ARGV, 4 do
     local second, member, price = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
     local provenance = ARGV[at + 3]
     local slot = second - second % slot_seconds
@@ -107,8 +121,8 @@ for at = levels + 5, #ARGV, 4 do
             end
         end
         for level = 1, levels do
-            local start = second - second % tonumber(ARGV[level + 2])
-            add(bucket(level, start), second - start, price)
+            local into, after_start = bucket(level, second)
+            add(into, after_start, price)
         end
         if before and after then
             redis.call('ZREMRANGEBYSCORE', GAPS, before + slot_seconds, '(' .. whole(after))
@@ -126,12 +140,16 @@ end
 
 for level = 1, levels do
     for start, changed in pairs(touched[level]) do
+        local text = changed.text
+        for place, b in pairs(changed.buckets) do
+            local at = HEAD + place * BUCKET
+            text = string.sub(text, 1, at)
+                .. struct.pack(FORMAT, b.high, b.low, b.min, b.max, b.first, b.last, b.count,
+                    b.slots, b.first_at, b.last_at)
+                .. string.sub(text, at + BUCKET + 1)
+        end
         if changed.stored then redis.call('ZREM', KEYS[level + 3], changed.stored) end
-        redis.call('ZADD', KEYS[level + 3], start, table.concat({
-            whole(start), whole(changed.count), whole(changed.slots), whole(changed.high),
-            whole(changed.low), whole(changed.min), whole(changed.max), whole(changed.first_at),
-            whole(changed.first), whole(changed.last_at), whole(changed.last),
-        }, ':'))
+        redis.call('ZADD', KEYS[level + 3], start, text)
     end
 end
 return stored

@@ -1,23 +1,23 @@
 //! Rollups: an index over the samples. A bucket sums up the samples of a stretch of time that
 //! begins at a multiple of its length; a level is all buckets of one length.
 //!
-//! Four levels, of 10 min, 4 h, 4 days and 96 days. At a slot of 10 s the finest sums up 60
-//! samples, each of the others 24 buckets of the one below. So any range is at most 2 x 59
-//! samples and 2 x 3 x 23 buckets, and one bucket for each further 96 days: 12 at ten million
-//! samples. Finer or more levels cost more memory than they save in time, fewer the reverse;
-//! `make bench-store` measures both.
-//!
-//! The member of a bucket is text: its first second, then the count of samples and of slots, the
-//! sum as high * 10^6 + low, the lowest and the highest price, the seconds from its start to its
-//! first sample and that one's price, and the same of its last. All prices in 1/10000 peso.
+//! Four levels, of 5 min, 1 h, 1 day and 24 days. At a slot of 10 s the finest sums up 30
+//! samples. The buckets of a level that lie in one bucket of the next are stored together, as a
+//! node, so that the end of a range takes one read a level: any range is two reads of at most 29
+//! samples, two of nodes for each of three levels, and one node for each 576 days. Finer or more
+//! levels cost more memory than they save in time, fewer the reverse; `make bench-store` measures
+//! both.
 
-use crate::domain::{Extremes, Summary, TimeRange, UnixTime};
+use crate::domain::{TimeRange, UnixTime};
 
 /// The lengths of the buckets of each level in seconds, finest first; each divides the next.
-pub(super) const LEVELS: [i64; 4] = [600, 4 * 3600, 4 * 86_400, 96 * 86_400];
+pub(super) const LEVELS: [i64; 4] = [300, 3600, 86_400, 24 * 86_400];
 
-/// The factor between the two parts of a stored sum.
-const HIGH: i128 = 1_000_000;
+/// The length of a node of the coarsest level.
+pub(super) const LARGEST_NODE: i64 = 24 * LEVELS[3];
+
+/// Samples are trimmed up to a multiple of this, whole buckets of the finest level.
+pub(super) const TRIM: i64 = 600;
 
 /// A stretch of scores, either end open where it is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,10 @@ impl Span {
         }
         let (before, after) = (UnixTime::from_seconds(from), UnixTime::from_seconds(until));
         let before = Self { until: Some(before), end: End::Exclusive, ..*self };
-        let mut segments = vec![Segment::Samples(before)];
+        let mut segments = Vec::new();
+        if before.since < before.until {
+            segments.push(Segment::Samples(before));
+        }
         cover(0, from, until, &mut segments);
         segments.push(Segment::Samples(Self { since: Some(after), ..*self }));
         segments
@@ -118,44 +121,9 @@ pub(super) fn align_up(second: i64, length: i64) -> i64 {
     align_down(second + length - 1, length)
 }
 
-/// The member of a bucket; `None` of an empty one, which is not stored.
-pub(super) fn to_member(start: i64, summary: &Summary) -> Option<String> {
-    let Extremes { min, max, first, last } = summary.extremes?;
-    let (high, low) = (summary.sum.div_euclid(HIGH), summary.sum.rem_euclid(HIGH));
-    Some(format!(
-        "{start}:{}:{}:{high}:{low}:{min}:{max}:{}:{}:{}:{}",
-        summary.count,
-        summary.slots,
-        first.0 - start,
-        first.1,
-        last.0 - start,
-        last.1,
-    ))
-}
-
-/// Reads the member of a bucket; `None` if it is none, which the check of counts then finds.
-pub(super) fn from_member(member: &str) -> Option<(i64, Summary)> {
-    let mut fields = member.split(':');
-    let mut numbers = [0; 11];
-    for number in &mut numbers {
-        *number = fields.next()?.parse::<i64>().ok()?;
-    }
-    if fields.next().is_some() {
-        return None;
-    }
-    let [start, count, slots, high, low, min, max, first_at, first, last_at, last] = numbers;
-    let summary = Summary {
-        count: count.try_into().ok()?,
-        slots: slots.try_into().ok()?,
-        sum: i128::from(high) * HIGH + i128::from(low),
-        extremes: Some(Extremes {
-            min,
-            max,
-            first: (start + first_at, first),
-            last: (start + last_at, last),
-        }),
-    };
-    Some((start, summary))
+/// The seconds that the nodes of a level stretch over: a bucket of the next one.
+pub(super) fn node_length(level: usize) -> i64 {
+    LEVELS.get(level + 1).copied().unwrap_or(LARGEST_NODE)
 }
 
 #[cfg(test)]
@@ -172,19 +140,6 @@ mod tests {
     fn a_span_over_all_time_is_a_handful_of_segments() {
         assert!(Span::from(&TimeRange::default()).segments().len() <= 9);
         assert_eq!(span(5, 6).segments().len(), 1);
-    }
-
-    #[test]
-    fn a_member_reads_back_as_it_was_written() {
-        let extremes = Extremes { min: 1, max: 9, first: (605, 4), last: (1199, 5) };
-        let sum = 9_000_000_000_000_000_i128 * 86_400;
-        let summary = Summary { count: 86_400, slots: 7, sum, extremes: Some(extremes) };
-        let member = to_member(600, &summary).unwrap();
-        assert_eq!(from_member(&member), Some((600, summary)));
-        assert_eq!(to_member(600, &Summary::default()), None);
-        for wrong in ["", "1:2", "x:1:1:1:1:1:1:1:1:1:1", "1:-1:1:1:1:1:1:1:1:1:1"] {
-            assert_eq!(from_member(wrong), None, "{wrong}");
-        }
     }
 
     proptest! {

@@ -6,21 +6,17 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{LEVELS, Span},
+    rollups::{LARGEST_NODE, LEVELS, Span},
 };
-use crate::domain::{Observation, Page, PageNumber, PageSize, Sample, TimeRange, UnixTime};
+use crate::domain::{Observation, Sample, TimeRange, UnixTime};
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
-static PAGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("page.lua")));
 
 /// Members of a ZSET, each with its score. A member may be anything, put there by hand.
 pub(super) type Rows = Vec<(Vec<u8>, f64)>;
 
 /// The seconds in a piece of a long reading.
 pub(super) const PIECE: i64 = 86_400;
-
-/// Lua counts in doubles: up to here exactly, and no list is longer.
-const LARGEST_EXACT: u64 = 1 << 53;
 
 /// What came of recording a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,43 +45,14 @@ impl Store {
     pub async fn record_all(&self, observations: &[Observation]) -> Result<u64, StoreError> {
         let mut step = RECORD.key(keys::PRICES);
         step.key(keys::TRIMMED).key(keys::GAPS).key(&keys::ROLLUPS[..]).key(&keys::MISSED[..]);
-        step.arg(self.slots.length().as_secs()).arg(LEVELS.len()).arg(&LEVELS[..]);
-        step.arg(keys::QUOTES).arg(keys::SOURCE);
+        step.arg(self.slots.length().as_secs()).arg(LEVELS.len());
+        step.arg(&LEVELS[..]).arg(LARGEST_NODE).arg(keys::QUOTES).arg(keys::SOURCE);
         for Observation { sample, provenance } in observations {
             step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
             step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
         }
         let stored = step.invoke_async(&mut self.connection.clone()).await;
         stored.map_err(failed("record samples"))
-    }
-
-    /// One page of the samples of a range, oldest first, or `None` past the end.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn page(
-        &self,
-        range: &TimeRange,
-        page: PageNumber,
-        size: PageSize,
-    ) -> Result<Option<Page<Observation>>, StoreError> {
-        let (since, until) = Span::from(range).bounds();
-        let wanted = match page {
-            PageNumber::Number(number) => number.min(LARGEST_EXACT).to_string(),
-            PageNumber::Last => "last".to_owned(),
-        };
-        let cut: RedisResult<(u64, Rows)> = PAGE
-            .key(keys::PRICES)
-            .arg(since)
-            .arg(until)
-            .arg(wanted)
-            .arg(size.get())
-            .invoke_async(&mut self.connection.clone())
-            .await;
-        let (count, rows) = cut.map_err(failed("read a page of samples"))?;
-        let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
-        let items = self.with_provenance(samples(rows).collect()).await?;
-        Ok(Some(Page { count, number, pages, items }))
     }
 
     /// The sample observed in the given unix second; of several (the old stack's) the last one.

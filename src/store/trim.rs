@@ -6,21 +6,21 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{LEVELS, Span, align_down},
+    rollups::{Span, TRIM, align_down},
     samples::PIECE,
 };
 
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("trim_mark.lua")));
 
 impl Store {
-    /// Takes away the samples before a unix second, rounded down to a whole bucket, and gives how
+    /// Takes away the samples before a unix second, rounded down to whole buckets, and gives how
     /// many they were. Their rollups, of every level, are made anew first: from then on they
     /// answer for them, and nothing is left to check them against. It goes a day at a time, so Redis is never held up for long. Interrupted, it is completed by the next call.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn trim(&self, before: i64) -> Result<u64, StoreError> {
-        let before = align_down(before, LEVELS[0]);
+        let before = align_down(before, TRIM);
         let old = Span { since: None, ..Span::of_seconds(before, before) };
         let Some((first, last)) = self.extent(&old).await? else {
             return Ok(0);

@@ -65,7 +65,7 @@ for n in $SIZES; do
     start=$(now); $cotiza prices import "$folder/samples.csv" >/dev/null; imported=$(now)
     $cotiza prices export --output "$folder/out.csv"; exported=$(now)
     rollups=0
-    for level in 10m 4h 4d 96d; do
+    for level in 5m 1h 1d 24d; do
         rollups=$((rollups + $(redis memory usage "{prices}:rollup:$level" samples 0)))
     done
     awk -v n="$n" -v bytes="$(redis memory usage prices samples 0)" -v rollups="$rollups" \
