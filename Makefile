@@ -12,7 +12,7 @@ help: ## this list
 
 up: needs ## install what is missing, build, and run everything (SIMULATE=1: without internet)
 	cargo build --release --locked
-	exec target/release/cotiza up $(if $(filter 1,$(SIMULATE)),--simulate)
+	exec "$${CARGO_TARGET_DIR:-target}"/release/cotiza up $(if $(filter 1,$(SIMULATE)),--simulate)
 
 test: needs fmt lint doc ## what CI runs first: formatting, lints, documentation, all tests
 	cargo test --locked

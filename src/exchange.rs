@@ -98,10 +98,9 @@ pub enum ExchangeError {
 impl ExchangeError {
     /// Whether asking again soon may help. A bad answer counts as such: a gateway's error page
     /// is often gone a second later.
-    pub fn is_transient(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 429),
-            Self::Of { error, .. } => error.is_transient(),
             _ => true,
         }
     }

@@ -275,6 +275,20 @@ async fn a_source_that_fails_again_and_again_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_refusal_by_one_source_is_not_the_end_while_another_may_recover() {
+    let market = Market::of(2).await;
+    market.exchanges[0].answers(AT_ONCE, 500, "");
+    market.exchanges[1].answers(AT_ONCE, 403, "");
+    let recovers = async {
+        eventually(SOON, "asked again", || async { market.exchanges[0].asked() >= 2 }).await;
+        market.exchanges[0].answers(AT_ONCE, 200, ticker(GOOD));
+    };
+    let (fetched, ()) = tokio::join!(market.fetch(), recovers);
+    fetched.unwrap();
+    assert_eq!(market.recorded().await.1, "a");
+}
+
+#[tokio::test]
 async fn metrics_tell_of_slots_and_sources() {
     let market = Market::of(2).await;
     market.exchanges[0].answers(AT_ONCE, 500, "");

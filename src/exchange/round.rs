@@ -21,6 +21,8 @@ pub struct Round {
     pub attempts: Vec<Attempt>,
     /// The price, or what became of the last source.
     pub outcome: Result<Chosen, ExchangeError>,
+    /// Whether asking again soon may help.
+    pub again: bool,
 }
 
 /// A price that is believed.
@@ -53,6 +55,7 @@ pub(super) struct Asking<'a> {
     attempts: Vec<Attempt>,
     pub(super) candidates: Vec<Candidate>,
     last: Option<ExchangeError>,
+    again: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -67,6 +70,7 @@ impl<'a> Asking<'a> {
             attempts: Vec::new(),
             candidates: Vec::new(),
             last: None,
+            again: false,
         }
     }
 
@@ -138,7 +142,7 @@ impl<'a> Asking<'a> {
 
     /// The round ends with this price.
     pub(super) fn chosen(self, chosen: Chosen) -> Round {
-        Round { attempts: self.attempts, outcome: Ok(chosen) }
+        Round { attempts: self.attempts, outcome: Ok(chosen), again: false }
     }
 
     /// What became of the last source; one that has not answered was too slow.
@@ -157,10 +161,12 @@ impl<'a> Asking<'a> {
 
     /// The round ends without a price.
     pub(super) fn failed(self, error: ExchangeError) -> Round {
-        Round { attempts: self.attempts, outcome: Err(error) }
+        let again = self.again || !self.pending.is_empty();
+        Round { attempts: self.attempts, outcome: Err(error), again }
     }
 
     fn fail(&mut self, source: &Watched, error: ExchangeError) {
+        self.again |= error.is_transient();
         // That one is left alone tells less than why another one failed.
         if error.is_left_alone() && self.last.is_some() {
             return;

@@ -162,26 +162,28 @@ async fn observe(
         return Err(FetchError::TooLate);
     }
     let until = Instant::now() + left;
-    let (recent, earlier) = while_in(slot, || context.store.evidence(slot)).await?;
-    let doubt = context.doubt.knowing(recent, earlier);
-    let mut failure = ExchangeError::Timeout { after: left };
+    let mut failure = None;
     for delay in backoff().build() {
+        // Each time: what the slot before has seen may be told only now.
+        let (recent, earlier) = while_in(slot, || context.store.evidence(slot)).await?;
+        let doubt = context.doubt.knowing(recent, earlier);
         // What came so late that it cannot be recorded any more is no answer in time.
         let round = context.sources.ask(&doubt, until - left.min(MARGIN)).await;
         attempts.extend(round.attempts);
         match round.outcome {
             Ok(chosen) => return dated(slot, chosen),
             // That it is left alone tells less than why.
-            Err(error) if !error.is_left_alone() => failure = error,
+            Err(error) if failure.is_none() || !error.is_left_alone() => failure = Some(error),
             Err(_) => {}
         }
-        if !failure.is_transient() || delay + MARGIN >= clock::until(slot.end()) {
+        if !round.again || delay + MARGIN >= clock::until(slot.end()) {
             break;
         }
-        tracing::info!(slot = slot.start(), error = %failure, ?delay, "asking again");
+        let error = failure.as_ref().map(ToString::to_string);
+        tracing::info!(slot = slot.start(), error, ?delay, "asking again");
         sleep(delay).await;
     }
-    Err(failure.into())
+    Err(failure.map_or(FetchError::TooLate, FetchError::Exchange))
 }
 
 /// What was observed just now, if now is still within the slot.
