@@ -154,6 +154,19 @@ async fn the_median_is_weighted_and_needs_its_quorum() {
     market.fetch().await.unwrap();
     assert!((market.recorded().await.0 - 84_500_000.0).abs() < f64::EPSILON);
 
+    // One that is wild, seen beside what was recorded lately, is left out and told.
+    market.database.command::<()>(&["FLUSHDB"]).await;
+    let second = market.now().start() - 5;
+    let member = format!("84000000.0:{second}");
+    market.database.put_prices(&[(&second.to_string(), &member)]).await;
+    market.fetch().await.unwrap();
+    let latest = market.store().latest().await.unwrap().unwrap();
+    assert_eq!(latest.sample.price.to_string(), "84000000");
+    eventually(SOON, "the wild price is told", || async {
+        market.store().rejected().await.unwrap().iter().any(|rejected| rejected.source == "c")
+    })
+    .await;
+
     // Two of three fail: one is no quorum, and the slot says why.
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     market.database.command::<()>(&["FLUSHDB"]).await;

@@ -130,14 +130,21 @@ impl<'a> Asking<'a> {
             .map_err(|why| ExchangeError::Rejected { price, reason: why.to_string() })
     }
 
-    /// Gives one candidate up: its attempt failed after all.
-    pub(super) fn reject(&mut self, at: usize, error: ExchangeError) {
-        let Some(candidate) = self.candidates.get(at) else { return };
-        if let Some(attempt) = self.attempts.get_mut(candidate.attempt) {
-            attempt.answer = Err(Failure::from(&error));
+    /// Gives up the candidates that are not believed: their attempts failed after all.
+    pub(super) fn drop_jumps(&mut self) {
+        let judge = |candidate: &Candidate| self.judge(candidate.price).err();
+        let errors: Vec<_> = self.candidates.iter().map(judge).collect();
+        let candidates = std::mem::take(&mut self.candidates);
+        for (candidate, error) in candidates.into_iter().zip(errors) {
+            let Some(error) = error else {
+                self.candidates.push(candidate);
+                continue;
+            };
+            if let Some(attempt) = self.attempts.get_mut(candidate.attempt) {
+                attempt.answer = Err(Failure::from(&error));
+            }
+            self.fail(&candidate.source, error);
         }
-        let source = Arc::clone(&candidate.source);
-        self.fail(&source, error);
     }
 
     /// The round ends with this price.

@@ -117,37 +117,34 @@ impl Sources {
             }
             hedge_at = Instant::now();
         }
-        for at in 0..asking.candidates.len() {
-            reject_jump(&mut asking, at);
-        }
+        asking.drop_jumps();
         let error = asking.failure();
         asking.failed(error)
     }
 
-    /// All at once: the weighted median of the answers that came in time.
+    /// All at once: the weighted median of the believed answers that came in time.
     async fn median(&self, mut asking: Asking<'_>) -> Round {
         for source in self.watched.iter() {
             asking.ask(source);
         }
         while asking.next().await.is_some() {}
+        asking.drop_jumps();
         let answered = asking.candidates.len();
         let median = median_of(&asking.candidates, |candidate| Some(candidate.price));
         let Some(price) = median.filter(|_| answered >= self.quorum) else {
             let (quorum, last) = (self.quorum, Box::new(asking.failure()));
             return asking.failed(ExchangeError::NoQuorum { answered, quorum, last });
         };
+        // Of two camps that are both believed, the middle need not be.
         if let Err(error) = asking.judge(price) {
-            for at in 0..answered {
-                reject_jump(&mut asking, at);
-            }
             return asking.failed(error);
         }
         let names: Vec<&str> = asking.candidates.iter().map(|c| c.source.name.as_str()).collect();
-        let provenance = Provenance {
-            source: names.join("+"),
-            ask: median_of(&asking.candidates, |candidate| Some(candidate.quote.ask)),
-            bid: median_of(&asking.candidates, |candidate| candidate.quote.bid),
-        };
+        let ask = median_of(&asking.candidates, |candidate| Some(candidate.quote.ask));
+        let bid = median_of(&asking.candidates, |candidate| candidate.quote.bid);
+        // Where not all tell a bid, the medians are not of the same sources.
+        let bid = bid.filter(|bid| Some(bid.ten_thousandths()) <= ask.map(Price::ten_thousandths));
+        let provenance = Provenance { source: names.join("+"), ask, bid };
         asking.chosen(Chosen { price, provenance })
     }
 }
@@ -156,14 +153,6 @@ impl Candidate {
     fn chosen(&self) -> Chosen {
         let (source, ask, bid) = (self.source.name.clone(), Some(self.quote.ask), self.quote.bid);
         Chosen { price: self.price, provenance: Provenance { source, ask, bid } }
-    }
-}
-
-/// Gives a candidate up that is a jump on its own.
-fn reject_jump(asking: &mut Asking<'_>, at: usize) {
-    let price = asking.candidates.get(at).map(|candidate| candidate.price);
-    if let Some(Err(error)) = price.map(|price| asking.judge(price)) {
-        asking.reject(at, error);
     }
 }
 
