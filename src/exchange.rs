@@ -69,8 +69,8 @@ pub enum ExchangeError {
         /// Why not.
         reason: String,
     },
-    /// It failed so often, or asked for a pause, that it is left alone for a while.
-    #[error("left alone after failures, for {} more", humantime::format_duration(*.wait))]
+    /// It failed so often that it is left alone for a while, or it asked for that.
+    #[error("left alone for {} more", humantime::format_duration(*.wait))]
     LeftAlone {
         /// How much longer.
         wait: Duration,
@@ -134,7 +134,9 @@ impl From<&ExchangeError> for Failure {
             ExchangeError::Rejected { price, .. } => Some(*price),
             _ => None,
         };
-        Self { reason: error.reason(), text: error.to_string(), rejected }
+        // A source may put much into what it says.
+        let text = error.to_string().chars().take(300).collect();
+        Self { reason: error.reason(), text, rejected }
     }
 }
 

@@ -52,13 +52,20 @@ fn is_here(address: &Url) -> bool {
     }
 }
 
-/// Why a redirect is not followed. Another host would get the headers that are meant for this one,
+/// Whether a redirect keeps the scheme, or goes from http to https.
+fn keeps_scheme(from: &Url, to: &Url) -> bool {
+    from.scheme() == to.scheme() || to.scheme() == "https"
+}
+
+/// Why a redirect is not followed. Another host or port would get the headers that are meant for this one,
 /// and http what https was to keep.
 fn objection(attempt: &Attempt<'_>) -> Option<Box<dyn Error + Send + Sync>> {
     let (from, to) = (attempt.previous().last()?, attempt.url());
     if attempt.previous().len() > MOST_REDIRECTS {
         Some(format!("more than {MOST_REDIRECTS} redirects").into())
-    } else if from.host() != to.host() || (from.scheme() == "https" && to.scheme() != "https") {
+    } else if from.host() != to.host() || !(from.port() == to.port() && keeps_scheme(from, to)) {
+        // Without its query, which may hold a secret.
+        let to = format!("{}://{}{}", to.scheme(), to.host_str().unwrap_or_default(), to.path());
         Some(format!("it has moved to {to}: if that is right, make it the source's url").into())
     } else {
         None

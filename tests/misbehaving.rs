@@ -47,7 +47,9 @@ async fn missed(wrong: Wrong, scheme: &str) -> (String, Vec<String>) {
             told.push(key.rsplit(':').next().unwrap().to_owned());
         }
     }
-    (ended.unwrap_err().to_string(), told)
+    let error = ended.unwrap_err().to_string();
+    assert!(error.len() < 600, "an error of {} bytes", error.len());
+    (error, told)
 }
 
 /// A ticker with these prices, of now.
@@ -102,13 +104,15 @@ async fn each_wrong_answer_leaves_its_reason() {
         (ticker("70000.5", "69000"), "price_rejected", "70000.5 is not between 1000000 and"),
         (ticker("844367000000", "1"), "price_rejected", "is not between"),
         (ticker_of(good, "1", "1717184864"), "price_rejected", "1717184864"),
-        (ticker_of(good, "1", "\"2124-05-31T19:47:44Z\""), "price_rejected", "s from now"),
+        (ticker_of(good, "1", "\"2124-05-31T19:47:44Z\""), "price_rejected", "s ago"),
         (ticker_of(good, "1", "\"noon\""), "bad_answer", "not a time"),
+        (ticker_of(good, "1", "\"-inf\""), "bad_answer", "not a time"),
+        (ticker(&format!("\"0.{}1\"", "0".repeat(900_000)), "1"), "bad_answer", "0.000"),
         (Wrong::answer("302 Found\r\nlocation: /ticker", ""), "exchange_error", "redirects"),
         (
-            Wrong::answer("302 Found\r\nlocation: http://127.0.0.2:9/ticker", ""),
+            Wrong::answer("302 Found\r\nlocation: http://127.0.0.2:9/ticker?key=secret", ""),
             "exchange_error",
-            "it has moved to http://127.0.0.2:9/ticker",
+            "it has moved to http://127.0.0.2/ticker: if",
         ),
         (Wrong::answer("429 Too Many\r\nretry-after: 30", ""), "exchange_error", "pause of 30s"),
         (Wrong::answer("503 Busy\r\nretry-after: 9", ""), "exchange_error", "pause of 9s"),

@@ -1,5 +1,7 @@
 //! Which prices are believed: those within bounds, and near what was seen lately or by others.
 
+use std::collections::BTreeSet;
+
 use super::Price;
 
 /// What a price is held against.
@@ -13,8 +15,8 @@ pub struct Doubt {
     near: u64,
     /// Prices that were recorded lately; where there is none, there is no jump.
     recent: Vec<Price>,
-    /// Prices that were not believed lately, at most one a slot.
-    earlier: Vec<Price>,
+    /// Prices that were not believed lately, each with its slot, in which nothing was recorded.
+    earlier: Vec<(i64, Price)>,
 }
 
 /// Why a price is not believed.
@@ -57,9 +59,9 @@ impl Doubt {
     }
 
     /// The same, knowing what was recorded lately (the last one first) and what was refused in
-    /// earlier slots, one price a slot.
+    /// earlier slots, each price with its slot.
     #[must_use]
-    pub fn knowing(&self, recent: Vec<Price>, earlier: Vec<Price>) -> Self {
+    pub fn knowing(&self, recent: Vec<Price>, earlier: Vec<(i64, Price)>) -> Self {
         Self { recent, earlier, ..self.clone() }
     }
 
@@ -83,9 +85,15 @@ impl Doubt {
     pub fn judge(&self, price: Price, now: &[Price]) -> Result<(), Disbelief> {
         let near =
             |others: &[Price]| others.iter().filter(|other| self.near(price, **other)).count();
+        let witnesses: BTreeSet<i64> = self
+            .earlier
+            .iter()
+            .filter(|(_, other)| self.near(price, *other))
+            .map(|(slot, _)| *slot)
+            .collect();
         match self.recent.first() {
             Some(&recent)
-                if near(&self.recent) == 0 && near(now) < 2 && near(&self.earlier) < WITNESSES =>
+                if near(&self.recent) == 0 && near(now) < 2 && witnesses.len() < WITNESSES =>
             {
                 Err(Disbelief::Jump { price, recent })
             }
@@ -110,8 +118,9 @@ mod tests {
     }
 
     fn doubt(recent: &[u64], earlier: &[u64]) -> Doubt {
-        let prices = |of: &[u64]| of.iter().map(|pesos| price(*pesos)).collect();
-        Doubt::new(price(10), price(100_000), 0.1).knowing(prices(recent), prices(earlier))
+        let prices = |of: &[u64]| of.iter().map(|pesos| price(*pesos)).collect::<Vec<_>>();
+        let earlier = (0..).zip(prices(earlier)).collect();
+        Doubt::new(price(10), price(100_000), 0.1).knowing(prices(recent), earlier)
     }
 
     #[test]

@@ -63,12 +63,11 @@ impl FromStr for Price {
 
     fn from_str(text: &str) -> Result<Self, PriceError> {
         let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let decimal = Decimal::from_str(text).ok().filter(|_| plain).ok_or_else(|| {
-            let shown: String = text.chars().take(40).collect();
-            PriceError::NotDecimal(shown)
-        })?;
+        let shown = || text.chars().take(40).collect::<String>();
+        let decimal = Decimal::from_str(text).ok().filter(|_| plain);
+        let decimal = decimal.ok_or_else(|| PriceError::NotDecimal(shown()))?;
         if decimal > Decimal::from(Self::MAX) {
-            return Err(PriceError::TooLarge(text.to_owned()));
+            return Err(PriceError::TooLarge(shown()));
         }
         let mut rounded =
             decimal.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven);
@@ -76,7 +75,7 @@ impl FromStr for Price {
         // Within i64: the price is at most MAX, so the mantissa is below 9e15.
         let ten_thousandths = i64::try_from(rounded.mantissa()).unwrap_or(i64::MAX);
         if ten_thousandths <= 0 {
-            return Err(PriceError::NotPositive(text.to_owned()));
+            return Err(PriceError::NotPositive(shown()));
         }
         Ok(Self { exact: decimal, ten_thousandths })
     }

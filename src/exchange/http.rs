@@ -27,7 +27,8 @@ pub(super) async fn get_json(
     let mut response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     if !status.is_success() {
-        let retry_after = retry_after(&response);
+        let asks = matches!(status.as_u16(), 429 | 503);
+        let retry_after = asks.then(|| retry_after(&response)).flatten();
         return Err(ExchangeError::Status { status: status.as_u16(), retry_after });
     }
     if let Some(kind) = not_json(&response) {

@@ -70,8 +70,9 @@ fn read(answer: &Value, config: &Source, now: i64) -> Result<Quote, ExchangeErro
     if let Some(place) = &config.time {
         let time = time(answer, place).map_err(bad)?;
         let most = i64::try_from(config.max_age.as_secs()).unwrap_or(i64::MAX);
-        if !(-AHEAD..=most).contains(&(now - time)) {
-            let reason = format!("it is of the unix second {time}, {} s from now", time - now);
+        let age = now.saturating_sub(time);
+        if !(-AHEAD..=most).contains(&age) {
+            let reason = format!("it is of the unix second {time}, {age} s ago");
             return Err(ExchangeError::Rejected { price: ask, reason });
         }
     }
@@ -92,7 +93,10 @@ fn time(answer: &Value, place: &Place) -> Result<i64, String> {
     let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
     #[allow(clippy::cast_possible_truncation, reason = "below 1e14; a cast saturates")]
     match text.parse::<f64>() {
-        Ok(number) if number.abs() > LARGEST_SECOND => Ok((number / 1000.0).floor() as i64),
+        Ok(number) if !(0.0..=1000.0 * LARGEST_SECOND).contains(&number) => {
+            Err(format!("{place} is {}, not a time", seen(found)))
+        }
+        Ok(number) if number > LARGEST_SECOND => Ok((number / 1000.0).floor() as i64),
         Ok(number) => Ok(number.floor() as i64),
         // Some write their offset without a colon, which RFC 3339 does not know.
         Err(_) => chrono::DateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f%z")
@@ -204,7 +208,15 @@ mod tests {
             let error = check(other.clone()).unwrap_err();
             assert!(matches!(error, ExchangeError::Rejected { .. }), "{other}: {error}");
         }
-        for none in [json!(null), json!("soon"), json!({})] {
+        for none in [
+            json!(null),
+            json!("soon"),
+            json!({}),
+            json!("-inf"),
+            json!("NaN"),
+            json!(-1e300),
+            json!(1e300),
+        ] {
             let error = check(none.clone()).unwrap_err();
             assert!(error.to_string().contains("not a time"), "{none}: {error}");
         }

@@ -2,17 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::Instant;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{sync::oneshot::Receiver, time::Instant};
 
 use super::{
     ExchangeError,
     watched::{Asked, Watched},
 };
-use crate::{
-    clock,
-    domain::{Attempt, Doubt, Failure, Price, Provenance, Quote, Side},
-};
+use crate::domain::{Attempt, Doubt, Failure, Price, Provenance, Quote, Side};
 
 /// What came of a round.
 #[derive(Debug)]
@@ -50,8 +47,10 @@ pub(super) struct Asking<'a> {
     doubt: &'a Doubt,
     until: Instant,
     started: Instant,
-    pending: FuturesUnordered<BoxFuture<'static, Asked>>,
+    pending: FuturesUnordered<Receiver<Asked>>,
     asked: Vec<Arc<Watched>>,
+    /// The places in `asked` of those that have answered.
+    answered: Vec<usize>,
     attempts: Vec<Attempt>,
     pub(super) candidates: Vec<Candidate>,
     last: Option<ExchangeError>,
@@ -67,6 +66,7 @@ impl<'a> Asking<'a> {
             started: Instant::now(),
             pending: FuturesUnordered::new(),
             asked: Vec::new(),
+            answered: Vec::new(),
             attempts: Vec::new(),
             candidates: Vec::new(),
             last: None,
@@ -80,7 +80,8 @@ impl<'a> Asking<'a> {
             self.fail(source, error);
             return false;
         }
-        self.pending.push(Box::pin(Arc::clone(source).ask(self.asked.len())));
+        self.attempts.extend(source.late());
+        self.pending.push(source.ask(self.asked.len()));
         self.asked.push(Arc::clone(source));
         true
     }
@@ -92,15 +93,11 @@ impl<'a> Asking<'a> {
     /// Waits for the next answer; none when all are there or time is up.
     pub(super) async fn next(&mut self) -> Option<()> {
         let next = tokio::time::timeout_at(self.until, self.pending.next()).await;
-        let Asked { index, took, answer } = next.ok()??;
+        let Asked { index, took, answer } = next.ok()??.ok()?;
         let source = Arc::clone(self.asked.get(index)?);
         let answer = answer.and_then(|quote| Ok((quote, self.recorded_price(&quote)?)));
-        self.attempts.push(Attempt {
-            source: source.name.clone(),
-            at: clock::unix_seconds(),
-            took,
-            answer: answer.as_ref().map(|(quote, _)| *quote).map_err(Failure::from),
-        });
+        self.answered.push(index);
+        self.attempts.push(source.attempt(took, answer.as_ref().map(|(quote, _)| *quote)));
         match answer {
             Ok((quote, price)) => {
                 let attempt = self.attempts.len() - 1;
@@ -154,16 +151,29 @@ impl<'a> Asking<'a> {
 
     /// What became of the last source; one that has not answered was too slow.
     pub(super) fn failure(&self) -> ExchangeError {
-        let has_answered = |source: &&Arc<Watched>| {
-            self.attempts.iter().any(|attempt| attempt.source == source.name)
-        };
-        let slow = self.asked.iter().find(|source| !has_answered(source)).map(|source| {
+        let mut slow = self.asked.iter().enumerate();
+        let slow = slow.find(|(index, _)| !self.answered.contains(index)).map(|(_, source)| {
             let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             let error = ExchangeError::Timeout { after: Duration::from_millis(elapsed) };
             ExchangeError::Of { source_name: source.name.clone(), error: Box::new(error) }
         });
         slow.or_else(|| self.last.clone())
             .unwrap_or(ExchangeError::LeftAlone { wait: Duration::ZERO })
+    }
+
+    /// The sources disagree: that may be over soon.
+    pub(super) fn disagreed(mut self, error: ExchangeError) -> Round {
+        self.again = true;
+        let names = self.names();
+        self.failed(ExchangeError::Of { source_name: names, error: Box::new(error) })
+    }
+
+    /// The names of the candidates, in the order of the alphabet, joined by `+`.
+    pub(super) fn names(&self) -> String {
+        let mut names: Vec<&str> =
+            self.candidates.iter().map(|candidate| candidate.source.name.as_str()).collect();
+        names.sort_unstable();
+        names.join("+")
     }
 
     /// The round ends without a price.

@@ -58,7 +58,7 @@ impl Sources {
         let watched = sources.into_iter().map(|(name, source)| {
             let json = JsonSource::new(client.clone(), source.clone());
             // Who is well again is to be noticed in the slot in which that is so.
-            let (timeout, pause) = (source.timeout, LONGEST_PAUSE.min(slot / 2));
+            let (timeout, pause) = (source.timeout.min(slot), LONGEST_PAUSE.min(slot / 2));
             Watched::new(name.clone(), source.weight, timeout, pause, Arc::new(json))
         });
         Ok(Self {
@@ -102,7 +102,12 @@ impl Sources {
         loop {
             if asking.is_idle() || Instant::now() >= hedge_at {
                 match waiting.by_ref().find(|source| asking.ask(source)) {
-                    Some(source) => hedge_at = Instant::now() + source.usual_time(),
+                    // All are to have their turn before the end.
+                    Some(source) => {
+                        let left = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+                        let share = (until - Instant::now()) / left.saturating_add(1);
+                        hedge_at = Instant::now() + source.usual_time().min(share);
+                    }
                     None if asking.is_idle() => break,
                     None => hedge_at = until,
                 }
@@ -113,6 +118,7 @@ impl Sources {
             }
             let believed = asking.candidates.iter().find(|c| asking.judge(c.price).is_ok());
             if let Some(chosen) = believed.map(Candidate::chosen) {
+                asking.drop_jumps();
                 return asking.chosen(chosen);
             }
             hedge_at = Instant::now();
@@ -137,14 +143,13 @@ impl Sources {
         };
         // Of two camps that are both believed, the middle need not be.
         if let Err(error) = asking.judge(price) {
-            return asking.failed(error);
+            return asking.disagreed(error);
         }
-        let names: Vec<&str> = asking.candidates.iter().map(|c| c.source.name.as_str()).collect();
         let ask = median_of(&asking.candidates, |candidate| Some(candidate.quote.ask));
         let bid = median_of(&asking.candidates, |candidate| candidate.quote.bid);
         // Where not all tell a bid, the medians are not of the same sources.
         let bid = bid.filter(|bid| Some(bid.ten_thousandths()) <= ask.map(Price::ten_thousandths));
-        let provenance = Provenance { source: names.join("+"), ask, bid };
+        let provenance = Provenance { source: asking.names(), ask, bid };
         asking.chosen(Chosen { price, provenance })
     }
 }

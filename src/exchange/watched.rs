@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     ExchangeError, PriceSource,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock,
-    domain::{Circuit, CircuitState, Quote},
+    domain::{Attempt, Circuit, CircuitState, Failure, Quote},
 };
 
 /// How many answers the usual time is taken from, and how few are too few.
@@ -38,6 +38,8 @@ struct Memory {
     breaker: Breaker,
     /// How long the last answers took.
     latencies: VecDeque<Duration>,
+    /// What came of requests whose end nobody waited for any more.
+    late: Vec<Attempt>,
 }
 
 /// What came of asking it.
@@ -58,7 +60,8 @@ impl Watched {
         pause: Duration,
         source: Arc<dyn PriceSource>,
     ) -> Self {
-        let memory = Memory { breaker: Breaker::new(pause), latencies: VecDeque::new() };
+        let memory =
+            Memory { breaker: Breaker::new(pause), latencies: VecDeque::new(), late: Vec::new() };
         Self { name, weight, timeout, source, memory: Mutex::new(memory) }
     }
 
@@ -71,14 +74,34 @@ impl Watched {
         permitted.map_err(|wait| ExchangeError::LeftAlone { wait: round(wait) })
     }
 
-    /// Asks it, who was given leave, and remembers what came of it.
-    pub(super) async fn ask(self: Arc<Self>, index: usize) -> Asked {
-        let started = Instant::now();
-        let answer = timeout(self.timeout, self.source.quote()).await;
-        let answer = answer.unwrap_or(Err(ExchangeError::Timeout { after: self.timeout }));
-        let took = started.elapsed();
-        self.remember(&answer, took);
-        Asked { index, took, answer }
+    /// Asks it, who was given leave, and remembers what came of it, also when nobody waits for the
+    /// answer any more: how slow it is would never be known else.
+    pub(super) fn ask(self: &Arc<Self>, index: usize) -> oneshot::Receiver<Asked> {
+        let (answered, answer) = oneshot::channel();
+        let source = Arc::clone(self);
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let answer = timeout(source.timeout, source.source.quote()).await;
+            let answer = answer.unwrap_or(Err(ExchangeError::Timeout { after: source.timeout }));
+            let took = started.elapsed();
+            source.remember(&answer, took);
+            if let Err(asked) = answered.send(Asked { index, took, answer }) {
+                let attempt = source.attempt(took, asked.answer.as_ref().copied());
+                source.memory().late.push(attempt);
+            }
+        });
+        answer
+    }
+
+    /// An attempt that has just ended.
+    pub(super) fn attempt(&self, took: Duration, answer: Result<Quote, &ExchangeError>) -> Attempt {
+        let answer = answer.map_err(Failure::from);
+        Attempt { source: self.name.clone(), at: clock::unix_seconds(), took, answer }
+    }
+
+    /// What came of requests that nobody waited for, once.
+    pub(super) fn late(&self) -> Vec<Attempt> {
+        std::mem::take(&mut self.memory().late)
     }
 
     fn remember(&self, answer: &Result<Quote, ExchangeError>, took: Duration) {

@@ -170,6 +170,13 @@ async fn observe(
         // What came so late that it cannot be recorded any more is no answer in time.
         let round = context.sources.ask(&doubt, until - left.min(MARGIN)).await;
         attempts.extend(round.attempts);
+        let delay = match &round.outcome {
+            // What a source believes it seldom takes back at once.
+            Err(error) if error.reason() == Reason::PriceRejected => {
+                delay.max(context.slots.length() / 4)
+            }
+            _ => delay,
+        };
         match round.outcome {
             Ok(chosen) => return dated(slot, chosen),
             // That it is left alone tells less than why.

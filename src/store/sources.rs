@@ -9,7 +9,7 @@ use super::{
     Store, StoreError, failed, keys,
     samples::{Rows, samples},
 };
-use crate::domain::{Attempt, Circuit, CircuitState, Price, Slot};
+use crate::domain::{Attempt, Circuit, CircuitState, Price, Sample, Slot};
 
 /// The slots whose prices a new one is held against, and how many of these prices.
 const RECENT_SLOTS: i64 = 60;
@@ -51,11 +51,15 @@ pub struct SourceReport {
 
 impl Store {
     /// What a price of the slot is held against: the prices recorded in the slots before it, the
-    /// last one first, and those that were not believed in the last of them, one a slot.
+    /// last one first, and those that were not believed in the last of them, each with its slot, if
+    /// that has no sample: where another price was recorded, the refused one was wrong.
     ///
     /// # Errors
     /// If Redis fails.
-    pub async fn evidence(&self, slot: Slot) -> Result<(Vec<Price>, Vec<Price>), StoreError> {
+    pub async fn evidence(
+        &self,
+        slot: Slot,
+    ) -> Result<(Vec<Price>, Vec<(i64, Price)>), StoreError> {
         let length = self.seconds();
         let mut read = pipe();
         read.cmd("ZREVRANGEBYSCORE")
@@ -70,17 +74,16 @@ impl Store {
         let read: RedisResult<(Rows, Vec<String>)> =
             read.query_async(&mut self.connection.clone()).await;
         let (recent, rejected) = read.map_err(failed("read the last samples"))?;
-        let mut earlier: HashMap<i64, Price> = HashMap::new();
-        for Rejected { slot: other, price, .. } in rejections(&rejected) {
-            let before = slot.start() - other;
-            if (1..=EARLIER_SLOTS * length).contains(&before)
-                && let Ok(price) = price.parse()
-            {
-                earlier.entry(other).or_insert(price);
-            }
-        }
-        let recent = samples(recent).map(|sample| sample.price).collect();
-        Ok((recent, earlier.into_values().collect()))
+        let recent: Vec<Sample> = samples(recent).collect();
+        let is_witness = |other: i64| {
+            (1..=EARLIER_SLOTS * length).contains(&(slot.start() - other))
+                && !recent.iter().any(|sample| (other..other + length).contains(&sample.timestamp))
+        };
+        let earlier = rejections(&rejected)
+            .filter(|rejected| is_witness(rejected.slot))
+            .filter_map(|rejected| Some((rejected.slot, rejected.price.parse().ok()?)))
+            .collect();
+        Ok((recent.into_iter().map(|sample| sample.price).collect(), earlier))
     }
 
     /// Notes what came of asking sources for the price of a slot. Of the prices that a source gave
