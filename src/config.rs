@@ -107,14 +107,31 @@ impl Default for Config {
     }
 }
 
-/// A URL with its password, if it has one, replaced by `***`; also one that cannot be parsed.
+/// A URL with its password or token, and what looks like one in its query, replaced by `***`; also
+/// one that cannot be parsed.
 pub fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
-    match login.split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
-        None => url.to_owned(),
-    }
+    let (address, query) = url.split_once('?').map_or((url, None), |(a, q)| (a, Some(q)));
+    let address = match address.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((login, host)) => {
+                let user =
+                    login.split_once(':').map_or(String::new(), |(user, _)| format!("{user}:"));
+                format!("{scheme}://{user}***@{host}")
+            }
+            None => address.to_owned(),
+        },
+        None => address.to_owned(),
+    };
+    let Some(query) = query else { return address };
+    let secret = |name: &str| {
+        let name = name.to_lowercase();
+        ["key", "token", "secret", "sign", "pass", "auth"].iter().any(|word| name.contains(word))
+    };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if secret(name) => format!("{name}=***"),
+        _ => pair.to_owned(),
+    });
+    format!("{address}?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]

@@ -62,10 +62,12 @@ fn ticker_of(ask: &str, bid: &str, time: &str) -> Wrong {
     Wrong::json(format!("{{\"object\": {{\"btcars\": {market}}}, \"time\": {time}}}"))
 }
 
-#[tokio::test]
-async fn each_wrong_answer_leaves_its_reason() {
-    let good = "\"84436700.0\"";
-    let cases = [
+/// What it does wrong, the reason in the ledger, what the error says.
+type Case = (Wrong, &'static str, &'static str);
+
+/// Wrong on the way to the answer.
+fn wrong_http() -> Vec<Case> {
+    vec![
         (Wrong::Silent, "exchange_timeout", "no answer within"),
         (Wrong::Drip, "exchange_timeout", "no answer within"),
         (Wrong::Endless, "bad_answer", "longer than 1048576 bytes"),
@@ -87,8 +89,25 @@ async fn each_wrong_answer_leaves_its_reason() {
         ),
         (Wrong::answer("200 OK\r\ncontent-type: text/html", "<html>"), "bad_answer", "text/html"),
         (Wrong::answer("204 No Content", ""), "bad_answer", "no JSON"),
+        (Wrong::answer("302 Found\r\nlocation: /ticker", ""), "exchange_error", "redirects"),
+        (
+            Wrong::answer("302 Found\r\nlocation: http://127.0.0.2:9/ticker?key=secret", ""),
+            "exchange_error",
+            "it has moved to http://127.0.0.2/ticker: if",
+        ),
+        (Wrong::answer("429 Too Many\r\nretry-after: 30", ""), "exchange_error", "pause of 30s"),
+        (Wrong::answer("503 Busy\r\nretry-after: 9", ""), "exchange_error", "pause of 9s"),
+        (Wrong::answer("500 Oh", ""), "exchange_error", "HTTP status 500"),
+        (Wrong::answer("404 Gone", "{}"), "exchange_error", "HTTP status 404"),
         (Wrong::json("{\"object\": "), "bad_answer", "no JSON"),
         (Wrong::json(b"\xff\xfe\xfd"), "bad_answer", "no JSON"),
+    ]
+}
+
+/// Wrong prices and times.
+fn wrong_tickers() -> Vec<Case> {
+    let good = "\"84436700.0\"";
+    vec![
         (ticker("\"cheap\"", "1"), "bad_answer", "\"cheap\" is not a plain decimal number"),
         (ticker("\"NaN\"", "1"), "bad_answer", "\"NaN\" is not a plain decimal number"),
         (ticker("NaN", "1"), "bad_answer", "no JSON"),
@@ -108,18 +127,13 @@ async fn each_wrong_answer_leaves_its_reason() {
         (ticker_of(good, "1", "\"noon\""), "bad_answer", "not a time"),
         (ticker_of(good, "1", "\"-inf\""), "bad_answer", "not a time"),
         (ticker(&format!("\"0.{}1\"", "0".repeat(900_000)), "1"), "bad_answer", "0.000"),
-        (Wrong::answer("302 Found\r\nlocation: /ticker", ""), "exchange_error", "redirects"),
-        (
-            Wrong::answer("302 Found\r\nlocation: http://127.0.0.2:9/ticker?key=secret", ""),
-            "exchange_error",
-            "it has moved to http://127.0.0.2/ticker: if",
-        ),
-        (Wrong::answer("429 Too Many\r\nretry-after: 30", ""), "exchange_error", "pause of 30s"),
-        (Wrong::answer("503 Busy\r\nretry-after: 9", ""), "exchange_error", "pause of 9s"),
-        (Wrong::answer("500 Oh", ""), "exchange_error", "HTTP status 500"),
-        (Wrong::answer("404 Gone", "{}"), "exchange_error", "HTTP status 404"),
-    ];
-    let checks = cases.into_iter().map(|(wrong, reason, message)| async move {
+    ]
+}
+
+#[tokio::test]
+async fn each_wrong_answer_leaves_its_reason() {
+    let cases = wrong_http().into_iter().chain(wrong_tickers());
+    let checks = cases.map(|(wrong, reason, message)| async move {
         let shown = format!("{wrong:.80?}");
         let (error, told) = missed(wrong, "http").await;
         assert!(error.contains("buenbit: ") && error.contains(message), "{shown}: {error}");

@@ -135,6 +135,53 @@ async fn a_source_that_is_slower_than_usual_is_overtaken() {
 }
 
 #[tokio::test]
+async fn one_that_hangs_costs_no_slot_and_is_told() {
+    let mut market = Market::of(2).await;
+    market.slots = Slots::new(Duration::from_secs(1)).unwrap();
+    market.config.sources.named.get_mut("a").unwrap().timeout = Duration::from_mins(1);
+    market.exchanges[0].answers(Duration::from_mins(1), 200, ticker(GOOD));
+    let context = market.context();
+    let mut slot = market.now();
+    for _ in 0..8 {
+        slot = slot.next();
+        market.fetch_with(&context, slot).await.unwrap();
+    }
+    assert_eq!(market.database.prices().await.len(), 8);
+    // Once it has failed often enough, nobody waits for it any more.
+    let slot = market.now().next();
+    market.fetch_with(&context, slot).await.unwrap();
+    let left = clock::until(slot.end());
+    assert!(left > Duration::from_millis(600), "only {left:?} of the second were left");
+    eventually(SOON, "it is told that it hangs", || async {
+        market.told().await["sources"][0]["failed"]["exchange_timeout"].as_u64() >= Some(3)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_jump_that_another_source_does_not_see_never_gets_in() {
+    let mut market = Market::of(2).await;
+    market.slots = Slots::new(Duration::from_secs(1)).unwrap();
+    let context = market.context();
+    let mut slot = market.now().next();
+    market.fetch_with(&context, slot).await.unwrap();
+    market.exchanges[0].answers(AT_ONCE, 200, ticker("184436700.0"));
+    for _ in 0..5 {
+        slot = slot.next();
+        market.fetch_with(&context, slot).await.unwrap();
+    }
+    let prices = market.database.prices().await;
+    assert_eq!(prices.len(), 6);
+    assert!(prices.iter().all(|member| member.starts_with("84436700.0:")), "{prices:?}");
+    eventually(SOON, "it is told who is wrong", || async {
+        let told = market.told().await;
+        told["sources"][0]["failed"]["price_rejected"] == 5
+            && told["sources"][0]["rejected"].as_array().is_some_and(|list| list.len() == 5)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_median_is_weighted_and_needs_its_quorum() {
     let mut market = Market::of(3).await;
     market.config.sources.policy = Policy::Median;
@@ -144,9 +191,7 @@ async fn the_median_is_weighted_and_needs_its_quorum() {
     market.fetch().await.unwrap();
     let (price, source) = market.recorded().await;
     assert!((price - 85_000_000.0).abs() < f64::EPSILON, "{price}");
-    let mut names: Vec<&str> = source.split('+').collect();
-    names.sort_unstable();
-    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(source, "a+b+c");
 
     // The weight of a is as much as that of the two others: the middle of it and the next one.
     market.config.sources.named.get_mut("a").unwrap().weight = 2;
@@ -403,7 +448,16 @@ async fn where_prices_came_from_goes_out_and_in_again() {
     let listed = Api::start(&to).await.get("/api/ticker-list/").await.ok();
     assert_eq!(listed["results"][1]["source"], "a+b");
 
-    std::fs::write(&file, "timestamp,price,source\n1717184884,1.0,A B\n").unwrap();
-    let bad = run(&["prices", "import", &file], &[("REDIS_URL", &to.url)]).await;
-    assert!(bad.code == 1 && bad.stderr.contains("line 2: source: \"A B\""), "{}", bad.stderr);
+    for source in ["A B", "a+a", "a+", &"a".repeat(33)] {
+        std::fs::write(&file, format!("timestamp,price,source\n1717184884,1.0,{source}\n"))
+            .unwrap();
+        let bad = run(&["prices", "import", &file], &[("REDIS_URL", &to.url)]).await;
+        assert!(bad.code == 1 && bad.stderr.contains("line 2: source: \""), "{}", bad.stderr);
+    }
+
+    // Who takes a sample away by hand and puts another in has not its source.
+    to.command::<()>(&["ZREM", "prices", "84873600.0:1717184864"]).await;
+    std::fs::write(&file, "timestamp,price\n1717184864,1.0\n").unwrap();
+    on(&to, words(&format!("prices import {file}"))).await;
+    assert!(on(&to, words("prices export")).await.contains("\n1717184864,1.0,\n"));
 }

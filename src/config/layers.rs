@@ -179,6 +179,10 @@ fn wrong(setting: &Setting, defaults: &Table, reason: &str) -> ConfigError {
     let Setting { key, value, origin } = setting;
     let example = get(defaults, key).map(ToString::to_string).unwrap_or_default();
     let (mut shown, mut reason) = (value.to_string(), reason.trim_end().replace('\n', " "));
+    // A header may hold a key.
+    if key.ends_with(".headers") {
+        (shown, reason) = ("...".to_owned(), "give a list of \"Name: value\"".to_owned());
+    }
     // A URL may hold a password, which parsers repeat.
     if let Some(url) = value.as_str().filter(|_| key.ends_with("url")) {
         let masked = super::masked(url);

@@ -149,8 +149,26 @@ fn a_missing_file_is_named() {
 fn a_url_that_cannot_be_used_is_shown_without_its_password() {
     let message = error("", &[("REDIS_URL", "redis://:sec ret@h:bad")]);
     assert!(message.contains("redis://:***@h:bad") && !message.contains("sec"), "{message}");
-    let message = error("[sources.buenbit]\nurl = 'https://me:secret@:0/'", &[]);
-    assert!(message.contains("***") && !message.contains("secret"), "{message}");
+    for file in [
+        "[sources.buenbit]\nurl = 'https://me:secret@:0/'",
+        "[sources.buenbit]\nurl = 'ftp://me:secret@host/'",
+        "[sources.buenbit]\nheaders = 'Key: secret'",
+        "[sources.buenbit]\nheaders = ['Key: secret', 5]",
+        "[sources.buenbit]\nheaders = ['secret']",
+    ] {
+        let message = error(file, &[]);
+        assert!(message.contains("..") || message.contains("***"), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    let shown = [
+        ("https://host/a?book=btc_ars&api_key=x", "https://host/a?book=btc_ars&api_key=***"),
+        ("https://token@host/a", "https://***@host/a"),
+        ("https://me:x@host", "https://me:***@host"),
+        ("https://host?a", "https://host?a"),
+    ];
+    for (url, expected) in shown {
+        assert_eq!(masked(url), expected);
+    }
 }
 
 #[test]

@@ -124,9 +124,14 @@ impl Watched {
     }
 
     /// The time within which 95 of 100 answers come; half of what it may take at most while there
-    /// are too few to tell.
+    /// are too few to tell. Nobody waits for one that has failed again and again.
     pub(super) fn usual_time(&self) -> Duration {
-        let mut latencies: Vec<_> = self.memory().latencies.iter().copied().collect();
+        let memory = self.memory();
+        if memory.breaker.state(Instant::now()) != State::Closed {
+            return SHORTEST;
+        }
+        let mut latencies: Vec<_> = memory.latencies.iter().copied().collect();
+        drop(memory);
         latencies.sort_unstable();
         let at = latencies.len() * 95 / 100;
         let usual = latencies.get(at).filter(|_| latencies.len() >= FEWEST);

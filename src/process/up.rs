@@ -105,6 +105,7 @@ fn role_command(
         let url = format!("http://{}/api/market/tickers", config.exchange.listen);
         command.env(variable("sources.buenbit.url"), url);
         command.env(variable("sources.buenbit.enabled"), "true");
+        command.env(variable("sources.policy"), "first");
     }
     Ok(command)
 }

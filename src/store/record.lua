@@ -105,6 +105,9 @@ local function is_free(slot)
     return true
 end
 
+-- The hash of provenances that was last looked for, and whether it is there.
+local looked_up, has_quotes
+
 local stored = 0
 for at = levels + 6, #ARGV, 4 do
     local second, member, price = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
@@ -113,9 +116,16 @@ for at = levels + 6, #ARGV, 4 do
     if second >= trimmed and is_free(slot) then
         redis.call('ZADD', PRICES, second, member)
         stored = stored + 1
-        if provenance ~= '' then
-            local start = second - second % QUOTES_SECONDS
-            redis.call('HSET', QUOTES .. whole(start), whole(second), provenance)
+        local quotes = second - second % QUOTES_SECONDS
+        if provenance == '' and quotes ~= looked_up then
+            looked_up, has_quotes = quotes, redis.call('EXISTS', QUOTES .. whole(quotes)) == 1
+        end
+        if provenance == '' and has_quotes then
+            -- That of a sample which was taken away by hand.
+            redis.call('HDEL', QUOTES .. whole(quotes), whole(second))
+        elseif provenance ~= '' then
+            looked_up = nil
+            redis.call('HSET', QUOTES .. whole(quotes), whole(second), provenance)
             for name in string.gmatch(string.match(provenance, '^[^:]*'), '[^+]+') do
                 redis.call('HINCRBY', SOURCE .. name, 'samples', 1)
             end

@@ -4,7 +4,7 @@ use poem_openapi::{ApiResponse, Enum, Object, payload::Json};
 
 use crate::{
     api::pesos,
-    config,
+    clock, config,
     domain::{CircuitState, Price, Reason},
     store::{Rejected, SourceReport},
 };
@@ -139,6 +139,8 @@ impl SourceReport {
             _ => None,
         });
         match until.max() {
+            // Workers tell it every two seconds only.
+            Some(until) if until <= clock::unix_seconds() => (State::HalfOpen, None),
             Some(until) => (State::Open, Some(until)),
             None if self.circuits.contains(&CircuitState::HalfOpen) => (State::HalfOpen, None),
             None if self.circuits.is_empty() => (State::Unknown, None),

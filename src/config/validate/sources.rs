@@ -6,7 +6,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{lasting, within};
 use crate::{
-    config::{ConfigError, Source, Sources},
+    config::{ConfigError, Policy, Source, Sources, masked},
     domain::{Price, Side},
 };
 
@@ -20,7 +20,7 @@ pub(super) fn check(sources: &Sources) -> Result<(), ConfigError> {
         ));
     }
     within("sources.quorum", sources.quorum, 1..=100)?;
-    if sources.policy == super::super::Policy::Median && enabled.len() < sources.quorum {
+    if sources.policy == Policy::Median && enabled.len() < sources.quorum {
         let reason =
             format!("only {} sources are enabled: enable more, or ask for fewer", enabled.len());
         return Err(not_allowed("sources.quorum", &sources.quorum.to_string(), &reason));
@@ -50,21 +50,20 @@ fn one(name: &str, source: &Source, side: Side) -> Result<(), ConfigError> {
     }
     if !matches!(source.url.scheme(), "http" | "https") {
         let reason = "give an http:// or https:// address";
-        return Err(not_allowed(&key("url"), source.url.as_str(), reason));
+        return Err(not_allowed(&key("url"), &masked(source.url.as_str()), reason));
     }
     if source.enabled && side != Side::Ask && source.bid.is_none() {
         let reason = "sources.price needs it: give the place of the bid, or switch the source off";
         return Err(not_allowed(&key("bid"), "\"\"", reason));
     }
-    for header in &source.headers {
+    for (number, header) in (1..).zip(&source.headers) {
         let fine = header.split_once(':').is_some_and(|(name, value)| {
             name.parse::<HeaderName>().is_ok() && HeaderValue::from_str(value.trim()).is_ok()
         });
         if !fine {
-            // Not the value: it may be a secret.
-            let name = header.split(':').next().unwrap_or_default();
+            // Nothing of it is shown: it may be a secret.
             let reason = "give each header as \"Name: value\"";
-            return Err(not_allowed(&key("headers"), &format!("{name:?}"), reason));
+            return Err(not_allowed(&key("headers"), &format!("... (number {number})"), reason));
         }
     }
     let (second, minutes) = (Duration::from_secs(1), Duration::from_mins(10));

@@ -2,6 +2,7 @@
 //! may stand beside them.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, BufRead as _, BufReader},
 };
@@ -128,10 +129,15 @@ fn from_json(line: &str) -> Result<Observation, String> {
 fn observation(timestamp: &str, price: &str, source: &str) -> Result<Observation, String> {
     let time: UnixTime = timestamp.parse().map_err(|error| format!("timestamp: {error}"))?;
     let price = price.parse().map_err(|error| format!("price: {error}"))?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_+".contains(c);
-    if source.len() > 200 || !source.chars().all(plain) {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    let names: Vec<&str> = source.split('+').filter(|_| !source.is_empty()).collect();
+    let named = names.iter().all(|name| (1..=32).contains(&name.len()) && name.chars().all(plain));
+    let distinct = names.iter().collect::<HashSet<_>>().len();
+    if !named || names.len() > 10 || distinct < names.len() {
         let seen: String = source.chars().take(40).collect();
-        return Err(format!("source: {seen:?} is no name: give a-z, 0-9, - and _, joined by +"));
+        return Err(format!(
+            "source: {seen:?} is no name: give up to 32 of a-z, 0-9, - and _, several joined by +"
+        ));
     }
     let provenance = (!source.is_empty()).then(|| Provenance {
         source: source.to_owned(),
