@@ -2,6 +2,7 @@
 
 mod api;
 mod exchange;
+mod market;
 mod probe;
 mod process;
 mod redis_server;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 pub use api::Api;
 pub use exchange::FakeExchange;
+pub use market::Market;
 pub use probe::{Act, Probe, QueueBench, Unreadable};
 pub use process::{Cotiza, Output, run};
 pub use redis_server::{Database, RedisServer};

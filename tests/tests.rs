@@ -5,7 +5,8 @@
 //! - `misbehaving`: sources that answer in every wrong way
 //! - `openapi`: the document that the API publishes, and `--help`, as snapshots
 //! - `prices`: the commands for samples, and retention
-//! - `sources`: several sources, what is believed, what is known of each
+//! - `sources`: several sources, and what is believed
+//! - `source_reports`: what is known of each source, and of each sample's
 //! - `store`: sums and rollups against a naive model
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises
@@ -44,6 +45,7 @@ mod processes;
 mod queue;
 mod queue_defects;
 mod readme;
+mod source_reports;
 mod sources;
 mod store;
 mod structure;

@@ -1,0 +1,88 @@
+//! Several exchanges, and the job that asks them.
+
+use std::time::Duration;
+
+use cotiza::{
+    clock,
+    config::{self, Config},
+    domain::{Doubt, Price, Slot, Slots},
+    exchange::Sources,
+    jobs::{Context, FetchBtcArs},
+    queue::Job,
+    store::Store,
+};
+
+use super::{Api, Database, FakeExchange};
+
+/// Exchanges named a, b, c ... and a job that asks them in this order.
+pub struct Market {
+    pub database: Database,
+    pub exchanges: Vec<FakeExchange>,
+    pub config: Config,
+    pub slots: Slots,
+}
+
+impl Market {
+    pub async fn of(exchanges: usize) -> Self {
+        let mut market = Self {
+            database: Database::new().await,
+            exchanges: Vec::new(),
+            config: Config::default(),
+            slots: Slots::new(Duration::from_hours(1)).unwrap(),
+        };
+        let template = market.config.sources.named.remove("buenbit").unwrap();
+        market.config.sources.named.clear();
+        for (name, order) in ["a", "b", "c"].into_iter().zip(1..).take(exchanges) {
+            let exchange = FakeExchange::start().await;
+            let mut source = config::Source { order, ..template.clone() };
+            source.url = exchange.url.clone();
+            source.timeout = Duration::from_secs(1);
+            market.config.sources.named.insert(name.to_owned(), source);
+            market.exchanges.push(exchange);
+        }
+        market
+    }
+
+    pub fn store(&self) -> Store {
+        Store::new(&self.database.client, self.slots).unwrap()
+    }
+
+    pub fn context(&self) -> Context {
+        let (lowest, highest) = (Price::from_pesos(1_000_000), Price::from_pesos(u64::MAX));
+        Context {
+            slots: self.slots,
+            sources: Sources::new(&self.config.sources, self.slots.length()).unwrap(),
+            doubt: Doubt::new(lowest, highest, self.config.sources.max_jump),
+            store: self.store(),
+            keep_prices: None,
+            caretaker: self.database.caretaker(),
+        }
+    }
+
+    pub fn now(&self) -> Slot {
+        self.slots.containing(clock::unix_seconds())
+    }
+
+    pub async fn fetch_with(&self, context: &Context, slot: Slot) -> Result<(), String> {
+        let job = FetchBtcArs { slot: slot.start() };
+        job.run(context.clone(), 1).await.map_err(|error| error.to_string())
+    }
+
+    /// Runs the job of the current slot.
+    pub async fn fetch(&self) -> Result<(), String> {
+        self.fetch_with(&self.context(), self.now()).await
+    }
+
+    /// The price and the source of the only sample.
+    pub async fn recorded(&self) -> (f64, String) {
+        let list = Api::start(&self.database).await.get("/api/ticker-list/").await.ok();
+        assert_eq!(list["count"], 1, "{list}");
+        let sample = &list["results"][0];
+        (sample["price"].as_f64().unwrap(), sample["source"].as_str().unwrap().to_owned())
+    }
+
+    /// What `/api/sources/` says.
+    pub async fn told(&self) -> serde_json::Value {
+        Api::with_config(&self.database, &self.config).await.get("/api/sources/").await.ok()
+    }
+}

@@ -1,0 +1,195 @@
+//! What is known of each source, and of each sample's: served, printed, exported.
+
+use std::time::Duration;
+
+use cotiza::{
+    clock,
+    domain::{Reason, Side},
+};
+
+use crate::harness::{Api, Database, FakeExchange, Market, Rogue, SOON, Wrong, eventually, run};
+
+const AT_ONCE: Duration = Duration::ZERO;
+
+#[tokio::test]
+async fn ask_bid_and_mid_can_be_recorded_and_all_are_served() {
+    for (side, price) in
+        [(Side::Ask, 84_436_700.0), (Side::Bid, 82_781_100.0), (Side::Mid, 83_608_900.0)]
+    {
+        let mut market = Market::of(1).await;
+        market.config.sources.price = side;
+        let fixture = include_str!("fixtures/buenbit-tickers.json");
+        market.exchanges[0].answers(AT_ONCE, 200, fixture);
+        market.fetch().await.unwrap();
+        let latest = Api::start(&market.database).await.get("/api/latest").await.ok();
+        assert_eq!(latest["price"], price);
+        let rest = ["ask", "bid", "mid", "spread"].map(|name| &latest[name]);
+        assert_eq!(rest, [84_436_700.0, 82_781_100.0, 83_608_900.0, 1_655_600.0]);
+        assert_eq!(latest["source"], "a");
+    }
+    let nothing = Api::start(&Database::new().await).await.get("/api/latest/").await;
+    assert_eq!(nothing.status, 404);
+    assert!(nothing.text.contains("Nothing is recorded yet."), "{}", nothing.text);
+}
+
+#[tokio::test]
+async fn a_source_that_fails_again_and_again_is_left_alone() {
+    let mut market = Market::of(2).await;
+    market.exchanges[0].answers(AT_ONCE, 500, "");
+    let context = market.context();
+    for _ in 0..8 {
+        market.database.command::<()>(&["DEL", "prices"]).await;
+        market.fetch_with(&context, market.now()).await.unwrap();
+    }
+    assert_eq!(market.exchanges[0].asked(), 5);
+    assert_eq!(market.exchanges[1].asked(), 8);
+    market.store().tell_circuits("worker-1", &context.sources.circuits()).await.unwrap();
+    market
+        .store()
+        .seen(cotiza::store::Role::Worker, "worker-1", clock::unix_seconds())
+        .await
+        .unwrap();
+    let told = market.told().await;
+    assert_eq!(
+        (&told["sources"][0]["state"], &told["sources"][1]["state"]),
+        (&"open".into(), &"closed".into())
+    );
+    assert!(told["sources"][0]["open_until"].is_i64(), "{told}");
+
+    // It is well again, and asked first again.
+    market.exchanges[0].answers(AT_ONCE, 200, FakeExchange::ticker("84436700.0"));
+    eventually(SOON, "it is asked again", || async {
+        market.database.command::<()>(&["DEL", "prices"]).await;
+        market.fetch_with(&context, market.now()).await.unwrap();
+        market.exchanges[0].asked() > 5
+    })
+    .await;
+    market.fetch_with(&context, market.now()).await.unwrap();
+    assert!(market.exchanges[0].asked() >= 7);
+
+    // One that asks for a pause gets it.
+    let busy = Rogue::start(Wrong::answer("429 Too Many\r\nretry-after: 60", "")).await;
+    market.config.sources.named.get_mut("a").unwrap().url = busy.url("http").parse().unwrap();
+    let context = market.context();
+    for _ in 0..3 {
+        market.database.command::<()>(&["DEL", "prices"]).await;
+        market.fetch_with(&context, market.now()).await.unwrap();
+    }
+    assert_eq!(busy.asked(), 1);
+}
+
+#[tokio::test]
+async fn metrics_tell_of_slots_and_sources() {
+    let market = Market::of(2).await;
+    market.exchanges[0].answers(AT_ONCE, 500, "");
+    market.fetch().await.unwrap();
+    market.store().miss(&[market.now().start() - 3600], Reason::TooLate).await.unwrap();
+    let api = Api::with_config(&market.database, &market.config).await;
+    eventually(SOON, "the attempts are told", || async {
+        api.get("/metrics").await.text.contains("cotiza_source_answers_total{source=\"b\"} 1\n")
+    })
+    .await;
+    let answer = api.get("/metrics").await;
+    assert!(
+        answer.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics")
+    );
+    for line in [
+        "cotiza_recorded_slots 1",
+        "cotiza_source_failures_total{source=\"a\",reason=\"exchange_error\"} 1",
+        "cotiza_source_samples_total{source=\"b\"} 1",
+        "cotiza_source_workers{source=\"a\",state=\"open\"} 0",
+        "# EOF",
+    ] {
+        assert!(answer.text.contains(line), "no {line:?} in {}", answer.text);
+    }
+    assert!(answer.text.contains("cotiza_last_price_timestamp_seconds 1"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn an_operator_can_check_the_sources_by_hand() {
+    let exchange = FakeExchange::start().await;
+    let url = exchange.url.as_str();
+    let environment = [
+        ("COTIZA__SOURCES__BUENBIT__URL", url),
+        ("COTIZA__SOURCES__MINE__URL", url),
+        ("COTIZA__SOURCES__MINE__ASK", "$.object['btcars'].selling_price"),
+        ("COTIZA__SOURCES__BITSO__URL", url),
+        ("COTIZA__SOURCES__CRIPTOYA__URL", url),
+        ("COTIZA__SOURCES__SATOSHITANGO__URL", url),
+        ("COTIZA__SOURCES__BELO__URL", url),
+    ];
+    let all = run(&["sources", "check"], &environment).await;
+    assert_eq!((all.code, all.stderr.as_str()), (0, ""), "{}", all.stdout);
+    let lines: Vec<&str> = all.stdout.lines().collect();
+    assert_eq!(lines.len(), 7, "{}", all.stdout);
+    assert!(lines[1].starts_with("buenbit") && lines[1].ends_with("ok"), "{}", all.stdout);
+    assert!(lines[1].contains("84436700.0") && lines[2].starts_with("mine"), "{}", all.stdout);
+    let bitso = lines.iter().find(|line| line.starts_with("bitso")).unwrap();
+    assert!(bitso.contains(" no ") && bitso.contains("nothing at /success"), "{bitso}");
+
+    let one = run(&["sources", "check", "bitso", "--json"], &environment).await;
+    assert_eq!(one.code, 1);
+    let rows: serde_json::Value = serde_json::from_str(&one.stdout).unwrap();
+    assert_eq!((&rows[0]["ok"], &rows[0]["reason"]), (&false.into(), &"bad_answer".into()));
+    assert_eq!(one.stderr, "cotiza: a source gave no price\n");
+    let none = run(&["sources", "check", "kraken"], &environment).await;
+    assert!(
+        none.stderr.contains("there is no source \"kraken\"; there are buenbit, mine"),
+        "{}",
+        none.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_asked_for_other_hosts() {
+    let proxy = FakeExchange::start().await;
+    let origin = format!("http://{}", proxy.url.authority());
+    let environment = [
+        ("COTIZA__SOURCES__BUENBIT__URL", "http://exchange.invalid/ticker"),
+        ("HTTP_PROXY", origin.as_str()),
+        ("http_proxy", origin.as_str()),
+    ];
+    let checked = run(&["sources", "check", "buenbit"], &environment).await;
+    assert_eq!((checked.code, proxy.asked()), (0, 1), "{} {}", checked.stdout, checked.stderr);
+}
+
+#[tokio::test]
+async fn where_prices_came_from_goes_out_and_in_again() {
+    let (from, to) = (Database::new().await, Database::new().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("samples.csv").display().to_string();
+    let csv = "timestamp,price,source\n1717184864,84873600.0,buenbit\n1717184874,84870100.50,a+b\n\
+               1717186874,84870100.50,\n";
+    std::fs::write(&file, csv).unwrap();
+    let on = |database: &Database, arguments: Vec<String>| {
+        let url = database.url.clone();
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let done = run(&arguments, &[("REDIS_URL", &url)]).await;
+            assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+            done.stdout
+        }
+    };
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    on(&from, words(&format!("prices import {file}"))).await;
+    assert_eq!(on(&from, words("prices export")).await, csv);
+    let ndjson = on(&from, words("prices export --format ndjson")).await;
+    std::fs::write(&file, &ndjson).unwrap();
+    on(&to, words(&format!("prices import {file}"))).await;
+    assert_eq!(on(&to, words("prices export")).await, csv);
+    let listed = Api::start(&to).await.get("/api/ticker-list/").await.ok();
+    assert_eq!(listed["results"][1]["source"], "a+b");
+
+    for source in ["A B", "a+a", "a+", &"a".repeat(33)] {
+        std::fs::write(&file, format!("timestamp,price,source\n1717184884,1.0,{source}\n"))
+            .unwrap();
+        let bad = run(&["prices", "import", &file], &[("REDIS_URL", &to.url)]).await;
+        assert!(bad.code == 1 && bad.stderr.contains("line 2: source: \""), "{}", bad.stderr);
+    }
+
+    // Who takes a sample away by hand and puts another in has not its source.
+    to.command::<()>(&["ZREM", "prices", "84873600.0:1717184864"]).await;
+    std::fs::write(&file, "timestamp,price\n1717184864,1.0\n").unwrap();
+    on(&to, words(&format!("prices import {file}"))).await;
+    assert!(on(&to, words("prices export")).await.contains("\n1717184864,1.0,\n"));
+}
