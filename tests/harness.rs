@@ -12,7 +12,7 @@ use std::{future::Future, net::TcpListener, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub use api::Api;
+pub use api::{Api, get_text};
 pub use exchange::FakeExchange;
 pub use market::Market;
 pub use probe::{Act, Probe, QueueBench, Unreadable};

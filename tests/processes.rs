@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::harness::{Cotiza, Database, FakeExchange, SOON, eventually, run};
+use crate::harness::{Cotiza, Database, FakeExchange, SOON, eventually, get_text, run};
 
 /// The settings of a chain with a slot a second, as environment variables.
 struct Chain {
@@ -57,7 +57,7 @@ async fn a_price_goes_from_the_exchange_to_the_api() {
     let address = line.rsplit(' ').next().unwrap();
     chain.records(2).await;
     let url = format!("http://{address}/api/ticker-list/");
-    let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+    let text = get_text(&url).await.unwrap();
     let page: Value = serde_json::from_str(&text).unwrap();
     assert!(page["count"].as_u64() >= Some(2), "{page}");
     assert_eq!(page["results"][0]["price"], 84_436_700.0);

@@ -8,7 +8,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::harness::{Cotiza, SOON, eventually, free_port};
+use crate::harness::{Cotiza, SOON, eventually, free_port, get_text};
 
 /// The environment of a `cotiza up` with a data folder and ports of its own.
 struct Home {
@@ -43,7 +43,7 @@ impl Home {
     /// How many samples the API lists, if it answers.
     async fn count(&self) -> Option<u64> {
         let url = format!("http://{}/api/ticker-list/", self.value("COTIZA__API__LISTEN"));
-        let text = reqwest::get(url).await.ok()?.text().await.ok()?;
+        let text = get_text(&url).await?;
         serde_json::from_str::<serde_json::Value>(&text).ok()?["count"].as_u64()
     }
 

@@ -20,6 +20,12 @@ pub struct Api {
     server: JoinHandle<()>,
 }
 
+/// What stands at an address, if anybody answers there.
+pub async fn get_text(url: &str) -> Option<String> {
+    let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
+    client.get(url).send().await.ok()?.text().await.ok()
+}
+
 /// An answer of the API.
 #[derive(Debug)]
 pub struct Answer {
