@@ -90,7 +90,12 @@ impl Cotiza {
     /// Sends the signal and waits for the end.
     pub async fn end(mut self, signal: Signal, limit: Duration) -> ExitStatus {
         self.signal(signal);
-        timeout(limit, self.child.wait()).await.expect("it ends in time").expect("waited")
+        let Ok(ended) = timeout(limit, self.child.wait()).await else {
+            let lines = self.lines();
+            let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
+            panic!("it has not ended within {limit:?}; its last lines:\n{}", last.join("\n"));
+        };
+        ended.expect("waited")
     }
 }
 
