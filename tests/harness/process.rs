@@ -33,8 +33,11 @@ pub struct Output {
 }
 
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cotiza"));
+    // Where the tests run under nohup, their children would be too.
+    let mut command = Command::new("env");
     command
+        .arg("--default-signal=HUP")
+        .arg(env!("CARGO_BIN_EXE_cotiza"))
         .args(arguments)
         .env_clear()
         .env("PATH", std::option_env!("PATH").unwrap_or_default())
