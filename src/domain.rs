@@ -20,7 +20,7 @@ pub use ledger::{Coverage, Gap, Missed, Reason};
 pub use median::weighted_median;
 pub use page::{InvalidPage, Page, PageNumber, PageSize, PageSizeError};
 pub use price::{Price, PriceError};
-pub use quote::{Observation, Provenance, Quote, Side};
+pub use quote::{Observation, Provenance, Quote, Side, is_source_name};
 pub use sample::{Sample, SampleError};
 pub use slot::{Slot, Slots, SlotsError};
 pub use summary::{Extremes, Summary, pesos};

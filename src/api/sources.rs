@@ -27,8 +27,7 @@ impl Sources {
     /// how often it answers, which of its prices were not believed, and its share of the samples.
     #[oai(path = "/api/sources", method = "get", operation_id = "sources")]
     async fn sources(&self) -> Result<SourcesAnswer, ApiError> {
-        let mut named: Vec<_> = self.config.named.iter().collect();
-        named.sort_by_key(|(name, source)| (!source.enabled, source.order, *name));
+        let named = self.config.in_order();
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         let reports = self.store.source_reports(&names).await?;
         let rejected = self.store.rejected().await?;

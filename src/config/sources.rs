@@ -73,10 +73,15 @@ pub struct Source {
 }
 
 impl Sources {
+    /// All sources: first those that are asked, in their order.
+    pub fn in_order(&self) -> Vec<(&String, &Source)> {
+        let mut sources: Vec<_> = self.named.iter().collect();
+        sources.sort_by_key(|(name, source)| (!source.enabled, source.order, *name));
+        sources
+    }
+
     /// The sources that are asked, the first one first.
     pub fn enabled(&self) -> Vec<(&String, &Source)> {
-        let mut enabled: Vec<_> = self.named.iter().filter(|(_, source)| source.enabled).collect();
-        enabled.sort_by_key(|(name, source)| (source.order, *name));
-        enabled
+        self.in_order().into_iter().filter(|(_, source)| source.enabled).collect()
     }
 }

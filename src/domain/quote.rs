@@ -50,6 +50,12 @@ pub struct Observation {
     pub provenance: Option<Provenance>,
 }
 
+/// Whether a source may have that name: up to 32 of a-z, 0-9, - and _.
+pub fn is_source_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    (1..=32).contains(&name.len()) && name.chars().all(plain)
+}
+
 impl Quote {
     /// The price of that side; `None` if the source does not tell it.
     pub fn price(&self, side: Side) -> Option<Price> {

@@ -9,7 +9,7 @@ use super::{
     ExchangeError,
     watched::{Asked, Watched},
 };
-use crate::domain::{Attempt, Doubt, Failure, Price, Provenance, Quote, Side};
+use crate::domain::{Attempt, Disbelief, Doubt, Failure, Price, Provenance, Quote, Side};
 
 /// What came of a round.
 #[derive(Debug)]
@@ -113,18 +113,14 @@ impl<'a> Asking<'a> {
         let price = quote
             .price(self.side)
             .ok_or_else(|| ExchangeError::BadAnswer { reason: "it has no bid".to_owned() })?;
-        self.doubt
-            .bound(price)
-            .map_err(|why| ExchangeError::Rejected { price, reason: why.to_string() })?;
+        self.doubt.bound(price).map_err(|why| rejected(price, &why))?;
         Ok(price)
     }
 
     /// Whether a price is believed, given all candidates.
     pub(super) fn judge(&self, price: Price) -> Result<(), ExchangeError> {
         let now: Vec<Price> = self.candidates.iter().map(|candidate| candidate.price).collect();
-        self.doubt
-            .judge(price, &now)
-            .map_err(|why| ExchangeError::Rejected { price, reason: why.to_string() })
+        self.doubt.judge(price, &now).map_err(|why| rejected(price, &why))
     }
 
     /// Gives up the candidates that are not believed: their attempts failed after all.
@@ -191,4 +187,8 @@ impl<'a> Asking<'a> {
         let (source_name, error) = (source.name.clone(), Box::new(error));
         self.last = Some(ExchangeError::Of { source_name, error });
     }
+}
+
+fn rejected(price: Price, why: &Disbelief) -> ExchangeError {
+    ExchangeError::Rejected { price, reason: why.to_string() }
 }

@@ -82,24 +82,10 @@ impl FetchBtcArs {
         }
         sleep(ahead).await;
         let mut attempts = Vec::new();
-        let observed = observe(slot, context, &mut attempts).await;
-        let recorded = match &observed {
-            Ok(observation) => record(slot, observation, &context.store).await,
-            Err(_) => Ok(Recorded::SlotTaken),
-        };
+        let ended = observe_and_record(slot, context, &mut attempts).await;
         // Beside the price, never before it.
         tokio::spawn(report(context.store.clone(), slot, attempts));
-        let Observation { sample, provenance } = observed?;
-        match recorded? {
-            Recorded::Stored => {
-                let (price, source) = (sample.price, provenance.map(|from| from.source));
-                tracing::info!(slot = self.slot, %price, source, "recorded a price");
-            }
-            Recorded::SlotTaken => {
-                tracing::info!(slot = self.slot, "the slot has its price already");
-            }
-        }
-        Ok(())
+        ended
     }
 }
 
@@ -149,6 +135,27 @@ impl ScheduledJob for FetchBtcArs {
         let slots: Vec<i64> = jobs.iter().map(|job| job.slot).collect();
         store.miss(&slots, Reason::RedisAway).await
     }
+}
+
+/// Observes the price and stores it as the slot's sample.
+async fn observe_and_record(
+    slot: Slot,
+    context: &Context,
+    attempts: &mut Vec<Attempt>,
+) -> Result<(), FetchError> {
+    let observation = observe(slot, context, attempts).await?;
+    let recorded = while_in(slot, || context.store.record(&observation)).await?;
+    let Observation { sample, provenance } = observation;
+    match recorded {
+        Recorded::Stored => {
+            let (price, source) = (sample.price, provenance.map(|from| from.source));
+            tracing::info!(slot = slot.start(), %price, source, "recorded a price");
+        }
+        Recorded::SlotTaken => {
+            tracing::info!(slot = slot.start(), "the slot has its price already");
+        }
+    }
+    Ok(())
 }
 
 /// Asks until there is a price or the slot is over; then the last failure is the reason.
@@ -201,15 +208,6 @@ fn dated(slot: Slot, chosen: Chosen) -> Result<Observation, FetchError> {
     }
     let sample = Sample { timestamp, price: chosen.price };
     Ok(Observation { sample, provenance: Some(chosen.provenance) })
-}
-
-/// Stores the sample.
-async fn record(
-    slot: Slot,
-    observation: &Observation,
-    store: &Store,
-) -> Result<Recorded, FetchError> {
-    Ok(while_in(slot, || store.record(observation)).await?)
 }
 
 /// Does it, trying again while Redis is away and the slot lasts.

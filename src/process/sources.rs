@@ -66,8 +66,7 @@ fn chosen<'a>(
     config: &'a config::Sources,
     name: Option<&str>,
 ) -> anyhow::Result<Vec<(&'a String, &'a config::Source)>> {
-    let mut sources: Vec<_> = config.named.iter().collect();
-    sources.sort_by_key(|(name, source)| (!source.enabled, source.order, *name));
+    let mut sources = config.in_order();
     if let Some(name) = name {
         let all: Vec<&str> = sources.iter().map(|(name, _)| name.as_str()).collect();
         ensure!(all.contains(&name), "there is no source {name:?}; there are {}", all.join(", "));

@@ -14,6 +14,9 @@ impl Store {
         &self,
         samples: Vec<Sample>,
     ) -> Result<Vec<Observation>, StoreError> {
+        if samples.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut reads = Pipeline::new();
         for of_hash in samples.chunk_by(|a, b| hash(a.timestamp) == hash(b.timestamp)) {
             let Some(first) = of_hash.first() else { continue };
@@ -21,9 +24,6 @@ impl Store {
             for sample in of_hash {
                 read.arg(sample.timestamp);
             }
-        }
-        if samples.is_empty() {
-            return Ok(Vec::new());
         }
         let read: RedisResult<Vec<Vec<Option<String>>>> =
             reads.query_async(&mut self.connection.clone()).await;

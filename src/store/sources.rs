@@ -40,8 +40,9 @@ pub struct Rejected {
 /// What is known of a source.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SourceReport {
-    /// What was counted and seen: `answered`, one for each [`Reason`](crate::domain::Reason) of a failure, `samples`, the last
-    /// answer (`last_at`, `last_ask`, `last_bid`, `last_micros`) and failure (`failed_at`, `failed`).
+    /// What was counted and seen: `answered`, one for each [`Reason`](crate::domain::Reason) of a
+    /// failure, `samples`, the last answer (`last_at`, `last_ask`, `last_bid`, `last_micros`) and
+    /// failure (`failed_at`, `failed`).
     pub fields: HashMap<String, String>,
     /// The last attempts, the last one first: microseconds, and whether it answered.
     pub attempts: Vec<(u64, bool)>,
@@ -70,7 +71,7 @@ impl Store {
             .arg("LIMIT")
             .arg(0)
             .arg(RECENT_PRICES);
-        read.lrange(keys::REJECTED, 0, REJECTED);
+        read.lrange(keys::REJECTED, 0, -1);
         let read: RedisResult<(Rows, Vec<String>)> =
             read.query_async(&mut self.connection.clone()).await;
         let (recent, rejected) = read.map_err(failed("read the last samples"))?;
@@ -155,7 +156,7 @@ impl Store {
         let mut reads = Pipeline::new();
         for name in names {
             reads.hgetall(format!("{}{name}", keys::SOURCE));
-            reads.lrange(format!("{}{name}", keys::ATTEMPTS), 0, ATTEMPTS);
+            reads.lrange(format!("{}{name}", keys::ATTEMPTS), 0, -1);
             // So that each source has its own answers, however many workers there are.
             for worker in &workers {
                 reads.hget(format!("{}{worker}", keys::CIRCUITS), name);
@@ -175,7 +176,7 @@ impl Store {
         let read: RedisResult<Vec<String>> = redis::cmd("LRANGE")
             .arg(keys::REJECTED)
             .arg(0)
-            .arg(REJECTED)
+            .arg(-1)
             .query_async(&mut self.connection.clone())
             .await;
         Ok(rejections(&read.map_err(failed("read rejected prices"))?).collect())

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::{lasting, within};
 use crate::{
     config::{ConfigError, Policy, Source, Sources, masked},
-    domain::{Price, Side},
+    domain::{Price, Side, is_source_name},
 };
 
 pub(super) fn check(sources: &Sources) -> Result<(), ConfigError> {
@@ -43,8 +43,7 @@ pub(super) fn check(sources: &Sources) -> Result<(), ConfigError> {
 
 fn one(name: &str, source: &Source, side: Side) -> Result<(), ConfigError> {
     let key = |key: &str| format!("sources.{name}.{key}");
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-    if name.is_empty() || name.len() > 32 || !name.chars().all(plain) {
+    if !is_source_name(name) {
         let reason = "name a source with up to 32 of a-z, 0-9, - and _";
         return Err(not_allowed("sources", &format!("{name:?}"), reason));
     }

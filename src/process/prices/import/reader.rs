@@ -11,7 +11,7 @@ use anyhow::bail;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Observation, Provenance, Sample, UnixTime};
+use crate::domain::{Observation, Provenance, Sample, UnixTime, is_source_name};
 
 /// What spreadsheets on Windows put first.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -129,9 +129,8 @@ fn from_json(line: &str) -> Result<Observation, String> {
 fn observation(timestamp: &str, price: &str, source: &str) -> Result<Observation, String> {
     let time: UnixTime = timestamp.parse().map_err(|error| format!("timestamp: {error}"))?;
     let price = price.parse().map_err(|error| format!("price: {error}"))?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
     let names: Vec<&str> = source.split('+').filter(|_| !source.is_empty()).collect();
-    let named = names.iter().all(|name| (1..=32).contains(&name.len()) && name.chars().all(plain));
+    let named = names.iter().all(|name| is_source_name(name));
     let distinct = names.iter().collect::<HashSet<_>>().len();
     if !named || names.len() > 10 || distinct < names.len() {
         let seen: String = source.chars().take(40).collect();
