@@ -17,6 +17,7 @@ use cotiza::{
     },
     shutdown, telemetry,
 };
+use tokio::runtime;
 
 /// Bad arguments or a bad configuration; `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -136,7 +137,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::load(cli.common.config.as_deref(), &flags)?;
     let command = cli.command.unwrap_or(Command::Up { simulate: false });
     telemetry::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = match command {
+        // Jobs may keep a thread busy; the rest only waits, or has threads of its own.
+        Command::Worker { .. } => runtime::Builder::new_multi_thread(),
+        _ => runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
     let ended = runtime.block_on(async {
         let shutdown = &shutdown::token(cli.common.supervised)?;
         match command {

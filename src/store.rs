@@ -7,6 +7,7 @@ pub mod keys;
 mod ledger;
 mod node;
 mod page;
+mod plan;
 mod presence;
 mod provenance;
 mod rebuild;
@@ -17,8 +18,8 @@ mod sources;
 mod trim;
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU64},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64},
 };
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
@@ -28,6 +29,7 @@ pub use presence::Role;
 pub use samples::{Pieces, Recorded};
 pub use sources::{Rejected, SourceReport};
 
+use self::rollups::Frame;
 use crate::{
     connection::{self, SharedConnection},
     domain::Slots,
@@ -40,8 +42,8 @@ pub struct Store {
     slots: Slots,
     /// Whether a clone of this store is rebuilding rollups.
     rebuilding: Arc<AtomicBool>,
-    /// The second before which samples were trimmed when it was last read.
-    trimmed_before: Arc<AtomicI64>,
+    /// What was last known of all rollups.
+    frame: Arc<Mutex<Frame>>,
     /// How many samples there were when they were last counted for a page.
     samples: Arc<AtomicU64>,
 }
@@ -62,9 +64,25 @@ impl Store {
     /// If the URL of the client cannot be used.
     pub fn new(client: &Client, slots: Slots) -> Result<Self, StoreError> {
         let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        let trimmed_before = Arc::new(AtomicI64::new(aggregate::NOTHING_TRIMMED));
-        let (rebuilding, samples) = (Arc::default(), Arc::default());
-        Ok(Self { connection, slots, rebuilding, trimmed_before, samples })
+        let (rebuilding, frame, samples) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { connection, slots, rebuilding, frame, samples })
+    }
+
+    /// This store on a connection of its own, for another runtime.
+    ///
+    /// # Errors
+    /// If the URL of the client cannot be used.
+    pub fn with_own_connection(&self, client: &Client) -> Result<Self, StoreError> {
+        let connection = connection::shared(client).map_err(failed("open a connection"))?;
+        Ok(Self { connection, ..self.clone() })
+    }
+
+    fn frame(&self) -> Frame {
+        *self.frame.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_frame(&self, frame: Frame) {
+        *self.frame.lock().unwrap_or_else(PoisonError::into_inner) = frame;
     }
 
     /// Asks Redis for a sign of life.

@@ -1,6 +1,6 @@
 //! `cotiza prices`: samples in and out by the shell, killed imports, retention.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use cotiza::{
     clock,
@@ -177,16 +177,15 @@ async fn the_shell_can_ask_and_rebuild() {
     assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.50,\n");
     assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
 
-    for level in ["5m", "1h", "1d", "24d"] {
-        shell.database.command::<()>(&["DEL", &format!("{{prices}}:rollup:{level}")]).await;
-    }
+    let recorded: BTreeMap<String, Vec<u8>> =
+        shell.database.command(&["HGETALL", "{prices}:rollups"]).await;
+    assert_eq!(recorded.len(), 6, "a node of each level, and the seconds that they lie in");
+    shell.database.command::<()>(&["DEL", "{prices}:rollups"]).await;
     let rebuilt = shell.prices(&["rebuild"]).await;
     assert_eq!(rebuilt.stdout, "rebuilt the rollups of 2 samples\n");
-    for level in ["5m", "1h", "1d", "24d"] {
-        let key = format!("{{prices}}:rollup:{level}");
-        let nodes: u64 = shell.database.command(&["ZCARD", &key]).await;
-        assert_eq!(nodes, 1, "{level}");
-    }
+    let made: BTreeMap<String, Vec<u8>> =
+        shell.database.command(&["HGETALL", "{prices}:rollups"]).await;
+    assert_eq!(made, recorded);
 }
 
 #[tokio::test]

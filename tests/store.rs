@@ -208,9 +208,10 @@ async fn samples_of_the_old_stack_are_summed_up_at_once_and_indexed_in_the_backg
     assert_eq!(aggregate.summary.count, 3000);
     assert_eq!(aggregate.summary.average().to_string(), "1500.00");
     let indexed = || async {
-        let nodes: Vec<Vec<u8>> =
-            database.command(&["ZRANGE", "{prices}:rollup:5m", "0", "-1"]).await;
-        let buckets = nodes.iter().flat_map(|node| node[8..].chunks(64));
+        let nodes: Vec<(Vec<u8>, Vec<u8>)> =
+            database.command(&["HGETALL", "{prices}:rollups"]).await;
+        let finest = nodes.iter().filter(|(field, _)| field.starts_with(b"5m:"));
+        let buckets = finest.flat_map(|(_, node)| node.chunks(64));
         let count = |bucket: &[u8]| u32::from_le_bytes(bucket[48..52].try_into().unwrap());
         buckets.map(count).sum::<u32>() == 3000
     };

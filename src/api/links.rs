@@ -1,8 +1,8 @@
 //! Absolute links to other pages of a list, as Django REST Framework writes them.
 
 use ipnet::IpNet;
-use poem::Request;
-use url::{Url, form_urlencoded};
+use poem::{Request, http::uri::Authority};
+use url::form_urlencoded;
 
 /// The address that was asked for, from which the links to other pages are made.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Links {
 /// Whether a `Host` header names a host and perhaps a port, and nothing that would make the link
 /// lead elsewhere.
 fn is_host(host: &str) -> bool {
-    let plain = |character: char| character.is_ascii_alphanumeric() || ".-_:[]".contains(character);
-    host.chars().all(plain)
-        && Url::parse(&format!("http://{host}/")).is_ok_and(|url| url.path() == "/")
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    let whole = |it: Authority| it.port_u16().is_some() || it.host().len() == host.len();
+    host.bytes().all(plain) && host.parse().is_ok_and(whole)
 }

@@ -69,11 +69,14 @@ impl FromStr for Price {
         if decimal > Decimal::from(Self::MAX) {
             return Err(PriceError::TooLarge(shown()));
         }
-        let mut rounded =
-            decimal.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven);
-        rounded.rescale(Self::SCALE);
-        // Within i64: the price is at most MAX, so the mantissa is below 9e15.
-        let ten_thousandths = i64::try_from(rounded.mantissa()).unwrap_or(i64::MAX);
+        let rounded = if decimal.scale() <= Self::SCALE {
+            decimal
+        } else {
+            decimal.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven)
+        };
+        // Within i64: the price is at most MAX, so this is at most 9e15.
+        let digit = 10_i128.pow(Self::SCALE.saturating_sub(rounded.scale()));
+        let ten_thousandths = i64::try_from(rounded.mantissa() * digit).unwrap_or(i64::MAX);
         if ten_thousandths <= 0 {
             return Err(PriceError::NotPositive(shown()));
         }

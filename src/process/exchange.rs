@@ -24,7 +24,8 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     http::serve(
         "the simulated exchange",
         config.exchange.listen,
-        exchange.routes(),
+        1,
+        move || Ok(exchange.routes()),
         Duration::ZERO,
         shutdown,
     )

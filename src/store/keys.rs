@@ -6,10 +6,11 @@
 /// at which the price was observed. The old stack wrote members without ':'.
 pub const PRICES: &str = "prices";
 
-/// ZSETs, one a level, finest first: one member a node, its score the node's first second.
-/// See `node` for the members.
-pub const ROLLUPS: [&str; 4] =
-    ["{prices}:rollup:5m", "{prices}:rollup:1h", "{prices}:rollup:1d", "{prices}:rollup:24d"];
+/// HASH, an index over `prices`: a field a node, `<level>:<its first second>`, such as
+/// `5m:1717182000`, see `node` for what is in it; `first` and `last`, the seconds `[first, last)`
+/// that there may be nodes for; `trimmed`, the second before which samples have been trimmed, of
+/// which only the rollups are left.
+pub const ROLLUPS: &str = "{prices}:rollups";
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
 /// second, which is its score too.
@@ -29,9 +30,6 @@ pub const GAPS: &str = "{prices}:gaps";
 
 /// STRING: the seconds a slot in which ledger and rollups are counted.
 pub const SLOT: &str = "{prices}:slot";
-
-/// STRING: samples before this unix second have been trimmed; their rollups stay.
-pub const TRIMMED: &str = "{prices}:trimmed";
 
 /// ZSET: one member a scheduler, `<host>-<pid>`, its score the unix second it last did its work.
 pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Store, StoreError, failed, keys, node,
-    rollups::{Span, TRIM, align_down, align_up},
+    rollups::{Frame, LEVELS, NOTHING_TRIMMED, Span, TRIM, align_down, align_up},
     samples::{Rows, first_second},
 };
 use crate::domain::{
@@ -200,18 +200,18 @@ impl Store {
     async fn window(&self, range: &TimeRange, now: i64) -> Result<Option<Window>, StoreError> {
         let mut firsts = pipe();
         firsts.cmd("ZRANGE").arg(keys::PRICES).arg(0).arg(0).arg("WITHSCORES");
-        firsts.cmd("ZRANGE").arg(keys::ROLLUPS.first().copied()).arg(0).arg(0);
-        firsts.get(keys::TRIMMED);
-        let firsts: RedisResult<(Rows, Vec<Vec<u8>>, Option<i64>)> =
+        firsts.cmd("HMGET").arg(keys::ROLLUPS).arg(&Frame::FIELDS);
+        let firsts: RedisResult<(Rows, [Option<i64>; 3])> =
             firsts.query_async(&mut self.connection.clone()).await;
-        let (sample, node, trimmed) = firsts.map_err(failed("find the first sample"))?;
-        let trimmed = trimmed.unwrap_or(i64::MIN);
-        // The first sample may have been trimmed: its bucket knows it.
-        let bucket = node.first().and_then(|member| node::from_member(0, member).next());
-        let bucket = bucket.and_then(|(_, summary)| Some(summary.extremes?.first.0));
-        let Some(first) = first_second(&sample).into_iter().chain(bucket).min() else {
-            return Ok(None);
+        let (sample, frame) = firsts.map_err(failed("find the first sample"))?;
+        let frame = Frame::of(frame);
+        let trimmed = frame.trimmed;
+        let first = match first_second(&sample) {
+            Some(first) if frame.trimmed == NOTHING_TRIMMED => Some(first),
+            // The first sample may have been trimmed: its bucket knows it.
+            first => self.first_summed_up(frame).await?.into_iter().chain(first).min(),
         };
+        let Some(first) = first else { return Ok(None) };
         let length = self.seconds();
         let open = self.slots.containing(now).start();
         let since = range.since().unwrap_or(UnixTime::MIN).second_at_or_after();
@@ -224,6 +224,18 @@ impl Store {
             until = if until < trimmed { align_up(until, TRIM) } else { until };
         }
         Ok((from < until).then_some(Window { from, until, open }))
+    }
+
+    /// The second of the first sample that is in the rollups.
+    async fn first_summed_up(&self, frame: Frame) -> Result<Option<i64>, StoreError> {
+        let coarsest = LEVELS.len() - 1;
+        let nodes = self.nodes(coarsest, frame.first..frame.last).await?;
+        let first = |(start, node): &(i64, Vec<u8>)| {
+            let extremes = node::from_bytes(coarsest, *start, node, frame.first..frame.last)
+                .find_map(|summary| summary.extremes);
+            Some(extremes?.first.0)
+        };
+        Ok(nodes.iter().find_map(first))
     }
 
     pub(super) fn seconds(&self) -> i64 {

@@ -1,9 +1,10 @@
 //! How a node of the rollups is written: see `rollups` for what it is.
 //!
-//! Its member is binary, little-endian: its first second in 8 bytes, then 64 bytes for each bucket,
-//! zeros for an empty one. 6 numbers of 8 bytes: the sum as high * 10^8 + low, the lowest and the
+//! It is binary, little-endian: 64 bytes for each bucket, zeros for an empty one. 6 numbers of 8 bytes: the sum as high * 10^8 + low, the lowest and the
 //! highest price, the first and the last; all in 1/10000 peso. 4 numbers of 4 bytes: how many
 //! samples and slots, the seconds from the bucket's start to its first sample and to its last.
+
+use std::ops::Range;
 
 use super::rollups::{LARGEST_NODE, LEVELS, node_length};
 use crate::domain::{Extremes, Summary};
@@ -11,49 +12,52 @@ use crate::domain::{Extremes, Summary};
 /// The factor between the two parts of a stored sum.
 const HIGH: i128 = 100_000_000;
 
-/// The bytes of a node before its buckets, and those of a bucket.
-const HEAD: usize = 8;
+/// The bytes of a bucket.
 const BUCKET: usize = 64;
 
-/// The member of the node of a level that begins at `start`, of those of its buckets that are not
-/// empty, each with its first second.
-pub(super) fn to_member(level: usize, start: i64, buckets: &[(i64, Summary)]) -> Vec<u8> {
+/// The node of a level that begins at `start`, of those of its buckets that are not empty, each
+/// with its first second.
+pub(super) fn to_bytes(level: usize, start: i64, buckets: &[(i64, Summary)]) -> Vec<u8> {
     let length = LEVELS.get(level).copied().unwrap_or(LARGEST_NODE);
-    let mut member = start.to_le_bytes().to_vec();
+    let mut node = Vec::new();
     let mut buckets = buckets.iter().peekable();
     for place in 0..node_length(level) / length {
         let start = start + place * length;
         match buckets.next_if(|(own, _)| *own == start) {
-            Some((_, summary)) => push_bucket(start, summary, &mut member),
-            None => member.extend([0; BUCKET]),
+            Some((_, summary)) => push_bucket(start, summary, &mut node),
+            None => node.extend([0; BUCKET]),
         }
     }
-    member
+    node
 }
 
-fn push_bucket(start: i64, summary: &Summary, member: &mut Vec<u8>) {
+fn push_bucket(start: i64, summary: &Summary, node: &mut Vec<u8>) {
     // Saturating: what does not fit is no sum of prices.
     let long = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
     let short = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     let (high, low) = (summary.sum.div_euclid(HIGH), summary.sum.rem_euclid(HIGH));
     let Extremes { min, max, first, last } = summary.extremes.unwrap_or_default();
     for number in [long(high), long(low), min, max, first.1, last.1] {
-        member.extend(number.to_le_bytes());
+        node.extend(number.to_le_bytes());
     }
     let [count, slots] = [summary.count, summary.slots].map(u64::cast_signed);
     for number in [count, slots, first.0 - start, last.0 - start] {
-        member.extend(short(number).to_le_bytes());
+        node.extend(short(number).to_le_bytes());
     }
 }
 
-/// The buckets of a node that are not empty, each with its first second. None of what is no
-/// node, which the check of counts then finds.
-pub(super) fn from_member(level: usize, member: &[u8]) -> impl Iterator<Item = (i64, Summary)> {
+/// What the buckets sum up that start in `within` and are not empty, of the node of a level that
+/// begins at `start`. None of what is no node, which the check of counts then finds.
+pub(super) fn from_bytes(
+    level: usize,
+    start: i64,
+    node: &[u8],
+    within: Range<i64>,
+) -> impl Iterator<Item = Summary> {
     let length = LEVELS.get(level).copied().unwrap_or(LARGEST_NODE);
-    let (start, buckets) = member.split_first_chunk::<HEAD>().unwrap_or((&[0; HEAD], &[]));
-    let (buckets, _) = buckets.as_chunks::<BUCKET>();
-    let starts = (0..).map(move |n| i64::from_le_bytes(*start).saturating_add(n * length));
-    starts.zip(buckets).filter_map(|(start, bucket)| Some((start, summary(start, bucket)?)))
+    let starts = (0..).map(move |n| start.saturating_add(n * length));
+    let buckets = starts.zip(node.as_chunks().0).filter(move |(start, _)| within.contains(start));
+    buckets.filter_map(|(start, bucket)| summary(start, bucket))
 }
 
 /// What a bucket sums up; `None` of an empty one.
@@ -89,9 +93,10 @@ mod tests {
         let extremes = Extremes { min: 1, max: 9, first: (3905, 4), last: (4199, 5) };
         let sum = 9_000_000_000_000_000_i128 * 86_400;
         let full = Summary { count: 86_400, slots: 7, sum, extremes: Some(extremes) };
-        let member = to_member(0, 3600, &[(3900, full)]);
-        assert_eq!(member.len(), HEAD + 12 * BUCKET);
-        assert_eq!(from_member(0, &member).collect::<Vec<_>>(), [(3900, full)]);
-        assert_eq!(from_member(0, b"no node").count(), 0);
+        let node = to_bytes(0, 3600, &[(3900, full)]);
+        assert_eq!(node.len(), 12 * BUCKET);
+        assert_eq!(from_bytes(0, 3600, &node, 3600..7200).collect::<Vec<_>>(), [full]);
+        assert_eq!(from_bytes(0, 3600, &node, 3600..3900).count(), 0);
+        assert_eq!(from_bytes(0, 3600, b"no node", 3600..7200).count(), 0);
     }
 }

@@ -1,7 +1,8 @@
 //! Makes the rollups and gaps of a stretch anew from the samples.
 
 use std::{
-    iter,
+    collections::BTreeSet,
+    ops::Range,
     sync::{LazyLock, atomic::Ordering},
 };
 
@@ -9,7 +10,7 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys, node,
-    rollups::{LARGEST_NODE, LEVELS, Span, align_down, node_length},
+    rollups::{self, LARGEST_NODE, LEVELS, Span, align_down, node_length},
     samples::{PIECE, Rows, first_second, samples},
 };
 use crate::domain::{Sample, Summary};
@@ -21,6 +22,19 @@ static GAPS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gaps.
 /// How many times a node whose samples change meanwhile is made again, before it is left to
 /// the next reader that finds it wrong.
 const TRIES: usize = 5;
+
+/// The level and the first second of each node that there is.
+type Nodes = BTreeSet<(usize, i64)>;
+
+/// What a node is made from.
+struct Parts {
+    /// The fields of the nodes that it sums up; none if it sums up samples.
+    fields: Vec<String>,
+    /// What was read of them, one a line.
+    seen: Vec<u8>,
+    /// Those of its buckets that are not empty, each with its first second.
+    buckets: Vec<(i64, Summary)>,
+}
 
 impl Store {
     /// Makes the rollups of the seconds `[from, until)` anew. Recording may go on meanwhile: a
@@ -35,25 +49,25 @@ impl Store {
         until: i64,
         mut progress: impl FnMut(i64) + Send,
     ) -> Result<(), StoreError> {
-        // One node of the coarsest level after the other, each from its finest parts up.
+        let mut nodes = self.stored_nodes().await?;
         let mut at = from;
-        while at < until {
-            let Some(next) = self.first_of(&everything(at), until).await? else { break };
+        // One node of the coarsest level after the other, each from its finest parts up.
+        while let Some(next) = self.first_of(0..LEVELS.len(), at..until, &nodes).await? {
             let end = (align_down(next, LARGEST_NODE) + LARGEST_NODE).min(until);
             // Before the rollups: it is by these that a rebuild that was cut short is noticed.
-            self.rebuild_gaps(next.max(at), end).await?;
-            for level in 0..LEVELS.len() {
-                let length = node_length(level);
-                let mut start = align_down(next.max(at), length);
-                while let Some(next) =
-                    self.first_of(&[(source(level), start), (target(level), start)], end).await?
-                {
-                    start = align_down(next, length);
-                    self.replace(level, start).await?;
-                    start += length;
-                    if level == 0 {
-                        progress(length);
-                    }
+            self.rebuild_gaps(next, end).await?;
+            let mut start = next;
+            while let Some(next) = self.first_of(0..1, start..end, &nodes).await? {
+                let node = align_down(next, node_length(0));
+                self.replace(0, node).await?;
+                nodes.insert((0, node));
+                start = node + node_length(0);
+                progress(node_length(0));
+            }
+            for level in 1..LEVELS.len() {
+                for node in above(level, next..end, &nodes) {
+                    self.replace(level, node).await?;
+                    nodes.insert((level, node));
                 }
             }
             at = end;
@@ -98,62 +112,93 @@ impl Store {
         });
     }
 
-    /// The first second before `end` that any of the ZSETs has a member at, each from its own
-    /// second on.
-    async fn first_of(&self, keys: &[(&str, i64)], end: i64) -> Result<Option<i64>, StoreError> {
-        let mut looks = redis::pipe();
-        for (key, start) in keys {
-            looks.cmd("ZRANGEBYSCORE").arg(key).arg(start).arg(format!("({end}"));
-            looks.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
-        }
-        let firsts: RedisResult<Vec<Rows>> = looks.query_async(&mut self.connection.clone()).await;
-        let firsts = firsts.map_err(failed("look for samples"))?;
-        Ok(firsts.iter().filter_map(|rows| first_second(rows)).min())
+    /// All nodes that there are.
+    async fn stored_nodes(&self) -> Result<Nodes, StoreError> {
+        let fields: RedisResult<Vec<String>> =
+            redis::cmd("HKEYS").arg(keys::ROLLUPS).query_async(&mut self.connection.clone()).await;
+        let fields = fields.map_err(failed("list rollups"))?;
+        Ok(fields.iter().filter_map(|field| rollups::node_of(field)).collect())
     }
 
-    /// The buckets of a level that are not empty, of the samples or the nodes that they sum up.
-    fn buckets(&self, level: usize, rows: Rows) -> Vec<(i64, Summary)> {
-        let length = LEVELS.get(level).copied().unwrap_or(LARGEST_NODE);
-        let Some(below) = level.checked_sub(1) else {
-            let samples: Vec<Sample> = samples(rows).collect();
-            let start = |sample: &Sample| align_down(sample.timestamp, length);
-            let together = samples.chunk_by(|one, other| start(one) == start(other));
-            let bucket = |together: &[Sample]| {
-                let summary = Summary::of(together.iter().copied(), self.slots);
-                Some((start(together.first()?), summary))
-            };
-            return together.filter_map(bucket).collect();
+    /// The first second of a stretch that has a sample, or a node of one of the levels.
+    async fn first_of(
+        &self,
+        levels: Range<usize>,
+        Range { start, end }: Range<i64>,
+        nodes: &Nodes,
+    ) -> Result<Option<i64>, StoreError> {
+        if start >= end {
+            return Ok(None);
+        }
+        let rows: RedisResult<Rows> = redis::cmd("ZRANGEBYSCORE")
+            .arg(keys::PRICES)
+            .arg(start)
+            .arg(format!("({end}"))
+            .arg("WITHSCORES")
+            .arg("LIMIT")
+            .arg(0)
+            .arg(1)
+            .query_async(&mut self.connection.clone())
+            .await;
+        let rows = rows.map_err(failed("look for samples"))?;
+        let node = levels.filter_map(|level| {
+            let first = align_down(start, node_length(level));
+            let (_, node) = nodes.range((level, first)..(level, end)).next()?;
+            Some(start.max(*node))
+        });
+        Ok(first_second(&rows).into_iter().chain(node).min())
+    }
+
+    /// Reads what a node is made from.
+    async fn parts(&self, level: usize, stretch: Range<i64>) -> Result<Parts, StoreError> {
+        let Some(finer) = level.checked_sub(1) else {
+            let rows = self.rows(&Span::of_seconds(stretch.start, stretch.end)).await?;
+            let members: Vec<&[u8]> = rows.iter().map(|(member, _)| member.as_slice()).collect();
+            let seen = members.join(&b'\n');
+            return Ok(Parts { fields: Vec::new(), seen, buckets: self.buckets(rows) });
         };
-        let bucket = |(member, _): (Vec<u8>, f64)| {
-            let mut parts = node::from_member(below, &member);
-            let (start, first) = parts.next()?;
-            let summary = parts.fold(first, |sum, (_, part)| sum.and(part));
-            Some((align_down(start, length), summary))
+        let nodes = self.nodes(finer, stretch.clone()).await?;
+        let bucket = |(start, node): &(i64, Vec<u8>)| {
+            let parts = node::from_bytes(finer, *start, node, stretch.clone());
+            (*start, parts.collect::<Summary>())
         };
-        rows.into_iter().filter_map(bucket).collect()
+        let buckets = nodes.iter().map(bucket).filter(|(_, summary)| summary.count > 0).collect();
+        let fields = nodes.iter().map(|(start, _)| rollups::field(finer, *start)).collect();
+        let nodes: Vec<&[u8]> = nodes.iter().map(|(_, node)| node.as_slice()).collect();
+        Ok(Parts { fields, seen: nodes.join(&b'\n'), buckets })
+    }
+
+    /// The buckets of the finest level that some samples lie in.
+    fn buckets(&self, rows: Rows) -> Vec<(i64, Summary)> {
+        let [length, ..] = LEVELS;
+        let samples: Vec<Sample> = samples(rows).collect();
+        let start = |sample: &Sample| align_down(sample.timestamp, length);
+        let together = samples.chunk_by(|one, other| start(one) == start(other));
+        let bucket = |together: &[Sample]| {
+            let summary = Summary::of(together.iter().copied(), self.slots);
+            Some((start(together.first()?), summary))
+        };
+        together.filter_map(bucket).collect()
     }
 
     /// Makes one node from what it sums up.
     async fn replace(&self, level: usize, start: i64) -> Result<(), StoreError> {
-        let length = LEVELS.get(level).copied().unwrap_or(LARGEST_NODE);
         let end = start + node_length(level);
-        let span = Span::of_seconds(start, end);
+        let frame = align_down(start, LARGEST_NODE);
         for _ in 0..TRIES {
-            let rows = self.rows_of(source(level), &span).await?;
-            let members: Vec<&[u8]> = rows.iter().map(|(member, _)| member.as_slice()).collect();
-            let seen = members.join(&b'\n');
-            let member = node::to_member(level, start, &self.buckets(level, rows));
-            let mut replace = REPLACE.key(source(level));
-            replace.key(target(level));
-            if level == 0 {
-                replace.key(keys::TRIMMED);
-            }
-            let replaced: RedisResult<bool> = replace
+            let Parts { fields, seen, buckets } = self.parts(level, start..end).await?;
+            let replaced: RedisResult<bool> = REPLACE
+                .key(keys::PRICES)
+                .key(keys::ROLLUPS)
+                .arg(rollups::field(level, start))
                 .arg(start)
                 .arg(end)
                 .arg(seen)
-                .arg(member)
-                .arg(length)
+                .arg(node::to_bytes(level, start, &buckets))
+                .arg(LEVELS.get(level))
+                .arg(frame)
+                .arg(frame + LARGEST_NODE)
+                .arg(fields)
                 .invoke_async(&mut self.connection.clone())
                 .await;
             if replaced.map_err(failed("replace a rollup"))? {
@@ -164,18 +209,11 @@ impl Store {
     }
 }
 
-/// Where samples from a second on are, and nodes that have buckets from there on.
-fn everything(at: i64) -> Vec<(&'static str, i64)> {
-    let nodes = |level| (target(level), align_down(at, node_length(level)));
-    iter::once((keys::PRICES, at)).chain((0..LEVELS.len()).map(nodes)).collect()
-}
-
-/// The key of the level's nodes.
-fn target(level: usize) -> &'static str {
-    keys::ROLLUPS.get(level).copied().unwrap_or(keys::PRICES)
-}
-
-/// The key of what the level's nodes sum up.
-fn source(level: usize) -> &'static str {
-    level.checked_sub(1).map_or(keys::PRICES, target)
+/// The nodes of a level that there are in a stretch, or should be: there are finer ones.
+fn above(level: usize, Range { start, end }: Range<i64>, nodes: &Nodes) -> BTreeSet<i64> {
+    let length = node_length(level);
+    let first = align_down(start, length);
+    let finer = nodes.range((level - 1, first)..(level - 1, end));
+    let own = nodes.range((level, first)..(level, end));
+    finer.chain(own).map(|(_, start)| align_down(*start, length)).collect()
 }

@@ -1,46 +1,59 @@
 -- Records samples, each unless its slot has one or was trimmed, and brings rollups and ledger up
 -- to date.
--- KEYS[1]: prices (ZSET); KEYS[2]: the second before which samples were trimmed (STRING);
--- KEYS[3]: the gaps (ZSET); then the levels of the rollups (ZSETs), finest first; then the slots
+-- KEYS[1]: prices (ZSET); KEYS[2]: the rollups (HASH); KEYS[3]: the gaps (ZSET); then the slots
 -- missed for each reason (ZSETs)
--- ARGV[1]: seconds a slot; ARGV[2]: how many levels; then the seconds a bucket of each level, and
---   a node of the last; then what the keys of provenances, and of sources, begin with;
+-- ARGV[1]: seconds a slot; ARGV[2]: how many levels; then the names of the levels, finest first;
+--   then the seconds a bucket of each, and a node of the last; then what the keys of provenances,
+--   and of sources, begin with;
 --   then of each sample: its unix second, its member, its price in 1/10000 peso, where the price
 --   came from (`<sources>:<ask>:<bid>`, or nothing)
 -- Returns how many were stored.
 --
 -- Every number here is a whole one below 2^53, which doubles hold and add exactly: a sum is
 -- kept in two parts, sum = high * 10^8 + low. How a node is written stands in node.rs.
-local PRICES, GAPS = KEYS[1], KEYS[3]
+local PRICES, ROLLUPS, GAPS = KEYS[1], KEYS[2], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
-local trimmed = tonumber(redis.call('GET', KEYS[2]) or -1e15)
+local trimmed = tonumber(redis.call('HGET', ROLLUPS, 'trimmed') or -1e15)
 local HIGH = 100000000
-local HEAD, BUCKET, FORMAT = 8, 64, '<i8i8i8i8i8i8I4I4I4I4'
-local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[levels + 4], ARGV[levels + 5], 1000
+local BUCKET, FORMAT = 64, '<i8i8i8i8i8i8I4I4I4I4'
+local at_quotes = 2 * levels + 4
+local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[at_quotes], ARGV[at_quotes + 1], 1000
 
 local function whole(number) return string.format('%.0f', number) end
 
 -- The reasons that any slot was missed for.
 local reasons = {}
-for at = levels + 4, #KEYS do
+for at = 4, #KEYS do
     if redis.call('EXISTS', KEYS[at]) == 1 then reasons[#reasons + 1] = KEYS[at] end
 end
 
 -- The seconds a bucket and a node of each level; the nodes that this call has touched, by level
 -- and first second, each with its touched buckets by their place in it.
 local lengths, touched = {}, {}
-for level = 1, levels + 1 do lengths[level], touched[level] = tonumber(ARGV[level + 2]), {} end
+for level = 1, levels + 1 do
+    lengths[level], touched[level] = tonumber(ARGV[levels + level + 2]), {}
+end
+
+-- Notes that there are nodes in the seconds [first, last).
+local function widen(first, last)
+    local known = redis.call('HMGET', ROLLUPS, 'first', 'last')
+    if first < tonumber(known[1] or 1e15) then
+        redis.call('HSET', ROLLUPS, 'first', whole(first))
+    end
+    if last > tonumber(known[2] or -1e15) then
+        redis.call('HSET', ROLLUPS, 'last', whole(last))
+    end
+end
 
 local function node(level, start)
     local found = touched[level][start]
     if found then return found end
-    local member = redis.call('ZRANGEBYSCORE', KEYS[level + 3], start, start)[1]
+    local field = ARGV[level + 2] .. ':' .. whole(start)
+    local text = redis.call('HGET', ROLLUPS, field)
     local size = lengths[level + 1] / lengths[level] * BUCKET
-    local text = member
-    if not member or #member ~= HEAD + size then
-        text = struct.pack('<i8', start) .. string.rep('\0', size)
-    end
-    found = { stored = member, text = text, buckets = {} }
+    if not text and level == levels then widen(start, start + lengths[level + 1]) end
+    if not text or #text ~= size then text = string.rep('\0', size) end
+    found = { field = field, text = text, buckets = {} }
     touched[level][start] = found
     return found
 end
@@ -55,7 +68,7 @@ local function bucket(level, second)
         found = {}
         found.high, found.low, found.min, found.max, found.first, found.last, found.count,
             found.slots, found.first_at, found.last_at =
-            struct.unpack(FORMAT, node.text, HEAD + place * BUCKET + 1)
+            struct.unpack(FORMAT, node.text, place * BUCKET + 1)
         node.buckets[place] = found
     end
     return found, second % lengths[level]
@@ -109,7 +122,7 @@ end
 local looked_up, has_quotes
 
 local stored = 0
-for at = levels + 6, #ARGV, 4 do
+for at = at_quotes + 2, #ARGV, 4 do
     local second, member, price = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
     local provenance = ARGV[at + 3]
     local slot = second - second % slot_seconds
@@ -149,17 +162,16 @@ for at = levels + 6, #ARGV, 4 do
 end
 
 for level = 1, levels do
-    for start, changed in pairs(touched[level]) do
+    for _, changed in pairs(touched[level]) do
         local text = changed.text
         for place, b in pairs(changed.buckets) do
-            local at = HEAD + place * BUCKET
+            local at = place * BUCKET
             text = string.sub(text, 1, at)
                 .. struct.pack(FORMAT, b.high, b.low, b.min, b.max, b.first, b.last, b.count,
                     b.slots, b.first_at, b.last_at)
                 .. string.sub(text, at + BUCKET + 1)
         end
-        if changed.stored then redis.call('ZREM', KEYS[level + 3], changed.stored) end
-        redis.call('ZADD', KEYS[level + 3], start, text)
+        redis.call('HSET', ROLLUPS, changed.field, text)
     end
 end
 return stored

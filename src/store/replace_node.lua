@@ -1,20 +1,37 @@
 -- Replaces a node, if what it sums up is still what it was made from.
--- KEYS[1]: what it sums up (ZSET: prices, or the next finer level); KEYS[2]: its level (ZSET);
--- KEYS[3]: of a node of samples, the second before which these were trimmed (STRING)
--- ARGV[1], ARGV[2]: its first second, first second after it
--- ARGV[3]: the members it was made from, one a line; ARGV[4]: its new member
--- ARGV[5]: seconds a bucket of its level
+-- KEYS[1]: prices (ZSET); KEYS[2]: the rollups (HASH)
+-- ARGV[1]: its field; ARGV[2], ARGV[3]: its first second, first second after it
+-- ARGV[4]: what it was made from, one a line; ARGV[5]: what is to be in it
+-- ARGV[6]: seconds a bucket of its level
+-- ARGV[7], ARGV[8]: the seconds that the node of the coarsest level has which it lies in
+-- then the fields of the nodes that it sums up; none for one that sums up samples
 -- Returns 1 if it was replaced, 0 if what it sums up has changed.
-local HEAD, BUCKET = 8, 64
-local members = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '(' .. ARGV[2])
-if table.concat(members, '\n') ~= ARGV[3] then return 0 end
-local old, new = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[1])[1], ARGV[4]
-if KEYS[3] and old and #old == #new then
-    -- Of what has been trimmed, the buckets are all there is.
-    local trimmed = tonumber(redis.call('GET', KEYS[3]) or -1e15) - ARGV[1]
-    local kept = math.max(0, math.floor(trimmed / ARGV[5])) * BUCKET
-    new = string.sub(old, 1, HEAD + kept) .. string.sub(new, HEAD + kept + 1)
+local PRICES, ROLLUPS, BUCKET = KEYS[1], KEYS[2], 64
+local parts
+if ARGV[9] then
+    parts = redis.call('HMGET', ROLLUPS, unpack(ARGV, 9))
+    for at, part in ipairs(parts) do parts[at] = part or '' end
+else
+    parts = redis.call('ZRANGEBYSCORE', PRICES, ARGV[2], '(' .. ARGV[3])
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[1])
-if string.find(new, '[^%z]', HEAD + 1) then redis.call('ZADD', KEYS[2], ARGV[1], new) end
+if table.concat(parts, '\n') ~= ARGV[4] then return 0 end
+local old, new = redis.call('HGET', ROLLUPS, ARGV[1]), ARGV[5]
+local known = redis.call('HMGET', ROLLUPS, 'trimmed', 'first', 'last')
+if not ARGV[9] and old and #old == #new then
+    -- Of what has been trimmed, the buckets are all there is.
+    local trimmed = tonumber(known[1] or -1e15) - ARGV[2]
+    local kept = math.max(0, math.floor(trimmed / ARGV[6])) * BUCKET
+    new = string.sub(old, 1, kept) .. string.sub(new, kept + 1)
+end
+if not string.find(new, '[^%z]') then
+    redis.call('HDEL', ROLLUPS, ARGV[1])
+    return 1
+end
+redis.call('HSET', ROLLUPS, ARGV[1], new)
+if tonumber(ARGV[7]) < tonumber(known[2] or 1e15) then
+    redis.call('HSET', ROLLUPS, 'first', ARGV[7])
+end
+if tonumber(ARGV[8]) > tonumber(known[3] or -1e15) then
+    redis.call('HSET', ROLLUPS, 'last', ARGV[8])
+end
 return 1

@@ -13,6 +13,9 @@ use crate::domain::{TimeRange, UnixTime};
 /// The lengths of the buckets of each level in seconds, finest first; each divides the next.
 pub(super) const LEVELS: [i64; 4] = [300, 3600, 86_400, 24 * 86_400];
 
+/// The name of each level, by which its nodes are stored.
+pub(super) const NAMES: [&str; LEVELS.len()] = ["5m", "1h", "1d", "24d"];
+
 /// The length of a node of the coarsest level.
 pub(super) const LARGEST_NODE: i64 = 24 * LEVELS[3];
 
@@ -71,6 +74,12 @@ impl Span {
         )
     }
 
+    /// The first second after it.
+    pub(super) fn end_second(&self) -> i64 {
+        let until = self.until.unwrap_or(UnixTime::MAX).second();
+        until + i64::from(self.end == End::Inclusive)
+    }
+
     /// Cuts it into the fewest segments, oldest first.
     pub(super) fn segments(&self) -> Vec<Segment> {
         let [finest, ..] = LEVELS;
@@ -89,6 +98,53 @@ impl Span {
         cover(0, from, until, &mut segments);
         segments.push(Segment::Samples(Self { since: Some(after), ..*self }));
         segments
+    }
+}
+
+/// The second before which samples have been trimmed, where none have.
+pub(super) const NOTHING_TRIMMED: i64 = i64::MIN;
+
+/// What is known of all rollups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// The second before which samples have been trimmed; [`NOTHING_TRIMMED`] where none have.
+    pub(super) trimmed: i64,
+    /// All nodes lie in the seconds `[first, last)`, a whole number of the coarsest.
+    pub(super) first: i64,
+    /// See `first`.
+    pub(super) last: i64,
+}
+
+impl Frame {
+    /// The fields that tell it, in the order of [`Frame::of`].
+    pub(super) const FIELDS: [&str; 3] = ["trimmed", "first", "last"];
+
+    /// Reads what the fields hold.
+    pub(super) fn of([trimmed, first, last]: [Option<i64>; 3]) -> Self {
+        let trimmed = trimmed.unwrap_or(NOTHING_TRIMMED);
+        let first = align_down(first.unwrap_or(0), LARGEST_NODE);
+        Self { trimmed, first, last: align_down(last.unwrap_or(first), LARGEST_NODE) }
+    }
+
+    /// The part of a segment that rollups may have, if there is one.
+    pub(super) fn part_of(&self, segment: Segment) -> Option<Segment> {
+        match segment {
+            Segment::Samples(Span { since, until, .. }) => {
+                let since = since.unwrap_or(UnixTime::MIN).second();
+                let until = until.unwrap_or(UnixTime::MAX).second();
+                (since < self.last && until >= self.first).then_some(segment)
+            }
+            Segment::Buckets { level, from, until } => {
+                let (from, until) = (from.max(self.first), until.min(self.last));
+                (from < until).then_some(Segment::Buckets { level, from, until })
+            }
+        }
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::of([None; 3])
     }
 }
 
@@ -119,6 +175,23 @@ pub(super) fn align_down(second: i64, length: i64) -> i64 {
 
 pub(super) fn align_up(second: i64, length: i64) -> i64 {
     align_down(second + length - 1, length)
+}
+
+/// The first seconds of the nodes of a level that have buckets in the seconds `[from, until)`.
+pub(super) fn nodes(level: usize, from: i64, until: i64) -> impl Iterator<Item = i64> {
+    let length = node_length(level);
+    (0..).map(move |n| align_down(from, length) + n * length).take_while(move |&at| at < until)
+}
+
+/// The field that a node is stored in.
+pub(super) fn field(level: usize, start: i64) -> String {
+    format!("{}:{start}", NAMES.get(level).copied().unwrap_or_default())
+}
+
+/// The level and the first second of the node in a field, if it is one.
+pub(super) fn node_of(field: &str) -> Option<(usize, i64)> {
+    let (name, start) = field.split_once(':')?;
+    Some((NAMES.iter().position(|known| *known == name)?, start.parse().ok()?))
 }
 
 /// The seconds that the nodes of a level stretch over: a bucket of the next one.

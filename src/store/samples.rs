@@ -6,7 +6,7 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{LARGEST_NODE, LEVELS, Span},
+    rollups::{LARGEST_NODE, LEVELS, NAMES, Span},
 };
 use crate::domain::{Observation, Sample, TimeRange, UnixTime};
 
@@ -44,9 +44,9 @@ impl Store {
     /// As [`Store::record`].
     pub async fn record_all(&self, observations: &[Observation]) -> Result<u64, StoreError> {
         let mut step = RECORD.key(keys::PRICES);
-        step.key(keys::TRIMMED).key(keys::GAPS).key(&keys::ROLLUPS[..]).key(&keys::MISSED[..]);
+        step.key(keys::ROLLUPS).key(keys::GAPS).key(&keys::MISSED[..]);
         step.arg(self.slots.length().as_secs()).arg(LEVELS.len());
-        step.arg(&LEVELS[..]).arg(LARGEST_NODE).arg(keys::QUOTES).arg(keys::SOURCE);
+        step.arg(&NAMES[..]).arg(&LEVELS[..]).arg(LARGEST_NODE).arg(keys::QUOTES).arg(keys::SOURCE);
         for Observation { sample, provenance } in observations {
             step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
             step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());

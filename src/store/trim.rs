@@ -28,7 +28,7 @@ impl Store {
         self.rebuild(first, before, |_| ()).await?;
         let mut connection = self.connection.clone();
         let mark: RedisResult<i64> =
-            MARK.key(keys::TRIMMED).arg(before).invoke_async(&mut connection).await;
+            MARK.key(keys::ROLLUPS).arg(before).invoke_async(&mut connection).await;
         mark.map_err(failed("note what is trimmed"))?;
         let (mut from, mut trimmed) = (first, 0);
         while from <= last {

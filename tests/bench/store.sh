@@ -64,10 +64,7 @@ for n in $SIZES; do
         printf "%d,%d.%d\n", first + i * 10, 80000000 + rand() * 9000000, rand() * 10 }' >"$folder/samples.csv"
     start=$(now); $cotiza prices import "$folder/samples.csv" >/dev/null; imported=$(now)
     $cotiza prices export --output "$folder/out.csv"; exported=$(now)
-    rollups=0
-    for level in 5m 1h 1d 24d; do
-        rollups=$((rollups + $(redis memory usage "{prices}:rollup:$level" samples 0)))
-    done
+    rollups=$(redis memory usage "{prices}:rollups" samples 0)
     awk -v n="$n" -v bytes="$(redis memory usage prices samples 0)" -v rollups="$rollups" \
         -v a="$start" -v b="$imported" -v c="$exported" 'BEGIN {
             printf "| %d | %.1f | %.1f | %d | %d |\n", n, bytes / n, rollups / n, n / (b - a), n / (c - b) }' \

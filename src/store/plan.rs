@@ -1,0 +1,185 @@
+//! What is read to sum up a span, and reading it in one step.
+
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value, pipe};
+
+use super::{
+    Store, keys, node,
+    rollups::{self, Frame, Segment, Span, TRIM, align_down, align_up},
+    samples::{Rows, samples},
+};
+use crate::domain::{Sample, Summary, UnixTime};
+
+/// A range, split at the second before which samples have been trimmed.
+pub(super) struct Plan {
+    /// The segments of the trimmed part: buckets only.
+    pub(super) trimmed: Vec<Segment>,
+    /// The part that has its samples.
+    pub(super) kept: Option<Span>,
+    /// Its segments.
+    segments: Vec<Segment>,
+}
+
+/// What was read of a plan.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// What the rollups of the trimmed part come to.
+    pub(super) trimmed: Summary,
+    /// What the rollups of the rest, and the samples at its edges, come to.
+    pub(super) kept: Summary,
+    /// How many samples there are in the rest in truth.
+    pub(super) samples: u64,
+    /// What is known of all rollups.
+    pub(super) frame: Frame,
+}
+
+/// Whether samples are read with their scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scores {
+    With,
+    Without,
+}
+
+/// What Redis answered, in the order in which it was asked.
+struct Answers {
+    count: u64,
+    frame: Frame,
+    /// Those of the segments of samples.
+    samples: std::vec::IntoIter<Value>,
+    /// The nodes of the segments of buckets.
+    nodes: std::vec::IntoIter<Value>,
+}
+
+impl Plan {
+    pub(super) fn new(span: Span, frame: Frame) -> Self {
+        let since = span.since.unwrap_or(UnixTime::MIN).second();
+        let in_frame = |segments: Vec<Segment>| -> Vec<Segment> {
+            segments.into_iter().filter_map(|segment| frame.part_of(segment)).collect()
+        };
+        if since >= frame.trimmed {
+            let segments = in_frame(span.segments());
+            return Self { trimmed: Vec::new(), kept: Some(span), segments };
+        }
+        let until = span.end_second();
+        let mut buckets = Vec::new();
+        let end = frame.trimmed.min(align_up(until, TRIM));
+        rollups::cover(0, align_down(since, TRIM), end, &mut buckets);
+        let rest = Span { since: Some(UnixTime::from_seconds(frame.trimmed)), ..span };
+        let kept = (until > frame.trimmed).then_some(rest);
+        let segments = kept.map(|rest| in_frame(rest.segments())).unwrap_or_default();
+        Self { trimmed: in_frame(buckets), kept, segments }
+    }
+
+    /// What is asked of Redis: how many samples there are, those at the edges, and all nodes.
+    fn request(&self, scores: Scores) -> Pipeline {
+        let mut step = pipe();
+        let nothing = (String::from("+inf"), String::from("-inf"));
+        let (since, until) = self.kept.as_ref().map_or(nothing, Span::bounds);
+        step.atomic().cmd("ZCOUNT").arg(keys::PRICES).arg(since).arg(until);
+        let mut nodes = Cmd::new();
+        nodes.arg("HMGET").arg(keys::ROLLUPS).arg(&Frame::FIELDS);
+        for segment in self.trimmed.iter().chain(&self.segments) {
+            match segment {
+                Segment::Samples(span) => {
+                    let (since, until) = span.bounds();
+                    step.cmd("ZRANGEBYSCORE").arg(keys::PRICES).arg(since).arg(until);
+                    step.arg((scores == Scores::With).then_some("WITHSCORES"));
+                }
+                &Segment::Buckets { level, from, until } => {
+                    for start in rollups::nodes(level, from, until) {
+                        nodes.arg(rollups::field(level, start));
+                    }
+                }
+            }
+        }
+        step.add_command(nodes);
+        step
+    }
+}
+
+impl Answers {
+    fn of(mut answers: Vec<Value>) -> RedisResult<Self> {
+        let nodes = answers.pop().unwrap_or(Value::Nil);
+        let mut nodes = Vec::<Value>::from_redis_value(nodes)?.into_iter();
+        let mut field = || Option::from_redis_value(nodes.next().unwrap_or(Value::Nil));
+        let frame = Frame::of([field()?, field()?, field()?]);
+        let mut samples = answers.into_iter();
+        let count = u64::from_redis_value(samples.next().unwrap_or(Value::Nil))?;
+        Ok(Self { count, frame, samples, nodes })
+    }
+}
+
+impl Store {
+    /// Reads all of a plan in one step. Members tell their second themselves; their scores, which
+    /// are half of what would have to be sent, are asked for only where the old stack wrote some.
+    pub(super) async fn read(&self, plan: &Plan) -> RedisResult<Reading> {
+        match self.read_with(plan, Scores::Without).await? {
+            Some(reading) => Ok(reading),
+            None => Ok(self.read_with(plan, Scores::With).await?.unwrap_or_default()),
+        }
+    }
+
+    /// `None` if there is a sample that does not tell its second.
+    async fn read_with(&self, plan: &Plan, scores: Scores) -> RedisResult<Option<Reading>> {
+        let request = plan.request(scores);
+        let mut answers = Answers::of(request.query_async(&mut self.connection.clone()).await?)?;
+        let trimmed = self.sum_of(&plan.trimmed, &mut answers, scores)?;
+        let kept = self.sum_of(&plan.segments, &mut answers, scores)?;
+        let Answers { count: samples, frame, .. } = answers;
+        let reading = |(trimmed, kept)| Reading { trimmed, kept, samples, frame };
+        Ok(trimmed.zip(kept).map(reading))
+    }
+
+    fn sum_of(
+        &self,
+        segments: &[Segment],
+        answers: &mut Answers,
+        scores: Scores,
+    ) -> RedisResult<Option<Summary>> {
+        let mut sum = Summary::default();
+        for segment in segments {
+            let part = match segment {
+                Segment::Samples(_) => {
+                    let rows = answers.samples.next().unwrap_or(Value::Nil);
+                    self.sum_of_samples(rows, scores)?
+                }
+                &Segment::Buckets { level, from, until } => {
+                    let starts = rollups::nodes(level, from, until);
+                    Some(sum_of_nodes(level, starts, &mut answers.nodes, from..until))
+                }
+            };
+            let Some(part) = part else { return Ok(None) };
+            sum = sum.and(part);
+        }
+        Ok(Some(sum))
+    }
+
+    fn sum_of_samples(&self, rows: Value, scores: Scores) -> RedisResult<Option<Summary>> {
+        if scores == Scores::With {
+            return Ok(Some(Summary::of(samples(Rows::from_redis_value(rows)?), self.slots)));
+        }
+        let Value::Array(members) = rows else { return Ok(None) };
+        let own = |member: &Value| match member {
+            Value::BulkString(member) => Sample::from_own_member(str::from_utf8(member).ok()?),
+            _ => None,
+        };
+        let samples: Option<Vec<Sample>> = members.iter().map(own).collect();
+        Ok(samples.map(|samples| Summary::of(samples, self.slots)))
+    }
+}
+
+/// What the buckets come to that start in `within`, of the nodes of a level that begin at `starts`.
+fn sum_of_nodes(
+    level: usize,
+    starts: impl Iterator<Item = i64>,
+    nodes: &mut std::vec::IntoIter<Value>,
+    within: std::ops::Range<i64>,
+) -> Summary {
+    let mut sum = Summary::default();
+    // The starts come to their end first: the nodes of other segments follow.
+    for (start, node) in starts.zip(nodes) {
+        if let Value::BulkString(node) = node {
+            sum = node::from_bytes(level, start, &node, within.clone()).fold(sum, Summary::and);
+        }
+    }
+    sum
+}
