@@ -29,7 +29,7 @@ pub use presence::Role;
 pub use samples::{Pieces, Recorded};
 pub use sources::{Rejected, SourceReport};
 
-use self::rollups::Frame;
+use self::{provenance::Remembered, rollups::Frame};
 use crate::{
     connection::{self, SharedConnection},
     domain::Slots,
@@ -44,6 +44,8 @@ pub struct Store {
     rebuilding: Arc<AtomicBool>,
     /// What was last known of all rollups.
     frame: Arc<Mutex<Frame>>,
+    /// Where prices came from that were asked for lately.
+    provenances: Arc<Mutex<Remembered>>,
     /// How many samples there were when they were last counted for a page.
     samples: Arc<AtomicU64>,
 }
@@ -64,8 +66,14 @@ impl Store {
     /// If the URL of the client cannot be used.
     pub fn new(client: &Client, slots: Slots) -> Result<Self, StoreError> {
         let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        let (rebuilding, frame, samples) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { connection, slots, rebuilding, frame, samples })
+        Ok(Self {
+            connection,
+            slots,
+            rebuilding: Arc::default(),
+            frame: Arc::default(),
+            provenances: Arc::default(),
+            samples: Arc::default(),
+        })
     }
 
     /// This store on a connection of its own, for another runtime.

@@ -55,7 +55,7 @@ impl Store {
                 // What comes after the range is none of its.
                 let left = found.before.saturating_add(found.count).saturating_sub(rank);
                 items.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                let items = self.with_provenance(items).await?;
+                let items = self.with_remembered_provenance(items).await?;
                 return Ok(Some(Page { count: found.count, number, pages, items }));
             }
             place = found;

@@ -1,5 +1,11 @@
 //! Where the prices of samples came from: kept beside `prices`, whose members stay as they were.
 
+use std::{
+    collections::HashMap,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
 use redis::{Pipeline, RedisResult};
 
 use super::{Store, StoreError, failed, keys, rollups::align_down};
@@ -8,7 +14,71 @@ use crate::domain::{Observation, Provenance, Sample};
 /// The seconds in one hash: at one sample in ten seconds 100 fields, which Redis keeps packed.
 const SECONDS: i64 = 1000;
 
+/// What is remembered of [`Remembered`] at most: about a megabyte.
+const MOST_REMEMBERED: usize = 10_000;
+
+/// How long it is remembered.
+const MEMORY: Duration = Duration::from_secs(60);
+
+/// Where the prices of samples came from that were asked for lately, by second and price. It is
+/// written in one step with a sample and stays; only who takes a sample out by hand and records
+/// the same price in the same second from elsewhere is shown the old source, for a minute.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    since: Instant,
+    of: HashMap<(i64, i64), Option<Provenance>>,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self { since: Instant::now(), of: HashMap::new() }
+    }
+}
+
+impl Remembered {
+    /// The samples with where their prices came from, if that is known of all of them.
+    fn recall(&self, samples: &[Sample]) -> Option<Vec<Observation>> {
+        if self.since.elapsed() > MEMORY {
+            return None;
+        }
+        let recall = |sample: &Sample| {
+            let provenance = self.of.get(&name(sample))?.clone();
+            Some(Observation { sample: *sample, provenance })
+        };
+        samples.iter().map(recall).collect()
+    }
+
+    fn remember(&mut self, observations: &[Observation]) {
+        let full = self.of.len() + observations.len() > MOST_REMEMBERED;
+        if full || self.since.elapsed() > MEMORY {
+            *self = Self::default();
+        }
+        let named = |it: &Observation| (name(&it.sample), it.provenance.clone());
+        self.of.extend(observations.iter().map(named));
+    }
+}
+
+fn name(sample: &Sample) -> (i64, i64) {
+    (sample.timestamp, sample.price.ten_thousandths())
+}
+
 impl Store {
+    /// As [`Store::with_provenance`], for what is asked for again and again: a second round trip
+    /// to Redis costs as much as the first one.
+    pub(super) async fn with_remembered_provenance(
+        &self,
+        samples: Vec<Sample>,
+    ) -> Result<Vec<Observation>, StoreError> {
+        let remembered = || self.provenances.lock().unwrap_or_else(PoisonError::into_inner);
+        let recalled = remembered().recall(&samples);
+        if let Some(observations) = recalled {
+            return Ok(observations);
+        }
+        let observations = self.with_provenance(samples).await?;
+        remembered().remember(&observations);
+        Ok(observations)
+    }
+
     /// The samples, oldest first, with where their prices came from.
     pub(super) async fn with_provenance(
         &self,

@@ -73,7 +73,7 @@ impl Store {
         command.arg(keys::PRICES).arg(-1).arg(-1).arg("WITHSCORES");
         let rows: RedisResult<Rows> = command.query_async(&mut self.connection.clone()).await;
         let rows = rows.map_err(failed("read the last sample"))?;
-        Ok(self.with_provenance(samples(rows).collect()).await?.pop())
+        Ok(self.with_remembered_provenance(samples(rows).collect()).await?.pop())
     }
 
     /// The seconds of the first and the last sample of all.
