@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
-    domain::{Extremes, Sample, Slots, Summary, TimeRange, UnixTime},
+    domain::{
+        Extremes, Observation, PageNumber, PageSize, Provenance, Sample, Slots, Summary, TimeRange,
+        UnixTime,
+    },
     store::{Recorded, Store},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -237,4 +240,45 @@ async fn a_slot_has_one_sample_whoever_records_first() {
     let stored = recorded.iter().filter(|&&outcome| outcome == Recorded::Stored).count();
     assert_eq!((stored, database.prices().await.len()), (1, 1));
     assert_eq!(stores[0].aggregate(&TimeRange::default()).await.unwrap().summary.count, 1);
+}
+
+#[tokio::test]
+async fn samples_far_from_all_others_are_found_by_who_asked_before() {
+    let database = Database::new().await;
+    let (reader, writer) = (database.store(), database.store());
+    let years = 365 * 86_400;
+    let sample = |timestamp: i64| Sample { timestamp, price: "2.5".parse().unwrap() };
+    let mut count = 0;
+    for second in [1_700_000_000, 1_700_000_000 + 9 * years, 1_700_000_000 - 30 * years] {
+        writer.record(&sample(second).into()).await.unwrap();
+        count += 1;
+        let all = reader.aggregate(&TimeRange::default()).await.unwrap();
+        assert_eq!((all.summary.count, all.summary.average().to_string()), (count, "2.50".into()));
+    }
+    let nodes: u64 = database.command(&["HLEN", "{prices}:rollups"]).await;
+    assert_eq!(nodes, 3 * 4 + 2, "a node of each level for each, and the seconds they lie in");
+}
+
+#[tokio::test]
+async fn a_page_that_is_asked_for_again_shows_what_is_stored_now() {
+    let database = Database::new().await;
+    let store = database.store();
+    let observation = |price: &str, source: &str| Observation {
+        sample: Sample { timestamp: 1_700_000_000, price: price.parse().unwrap() },
+        provenance: Some(Provenance { source: source.into(), ask: None, bid: None }),
+    };
+    let shown = async || {
+        let (first, size) = (PageNumber::default(), PageSize::default());
+        let page = store.page(&TimeRange::default(), first, size).await.unwrap().unwrap();
+        page.items
+    };
+    let one = observation("2.5", "one");
+    store.record(&one).await.unwrap();
+    assert_eq!(shown().await, [one.clone()]);
+    assert_eq!(shown().await, [one]);
+
+    database.command::<()>(&["DEL", "prices"]).await;
+    let other = observation("3.5", "other");
+    store.record(&other).await.unwrap();
+    assert_eq!(shown().await, [other]);
 }

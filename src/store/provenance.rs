@@ -18,7 +18,7 @@ const SECONDS: i64 = 1000;
 const MOST_REMEMBERED: usize = 10_000;
 
 /// How long it is remembered.
-const MEMORY: Duration = Duration::from_secs(60);
+const MEMORY: Duration = Duration::from_mins(1);
 
 /// Where the prices of samples came from that were asked for lately, by second and price. It is
 /// written in one step with a sample and stays; only who takes a sample out by hand and records

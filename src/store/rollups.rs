@@ -3,10 +3,10 @@
 //!
 //! Four levels, of 5 min, 1 h, 1 day and 24 days. At a slot of 10 s the finest sums up 30
 //! samples. The buckets of a level that lie in one bucket of the next are stored together, as a
-//! node, so that the end of a range takes one read a level: any range is two reads of at most 29
-//! samples, two of nodes for each of three levels, and one node for each 576 days. Finer or more
-//! levels cost more memory than they save in time, fewer the reverse; `make bench-store` measures
-//! both.
+//! node, so that the end of a range takes one node a level: any range is two reads of at most 29
+//! samples and one of nodes, at most two for each of three levels and one for each 576 days. Finer
+//! or more levels cost more memory than they save in time, fewer the reverse; `make bench-store`
+//! measures both.
 
 use crate::domain::{TimeRange, UnixTime};
 

@@ -91,14 +91,9 @@ impl Store {
 
     /// The members of `prices` in a span, each with its score, oldest first.
     pub(super) async fn rows(&self, span: &Span) -> Result<Rows, StoreError> {
-        self.rows_of(keys::PRICES, span).await
-    }
-
-    /// The members of a ZSET in a span, each with its score, lowest first.
-    pub(super) async fn rows_of(&self, key: &str, span: &Span) -> Result<Rows, StoreError> {
         let (since, until) = span.bounds();
         let mut command = redis::cmd("ZRANGEBYSCORE");
-        command.arg(key).arg(since).arg(until).arg("WITHSCORES");
+        command.arg(keys::PRICES).arg(since).arg(until).arg("WITHSCORES");
         let rows = command.query_async(&mut self.connection.clone()).await;
         rows.map_err(failed("read samples"))
     }
