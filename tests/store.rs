@@ -274,8 +274,9 @@ async fn a_page_that_is_asked_for_again_shows_what_is_stored_now() {
     };
     let one = observation("2.5", "one");
     store.record(&one).await.unwrap();
-    assert_eq!(shown().await, [one.clone()]);
-    assert_eq!(shown().await, [one]);
+    let expected = [one];
+    assert_eq!(shown().await, expected);
+    assert_eq!(shown().await, expected);
 
     database.command::<()>(&["DEL", "prices"]).await;
     let other = observation("3.5", "other");

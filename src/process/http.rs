@@ -2,8 +2,7 @@
 //!
 //! Connections are dealt in turn to threads, each with a runtime of its own: nothing that serves a
 //! request moves to another thread, and what the requests of one turn want from Redis goes there
-//! together. Measured with `make bench-store` against one runtime over all cores: twice as many
-//! requests for the same work.
+//! together. Against one runtime over all cores that is half as many pages again on two cores.
 
 use std::{
     convert::Infallible,

@@ -50,7 +50,8 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     tokio::spawn(settle_slots(store.clone()));
     let worker = Worker { config, shutdown, client, context, name, pulses };
     tokio::select! {
-        ended = jobs::run_each(&worker) => ended,
+        // Boxed, as it is large.
+        ended = Box::pin(jobs::run_each(&worker)) => ended,
         () = worker.show_life(&store) => Ok(()),
     }
 }

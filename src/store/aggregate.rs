@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use redis::{RedisResult, pipe};
 
 use super::{
-    Store, StoreError, failed, keys,
+    Store, StoreError, failed, keys, node,
     plan::Plan,
     rollups::{self, End, Frame, LEVELS, NOTHING_TRIMMED, Span, TRIM, align_down},
     samples::{PIECE, Rows, first_second, samples},
@@ -124,6 +124,18 @@ impl Store {
         let nodes =
             read.map_err(failed("read rollups"))?.into_iter().map(Option::unwrap_or_default);
         Ok(starts.into_iter().zip(nodes).collect())
+    }
+
+    /// The second of the first sample that is in the rollups.
+    pub(super) async fn first_summed_up(&self, frame: Frame) -> Result<Option<i64>, StoreError> {
+        let coarsest = LEVELS.len() - 1;
+        let nodes = self.nodes(coarsest, frame.first..frame.last).await?;
+        let first = |(start, node): &(i64, Vec<u8>)| {
+            let extremes = node::from_bytes(coarsest, *start, node, frame.first..frame.last)
+                .find_map(|summary| summary.extremes);
+            Some(extremes?.first.0)
+        };
+        Ok(nodes.iter().find_map(first))
     }
 
     /// The seconds of the first and the last sample in the span.

@@ -12,8 +12,8 @@ use redis::{Pipeline, RedisResult, Script, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Store, StoreError, failed, keys, node,
-    rollups::{Frame, LEVELS, NOTHING_TRIMMED, Span, TRIM, align_down, align_up},
+    Store, StoreError, failed, keys,
+    rollups::{Frame, NOTHING_TRIMMED, Span, TRIM, align_down, align_up},
     samples::{Rows, first_second},
 };
 use crate::domain::{
@@ -224,18 +224,6 @@ impl Store {
             until = if until < trimmed { align_up(until, TRIM) } else { until };
         }
         Ok((from < until).then_some(Window { from, until, open }))
-    }
-
-    /// The second of the first sample that is in the rollups.
-    async fn first_summed_up(&self, frame: Frame) -> Result<Option<i64>, StoreError> {
-        let coarsest = LEVELS.len() - 1;
-        let nodes = self.nodes(coarsest, frame.first..frame.last).await?;
-        let first = |(start, node): &(i64, Vec<u8>)| {
-            let extremes = node::from_bytes(coarsest, *start, node, frame.first..frame.last)
-                .find_map(|summary| summary.extremes);
-            Some(extremes?.first.0)
-        };
-        Ok(nodes.iter().find_map(first))
     }
 
     pub(super) fn seconds(&self) -> i64 {
