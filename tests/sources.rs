@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use cotiza::{clock, config::Policy, domain::Slots};
+use cotiza::{
+    clock,
+    config::Policy,
+    domain::{Slot, Slots},
+    jobs::Context,
+};
 
 use crate::harness::{FakeExchange, Market, SOON, eventually};
 
@@ -77,14 +82,21 @@ async fn one_that_hangs_costs_no_slot_and_is_told() {
     .await;
 }
 
+/// Records a price in the next slot, which is given; from then on the first exchange asks 100
+/// million more.
+async fn one_recorded_then_a_jump(market: &Market, context: &Context) -> Slot {
+    let slot = market.now().next();
+    market.fetch_with(context, slot).await.unwrap();
+    market.exchanges[0].answers(AT_ONCE, 200, ticker("184436700.0"));
+    slot
+}
+
 #[tokio::test]
 async fn a_jump_that_another_source_does_not_see_never_gets_in() {
     let mut market = Market::of(2).await;
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     let context = market.context();
-    let mut slot = market.now().next();
-    market.fetch_with(&context, slot).await.unwrap();
-    market.exchanges[0].answers(AT_ONCE, 200, ticker("184436700.0"));
+    let mut slot = one_recorded_then_a_jump(&market, &context).await;
     for _ in 0..5 {
         slot = slot.next();
         market.fetch_with(&context, slot).await.unwrap();
@@ -149,9 +161,7 @@ async fn a_jump_is_believed_by_a_second_source_or_the_third_slot() {
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     market.config.sources.named.get_mut("b").unwrap().enabled = false;
     let context = market.context();
-    let mut slot = market.now().next();
-    market.fetch_with(&context, slot).await.unwrap();
-    market.exchanges[0].answers(AT_ONCE, 200, ticker("184436700.0"));
+    let mut slot = one_recorded_then_a_jump(&market, &context).await;
     for _ in 0..2 {
         slot = slot.next();
         let error = market.fetch_with(&context, slot).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use poem::{Request, http::uri::Authority};
-use url::form_urlencoded;
+use url::{Host, form_urlencoded};
 
 /// The address that was asked for, from which the links to other pages are made.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ impl Links {
 /// lead elsewhere.
 fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    let whole = |it: Authority| it.port_u16().is_some() || it.host().len() == host.len();
-    host.bytes().all(plain) && host.parse().is_ok_and(whole)
+    let whole = |it: &Authority| it.port_u16().is_some() || it.host().len() == host.len();
+    let is_host = |it: Authority| whole(&it) && Host::parse(it.host()).is_ok();
+    host.bytes().all(plain) && host.parse().is_ok_and(is_host)
 }

@@ -14,10 +14,10 @@ use crate::domain::{Observation, Provenance, Sample};
 /// The seconds in one hash: at one sample in ten seconds 100 fields, which Redis keeps packed.
 const SECONDS: i64 = 1000;
 
-/// What is remembered of [`Remembered`] at most: about a megabyte.
+/// The most samples that [`Remembered`] holds: about a megabyte.
 const MOST_REMEMBERED: usize = 10_000;
 
-/// How long it is remembered.
+/// How long it holds them.
 const MEMORY: Duration = Duration::from_mins(1);
 
 /// Where the prices of samples came from that were asked for lately, by second and price. It is

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::domain::{Sample, Summary};
 
-static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("replace_node.lua")));
+static REPLACE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("widen.lua"), include_str!("replace_node.lua")))
+});
 
 static GAPS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gaps.lua")));
 

@@ -34,24 +34,13 @@ for level = 1, levels + 1 do
     lengths[level], touched[level] = tonumber(ARGV[levels + level + 2]), {}
 end
 
--- Notes that there are nodes in the seconds [first, last).
-local function widen(first, last)
-    local known = redis.call('HMGET', ROLLUPS, 'first', 'last')
-    if first < tonumber(known[1] or 1e15) then
-        redis.call('HSET', ROLLUPS, 'first', whole(first))
-    end
-    if last > tonumber(known[2] or -1e15) then
-        redis.call('HSET', ROLLUPS, 'last', whole(last))
-    end
-end
-
 local function node(level, start)
     local found = touched[level][start]
     if found then return found end
     local field = ARGV[level + 2] .. ':' .. whole(start)
     local text = redis.call('HGET', ROLLUPS, field)
     local size = lengths[level + 1] / lengths[level] * BUCKET
-    if not text and level == levels then widen(start, start + lengths[level + 1]) end
+    if not text and level == levels then widen(ROLLUPS, start, start + lengths[level + 1]) end
     if not text or #text ~= size then text = string.rep('\0', size) end
     found = { field = field, text = text, buckets = {} }
     touched[level][start] = found

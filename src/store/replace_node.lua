@@ -16,10 +16,9 @@ else
 end
 if table.concat(parts, '\n') ~= ARGV[4] then return 0 end
 local old, new = redis.call('HGET', ROLLUPS, ARGV[1]), ARGV[5]
-local known = redis.call('HMGET', ROLLUPS, 'trimmed', 'first', 'last')
 if not ARGV[9] and old and #old == #new then
     -- Of what has been trimmed, the buckets are all there is.
-    local trimmed = tonumber(known[1] or -1e15) - ARGV[2]
+    local trimmed = tonumber(redis.call('HGET', ROLLUPS, 'trimmed') or -1e15) - ARGV[2]
     local kept = math.max(0, math.floor(trimmed / ARGV[6])) * BUCKET
     new = string.sub(old, 1, kept) .. string.sub(new, kept + 1)
 end
@@ -28,10 +27,5 @@ if not string.find(new, '[^%z]') then
     return 1
 end
 redis.call('HSET', ROLLUPS, ARGV[1], new)
-if tonumber(ARGV[7]) < tonumber(known[2] or 1e15) then
-    redis.call('HSET', ROLLUPS, 'first', ARGV[7])
-end
-if tonumber(ARGV[8]) > tonumber(known[3] or -1e15) then
-    redis.call('HSET', ROLLUPS, 'last', ARGV[8])
-end
+widen(ROLLUPS, tonumber(ARGV[7]), tonumber(ARGV[8]))
 return 1

@@ -180,7 +180,8 @@ pub(super) fn align_up(second: i64, length: i64) -> i64 {
 /// The first seconds of the nodes of a level that have buckets in the seconds `[from, until)`.
 pub(super) fn nodes(level: usize, from: i64, until: i64) -> impl Iterator<Item = i64> {
     let length = node_length(level);
-    (0..).map(move |n| align_down(from, length) + n * length).take_while(move |&at| at < until)
+    let first = align_down(from, length);
+    (0..).map(move |n| first + n * length).take_while(move |&at| at < until)
 }
 
 /// The field that a node is stored in.

@@ -1,0 +1,13 @@
+-- For scripts that write nodes: it stands before them.
+
+-- Notes that there are nodes in the seconds [first, last).
+local function widen(rollups, first, last)
+    local known = redis.call('HMGET', rollups, 'first', 'last')
+    if first < tonumber(known[1] or 1e15) then
+        redis.call('HSET', rollups, 'first', string.format('%.0f', first))
+    end
+    if last > tonumber(known[2] or -1e15) then
+        redis.call('HSET', rollups, 'last', string.format('%.0f', last))
+    end
+end
+
