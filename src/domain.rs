@@ -23,5 +23,5 @@ pub use price::{Price, PriceError};
 pub use quote::{Observation, Provenance, Quote, Side, is_source_name};
 pub use sample::{Sample, SampleError};
 pub use slot::{Slot, Slots, SlotsError};
-pub use summary::{Extremes, Summary, pesos};
+pub use summary::{Extremes, Summary, Total, pesos};
 pub use time::{TimeError, TimeRange, TimeRangeError, UnixTime};

@@ -13,8 +13,10 @@ mod provenance;
 mod rebuild;
 mod rollups;
 mod samples;
+mod segments;
 mod slots;
 mod sources;
+mod span;
 mod trim;
 
 use std::sync::{

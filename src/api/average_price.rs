@@ -55,10 +55,10 @@ impl AveragePrice {
         until: Query<UnixTime>,
     ) -> Result<AveragePriceAnswer, ApiError> {
         let range = params::range(Some(since.0), Some(until.0))?;
-        let Aggregate { summary, resolution } = self.store.aggregate(&range).await?;
+        let Aggregate { summary: total, resolution } = self.store.total(&range).await?;
         Ok(AveragePriceAnswer::Mean(Json(AveragePriceResponse {
-            average_price: number(summary.average()),
-            count: summary.count,
+            average_price: number(total.average()),
+            count: total.count,
             resolution: resolution.map(|length| length.as_secs()),
         })))
     }

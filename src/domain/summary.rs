@@ -18,6 +18,15 @@ pub struct Summary {
     pub extremes: Option<Extremes>,
 }
 
+/// What the prices of some samples add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Total {
+    /// How many samples there are.
+    pub count: u64,
+    /// The sum of their prices, in 1/10000 peso.
+    pub sum: i128,
+}
+
 /// The extremes of some samples, in price and in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extremes {
@@ -80,6 +89,20 @@ impl Summary {
         }
     }
 
+    /// What its prices add up to.
+    pub fn total(&self) -> Total {
+        Total { count: self.count, sum: self.sum }
+    }
+}
+
+impl Total {
+    /// The total without that of some of its samples.
+    #[must_use]
+    pub fn without(self, part: Self) -> Self {
+        // Wrapping: an index that is wrong may have less than its parts, which its reader notices.
+        Self { count: self.count.wrapping_sub(part.count), sum: self.sum - part.sum }
+    }
+
     /// The mean price in pesos, rounded to 2 decimals, half to even; 0 of no samples.
     pub fn average(&self) -> Decimal {
         // One centavo is 100 of the sum's units.
@@ -127,7 +150,7 @@ mod tests {
     fn the_mean_is_rounded_half_to_even() {
         let check = |prices: &[&str], expected: &str| {
             let samples = prices.iter().map(|price| sample(0, price));
-            let average = Summary::of(samples, slots()).average();
+            let average = Summary::of(samples, slots()).total().average();
             assert_eq!(average.to_string(), expected, "{prices:?}");
         };
         check(&[], "0.00");
@@ -163,7 +186,7 @@ mod tests {
             let (one, other) = samples.split_at(at.min(samples.len()));
             let parts = [one, other].map(|part| Summary::of(part.iter().copied(), slots()));
             let summary: Summary = parts.into_iter().collect();
-            prop_assert_eq!(summary.average(), mean);
+            prop_assert_eq!(summary.total().average(), mean);
             prop_assert_eq!(summary.count, units.len() as u64);
         }
     }

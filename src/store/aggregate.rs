@@ -8,16 +8,18 @@ use redis::{RedisResult, pipe};
 use super::{
     Store, StoreError, failed, keys, node,
     plan::Plan,
-    rollups::{self, End, Frame, LEVELS, NOTHING_TRIMMED, Span, TRIM, align_down},
+    rollups::{self, Frame, LEVELS, NOTHING_TRIMMED, TRIM, align_down},
     samples::{PIECE, Rows, first_second, samples},
+    segments::Edges,
+    span::{Cut, Span},
 };
-use crate::domain::{Summary, TimeRange, UnixTime};
+use crate::domain::{Summary, TimeRange, Total};
 
-/// The sum over a range.
+/// What the samples of a range come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Aggregate {
-    /// What the samples come to.
-    pub summary: Summary,
+pub struct Aggregate<T = Summary> {
+    /// What they come to.
+    pub summary: T,
     /// Set where a part of the range was trimmed: that part is answered from its rollups, its
     /// ends rounded outwards to whole multiples of this.
     pub resolution: Option<Duration>,
@@ -36,30 +38,51 @@ impl Store {
         self.aggregate_span(Span::from(range)).await
     }
 
+    /// Adds up the prices of a range, which takes half as many samples as [`Store::aggregate`].
+    ///
+    /// # Errors
+    /// As [`Store::aggregate`].
+    pub async fn total(&self, range: &TimeRange) -> Result<Aggregate<Total>, StoreError> {
+        let Aggregate { summary: (summary, beside), resolution } =
+            self.sum_up(Span::from(range), Edges::Nearer).await?;
+        Ok(Aggregate { summary: summary.total().without(beside), resolution })
+    }
+
     /// As [`Store::aggregate`].
     pub(super) async fn aggregate_span(&self, span: Span) -> Result<Aggregate, StoreError> {
+        let Aggregate { summary: (summary, _), resolution } =
+            self.sum_up(span, Edges::Inside).await?;
+        Ok(Aggregate { summary, resolution })
+    }
+
+    /// Sums up a span, and what of that lies beside it.
+    async fn sum_up(
+        &self,
+        span: Span,
+        edges: Edges,
+    ) -> Result<Aggregate<(Summary, Total)>, StoreError> {
         let (plan, reading) = loop {
             // The frame changes rarely: it is guessed, and read along with the rest.
             let guess = self.frame();
-            let plan = Plan::new(span, guess);
+            let plan = Plan::new(span, edges, guess);
             let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
             if reading.frame == guess {
                 break (plan, reading);
             }
             self.note_frame(reading.frame);
         };
-        let kept = match plan.kept {
-            Some(span) if reading.samples != reading.kept.count => {
+        let (kept, beside) = match plan.kept {
+            Some(span) if !reading.is_right() => {
                 let mut wrong = Vec::new();
                 let summary = self.sum_up_wrong(span, &mut wrong).await?;
                 self.rebuild_soon(wrong);
-                summary
+                (summary, Total::default())
             }
-            _ => reading.kept,
+            _ => (reading.kept, reading.beside),
         };
         let resolution =
             (!plan.trimmed.is_empty()).then(|| Duration::from_secs(TRIM.unsigned_abs()));
-        Ok(Aggregate { summary: reading.trimmed.and(kept), resolution })
+        Ok(Aggregate { summary: (reading.trimmed.and(kept), beside), resolution })
     }
 
     /// Sums up a span whose rollups are wrong somewhere, by halves down to a day: what is right
@@ -72,7 +95,7 @@ impl Store {
     ) -> BoxFuture<'a, Result<Summary, StoreError>> {
         async move {
             // Its own ends, not those of its samples: a bucket may lie where no sample is left.
-            let stretch = (span.since.unwrap_or(UnixTime::MIN).second(), span.end_second());
+            let stretch = (span.start().second(), span.end().second_at_or_after());
             let (first, last) = match self.extent(&span).await? {
                 Some((first, last)) if last - first > PIECE => (first, last),
                 _ => {
@@ -81,18 +104,14 @@ impl Store {
                     return Ok(Summary::of(samples(rows), self.slots));
                 }
             };
-            let middle = UnixTime::from_seconds(align_down(first.midpoint(last), LEVELS[0]));
-            let halves = [
-                Span { until: Some(middle), end: End::Exclusive, ..span },
-                Span { since: Some(middle), ..span },
-            ];
+            let middle = Some(Cut::before_second(align_down(first.midpoint(last), LEVELS[0])));
+            let halves = [Span { until: middle, ..span }, Span { since: middle, ..span }];
             let frame = Frame { trimmed: NOTHING_TRIMMED, ..self.frame() };
             let mut whole = Summary::default();
             for half in halves {
-                let plan = Plan::new(half, frame);
+                let plan = Plan::new(half, Edges::Inside, frame);
                 let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
-                let right = reading.samples == reading.kept.count;
-                whole = whole.and(if right {
+                whole = whole.and(if reading.is_right() {
                     reading.kept
                 } else {
                     self.sum_up_wrong(half, wrong).await?

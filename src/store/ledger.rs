@@ -13,8 +13,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{Frame, NOTHING_TRIMMED, Span, TRIM, align_down, align_up},
+    rollups::{Frame, NOTHING_TRIMMED, TRIM, align_down, align_up},
     samples::{Rows, first_second},
+    span::Span,
 };
 use crate::domain::{
     Coverage, Gap, Missed, Page, PageNumber, PageSize, Reason, TimeRange, UnixTime,
@@ -159,8 +160,7 @@ impl Store {
             return Ok(Vec::new());
         }
         // By rank, which is as quick at the end as at the beginning.
-        let before = Span { since: None, ..Span::of_seconds(window.from, window.from) };
-        let (since, until) = before.bounds();
+        let (since, until) = Span::before_second(window.from).bounds();
         let mut connection = self.connection.clone();
         let rank: RedisResult<u64> = redis::cmd("ZCOUNT")
             .arg(keys::GAPS)

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use redis::{FromRedisValue, RedisResult, Value, pipe};
 
-use super::{Store, StoreError, failed, keys, rollups::Span, samples::samples};
+use super::{Store, StoreError, failed, keys, samples::samples, span::Span};
 use crate::domain::{Observation, Page, PageNumber, PageSize, Sample, TimeRange};
 
 /// Where a range lies among all samples.

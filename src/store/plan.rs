@@ -4,10 +4,12 @@ use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value, pipe};
 
 use super::{
     Store, keys, node,
-    rollups::{self, Frame, Segment, Span, TRIM, align_down, align_up},
+    rollups::{self, Frame, TRIM, align_down, align_up},
     samples::{Rows, samples},
+    segments::{Edges, Segment, cover, segments},
+    span::{Cut, Span},
 };
-use crate::domain::{Sample, Summary, UnixTime};
+use crate::domain::{Sample, Summary, Total};
 
 /// A range, split at the second before which samples have been trimmed.
 pub(super) struct Plan {
@@ -26,6 +28,8 @@ pub(super) struct Reading {
     pub(super) trimmed: Summary,
     /// What the rollups of the rest, and the samples at its edges, come to.
     pub(super) kept: Summary,
+    /// What of that lies beside the range.
+    pub(super) beside: Total,
     /// How many samples there are in the rest in truth.
     pub(super) samples: u64,
     /// What is known of all rollups.
@@ -50,22 +54,22 @@ struct Answers {
 }
 
 impl Plan {
-    pub(super) fn new(span: Span, frame: Frame) -> Self {
-        let since = span.since.unwrap_or(UnixTime::MIN).second();
+    pub(super) fn new(span: Span, edges: Edges, frame: Frame) -> Self {
+        let since = span.start().second();
         let in_frame = |segments: Vec<Segment>| -> Vec<Segment> {
-            segments.into_iter().filter_map(|segment| frame.part_of(segment)).collect()
+            segments.into_iter().filter_map(|segment| segment.within(frame)).collect()
         };
         if since >= frame.trimmed {
-            let segments = in_frame(span.segments());
+            let segments = in_frame(segments(&span, edges));
             return Self { trimmed: Vec::new(), kept: Some(span), segments };
         }
-        let until = span.end_second();
+        let until = span.end().second_at_or_after();
         let mut buckets = Vec::new();
         let end = frame.trimmed.min(align_up(until, TRIM));
-        rollups::cover(0, align_down(since, TRIM), end, &mut buckets);
-        let rest = Span { since: Some(UnixTime::from_seconds(frame.trimmed)), ..span };
+        cover(0, align_down(since, TRIM), end, &mut buckets);
+        let rest = Span { since: Some(Cut::before_second(frame.trimmed)), ..span };
         let kept = (until > frame.trimmed).then_some(rest);
-        let segments = kept.map(|rest| in_frame(rest.segments())).unwrap_or_default();
+        let segments = kept.map(|rest| in_frame(segments(&rest, edges))).unwrap_or_default();
         Self { trimmed: in_frame(buckets), kept, segments }
     }
 
@@ -79,7 +83,7 @@ impl Plan {
         nodes.arg("HMGET").arg(keys::ROLLUPS).arg(&Frame::FIELDS);
         for segment in self.trimmed.iter().chain(&self.segments) {
             match segment {
-                Segment::Samples(span) => {
+                Segment::Samples(span) | Segment::Beside(span) => {
                     let (since, until) = span.bounds();
                     step.cmd("ZRANGEBYSCORE").arg(keys::PRICES).arg(since).arg(until);
                     step.arg((scores == Scores::With).then_some("WITHSCORES"));
@@ -93,6 +97,13 @@ impl Plan {
         }
         step.add_command(nodes);
         step
+    }
+}
+
+impl Reading {
+    /// Whether the rollups of the rest have as many samples as there are.
+    pub(super) fn is_right(&self) -> bool {
+        self.kept.total().without(self.beside).count == self.samples
     }
 }
 
@@ -122,38 +133,46 @@ impl Store {
     async fn read_with(&self, plan: &Plan, scores: Scores) -> RedisResult<Option<Reading>> {
         let request = plan.request(scores);
         let mut answers = Answers::of(request.query_async(&mut self.connection.clone()).await?)?;
-        let trimmed = self.sum_of(&plan.trimmed, &mut answers, scores)?;
-        let kept = self.sum_of(&plan.segments, &mut answers, scores)?;
+        let Some((trimmed, _)) = self.sum_of(&plan.trimmed, &mut answers, scores)? else {
+            return Ok(None);
+        };
+        let Some((kept, beside)) = self.sum_of(&plan.segments, &mut answers, scores)? else {
+            return Ok(None);
+        };
         let Answers { count: samples, frame, .. } = answers;
-        let reading = |(trimmed, kept)| Reading { trimmed, kept, samples, frame };
-        Ok(trimmed.zip(kept).map(reading))
+        Ok(Some(Reading { trimmed, kept, beside, samples, frame }))
     }
 
+    /// What segments come to, and those beside the span.
     fn sum_of(
         &self,
         segments: &[Segment],
         answers: &mut Answers,
         scores: Scores,
-    ) -> RedisResult<Option<Summary>> {
-        let mut sum = Summary::default();
+    ) -> RedisResult<Option<(Summary, Total)>> {
+        let (mut sum, mut beside) = (Summary::default(), Summary::default());
         for segment in segments {
-            let part = match segment {
-                Segment::Samples(_) => {
-                    let rows = answers.samples.next().unwrap_or(Value::Nil);
-                    self.sum_of_samples(rows, scores)?
-                }
+            let (sum, part) = match segment {
+                Segment::Samples(_) => (&mut sum, self.sum_of_samples(answers, scores)?),
+                Segment::Beside(_) => (&mut beside, self.sum_of_samples(answers, scores)?),
                 &Segment::Buckets { level, from, until } => {
                     let starts = rollups::nodes(level, from, until);
-                    Some(sum_of_nodes(level, starts, &mut answers.nodes, from..until))
+                    let nodes = &mut answers.nodes;
+                    (&mut sum, Some(sum_of_nodes(level, starts, nodes, from..until)))
                 }
             };
             let Some(part) = part else { return Ok(None) };
-            sum = sum.and(part);
+            *sum = sum.and(part);
         }
-        Ok(Some(sum))
+        Ok(Some((sum, beside.total())))
     }
 
-    fn sum_of_samples(&self, rows: Value, scores: Scores) -> RedisResult<Option<Summary>> {
+    fn sum_of_samples(
+        &self,
+        answers: &mut Answers,
+        scores: Scores,
+    ) -> RedisResult<Option<Summary>> {
+        let rows = answers.samples.next().unwrap_or(Value::Nil);
         if scores == Scores::With {
             return Ok(Some(Summary::of(samples(Rows::from_redis_value(rows)?), self.slots)));
         }

@@ -10,8 +10,9 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys, node,
-    rollups::{self, LARGEST_NODE, LEVELS, Span, align_down, node_length},
+    rollups::{self, LARGEST_NODE, LEVELS, align_down, node_length},
     samples::{PIECE, Rows, first_second, samples},
+    span::Span,
 };
 use crate::domain::{Sample, Summary};
 

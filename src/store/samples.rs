@@ -6,9 +6,10 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{LARGEST_NODE, LEVELS, NAMES, Span},
+    rollups::{LARGEST_NODE, LEVELS, NAMES},
+    span::{Cut, Span},
 };
-use crate::domain::{Observation, Sample, TimeRange, UnixTime};
+use crate::domain::{Observation, Sample, TimeRange};
 
 static RECORD: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!(include_str!("widen.lua"), include_str!("record.lua"))));
@@ -123,7 +124,7 @@ impl Pieces<'_> {
         let (piece, rest) = if last < end {
             (rest, None)
         } else {
-            (piece, Some(Span { since: Some(UnixTime::from_seconds(end)), ..rest }))
+            (piece, Some(Span { since: Some(Cut::before_second(end)), ..rest }))
         };
         let rows = self.store.rows(&piece).await?;
         let observations = self.store.with_provenance(samples(rows).collect()).await?;

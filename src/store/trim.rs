@@ -6,8 +6,9 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{Span, TRIM, align_down},
+    rollups::{TRIM, align_down},
     samples::PIECE,
+    span::Span,
 };
 
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("trim_mark.lua")));
@@ -21,7 +22,7 @@ impl Store {
     /// If Redis fails.
     pub async fn trim(&self, before: i64) -> Result<u64, StoreError> {
         let before = align_down(before, TRIM);
-        let old = Span { since: None, ..Span::of_seconds(before, before) };
+        let old = Span::before_second(before);
         let Some((first, last)) = self.extent(&old).await? else {
             return Ok(0);
         };

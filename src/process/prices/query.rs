@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) async fn average(store: &Store, range: &TimeRange) -> anyhow::Result<()> {
-    let Aggregate { summary, resolution } = store.aggregate(range).await?;
+    let Aggregate { summary: total, resolution } = store.total(range).await?;
     if let Some(length) = resolution {
         let length = humantime::format_duration(length);
         writeln!(
@@ -19,7 +19,7 @@ pub(super) async fn average(store: &Store, range: &TimeRange) -> anyhow::Result<
             "samples were trimmed: the ends of the range are as coarse as {length}"
         )?;
     }
-    writeln!(stdout(), "{}\t{}", summary.average(), summary.count)?;
+    writeln!(stdout(), "{}\t{}", total.average(), total.count)?;
     Ok(())
 }
 
