@@ -179,7 +179,7 @@ async fn the_shell_can_ask_and_rebuild() {
 
     let recorded: BTreeMap<String, Vec<u8>> =
         shell.database.command(&["HGETALL", "{prices}:rollups"]).await;
-    assert_eq!(recorded.len(), 6, "a node of each level, and the seconds that they lie in");
+    assert_eq!(recorded.len(), 10, "two parts of a node of each level, and where they lie");
     shell.database.command::<()>(&["DEL", "{prices}:rollups"]).await;
     let rebuilt = shell.prices(&["rebuild"]).await;
     assert_eq!(rebuilt.stdout, "rebuilt the rollups of 2 samples\n");

@@ -216,9 +216,10 @@ async fn samples_of_the_old_stack_are_summed_up_at_once_and_indexed_in_the_backg
     let indexed = || async {
         let nodes: Vec<(Vec<u8>, Vec<u8>)> =
             database.command(&["HGETALL", "{prices}:rollups"]).await;
-        let finest = nodes.iter().filter(|(field, _)| field.starts_with(b"5m:"));
-        let buckets = finest.flat_map(|(_, node)| node.chunks(64));
-        let count = |bucket: &[u8]| u32::from_le_bytes(bucket[48..52].try_into().unwrap());
+        let sums = |field: &[u8]| field.starts_with(b"5m:") && !field.ends_with(b":extremes");
+        let finest = nodes.iter().filter(|(field, _)| sums(field));
+        let buckets = finest.flat_map(|(_, sums)| sums.chunks(20));
+        let count = |bucket: &[u8]| u32::from_le_bytes(bucket[12..16].try_into().unwrap());
         buckets.map(count).sum::<u32>() == 3000
     };
     eventually(SOON, "the index is whole", indexed).await;
@@ -262,7 +263,38 @@ async fn samples_far_from_all_others_are_found_by_who_asked_before() {
         );
     }
     let nodes: u64 = database.command(&["HLEN", "{prices}:rollups"]).await;
-    assert_eq!(nodes, 3 * 4 + 2, "a node of each level for each, and the seconds they lie in");
+    assert_eq!(nodes, 3 * 4 * 2 + 2, "two parts of a node of each level, and where they lie");
+}
+
+#[tokio::test]
+async fn rollups_that_lost_their_extremes_are_made_anew() {
+    let database = Database::new().await;
+    let store = database.store();
+    let recorded: Vec<Observation> = (0..100)
+        .map(|n| {
+            Sample {
+                timestamp: 1_700_000_000 + n * 10,
+                price: format!("{}.5", n + 1).parse().unwrap(),
+            }
+            .into()
+        })
+        .collect();
+    store.record_all(&recorded).await.unwrap();
+    let everything = TimeRange::default();
+    let before = store.aggregate(&everything).await.unwrap();
+    let fields: Vec<String> = database.command(&["HKEYS", "{prices}:rollups"]).await;
+    let extremes = || fields.iter().filter(|field| field.ends_with(":extremes"));
+    assert_eq!(extremes().count(), 4, "a node of each level");
+    for field in extremes() {
+        database.command::<()>(&["HDEL", "{prices}:rollups", field]).await;
+    }
+    assert_eq!(store.aggregate(&everything).await.unwrap(), before);
+    let whole = || async {
+        let now: Vec<String> = database.command(&["HKEYS", "{prices}:rollups"]).await;
+        extremes().all(|field| now.contains(field))
+    };
+    eventually(SOON, "they are whole", whole).await;
+    assert_eq!(store.aggregate(&everything).await.unwrap(), before);
 }
 
 #[tokio::test]

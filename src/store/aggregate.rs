@@ -6,11 +6,12 @@ use futures_util::{FutureExt, future::BoxFuture};
 use redis::{RedisResult, pipe};
 
 use super::{
-    Store, StoreError, failed, keys, node,
+    Store, StoreError, failed, keys,
+    node::{self, Node},
     plan::Plan,
     rollups::{self, Frame, LEVELS, NOTHING_TRIMMED, TRIM, align_down},
     samples::{PIECE, Rows, first_second, samples},
-    segments::Edges,
+    segments::Wanted,
     span::{Cut, Span},
 };
 use crate::domain::{Summary, TimeRange, Total};
@@ -44,14 +45,14 @@ impl Store {
     /// As [`Store::aggregate`].
     pub async fn total(&self, range: &TimeRange) -> Result<Aggregate<Total>, StoreError> {
         let Aggregate { summary: (summary, beside), resolution } =
-            self.sum_up(Span::from(range), Edges::Nearer).await?;
+            self.sum_up(Span::from(range), Wanted::Total).await?;
         Ok(Aggregate { summary: summary.total().without(beside), resolution })
     }
 
     /// As [`Store::aggregate`].
     pub(super) async fn aggregate_span(&self, span: Span) -> Result<Aggregate, StoreError> {
         let Aggregate { summary: (summary, _), resolution } =
-            self.sum_up(span, Edges::Inside).await?;
+            self.sum_up(span, Wanted::Summary).await?;
         Ok(Aggregate { summary, resolution })
     }
 
@@ -59,12 +60,12 @@ impl Store {
     async fn sum_up(
         &self,
         span: Span,
-        edges: Edges,
+        wanted: Wanted,
     ) -> Result<Aggregate<(Summary, Total)>, StoreError> {
         let (plan, reading) = loop {
             // The frame changes rarely: it is guessed, and read along with the rest.
             let guess = self.frame();
-            let plan = Plan::new(span, edges, guess);
+            let plan = Plan::new(span, wanted, guess);
             let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
             if reading.frame == guess {
                 break (plan, reading);
@@ -109,7 +110,7 @@ impl Store {
             let frame = Frame { trimmed: NOTHING_TRIMMED, ..self.frame() };
             let mut whole = Summary::default();
             for half in halves {
-                let plan = Plan::new(half, Edges::Inside, frame);
+                let plan = Plan::new(half, Wanted::Summary, frame);
                 let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
                 whole = whole.and(if reading.is_right() {
                     reading.kept
@@ -128,7 +129,7 @@ impl Store {
         &self,
         level: usize,
         stretch: Range<i64>,
-    ) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    ) -> Result<Vec<(i64, Node)>, StoreError> {
         let starts: Vec<i64> = rollups::nodes(level, stretch.start, stretch.end).collect();
         if starts.is_empty() {
             return Ok(Vec::new());
@@ -136,23 +137,24 @@ impl Store {
         let mut read = redis::cmd("HMGET");
         read.arg(keys::ROLLUPS);
         for &start in &starts {
-            read.arg(rollups::field(level, start));
+            read.arg(rollups::field(level, start)).arg(rollups::extremes_field(level, start));
         }
         let read: RedisResult<Vec<Option<Vec<u8>>>> =
             read.query_async(&mut self.connection.clone()).await;
-        let nodes =
-            read.map_err(failed("read rollups"))?.into_iter().map(Option::unwrap_or_default);
-        Ok(starts.into_iter().zip(nodes).collect())
+        let mut fields = read.map_err(failed("read rollups"))?.into_iter();
+        let mut field = || fields.next().flatten().unwrap_or_default();
+        let node = |start| (start, Node { sums: field(), extremes: field() });
+        Ok(starts.into_iter().map(node).collect())
     }
 
     /// The second of the first sample that is in the rollups.
     pub(super) async fn first_summed_up(&self, frame: Frame) -> Result<Option<i64>, StoreError> {
         let coarsest = LEVELS.len() - 1;
         let nodes = self.nodes(coarsest, frame.first..frame.last).await?;
-        let first = |(start, node): &(i64, Vec<u8>)| {
-            let extremes = node::from_bytes(coarsest, *start, node, frame.first..frame.last)
-                .find_map(|summary| summary.extremes);
-            Some(extremes?.first.0)
+        let first = |(start, Node { sums, extremes }): &(i64, Node)| {
+            let within = frame.first..frame.last;
+            let mut summaries = node::summaries(coarsest, *start, sums, Some(extremes), within);
+            Some(summaries.next()?.extremes?.first.0)
         };
         Ok(nodes.iter().find_map(first))
     }

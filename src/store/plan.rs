@@ -1,12 +1,14 @@
 //! What is read to sum up a span, and reading it in one step.
 
+use std::ops::Range;
+
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value, pipe};
 
 use super::{
     Store, keys, node,
     rollups::{self, Frame, TRIM, align_down, align_up},
     samples::{Rows, samples},
-    segments::{Edges, Segment, cover, segments},
+    segments::{Segment, Wanted, cover, segments},
     span::{Cut, Span},
 };
 use crate::domain::{Sample, Summary, Total};
@@ -19,6 +21,7 @@ pub(super) struct Plan {
     pub(super) kept: Option<Span>,
     /// Its segments.
     segments: Vec<Segment>,
+    wanted: Wanted,
 }
 
 /// What was read of a plan.
@@ -54,14 +57,14 @@ struct Answers {
 }
 
 impl Plan {
-    pub(super) fn new(span: Span, edges: Edges, frame: Frame) -> Self {
+    pub(super) fn new(span: Span, wanted: Wanted, frame: Frame) -> Self {
         let since = span.start().second();
         let in_frame = |segments: Vec<Segment>| -> Vec<Segment> {
             segments.into_iter().filter_map(|segment| segment.within(frame)).collect()
         };
         if since >= frame.trimmed {
-            let segments = in_frame(segments(&span, edges));
-            return Self { trimmed: Vec::new(), kept: Some(span), segments };
+            let segments = in_frame(segments(&span, wanted));
+            return Self { trimmed: Vec::new(), kept: Some(span), segments, wanted };
         }
         let until = span.end().second_at_or_after();
         let mut buckets = Vec::new();
@@ -69,8 +72,8 @@ impl Plan {
         cover(0, align_down(since, TRIM), end, &mut buckets);
         let rest = Span { since: Some(Cut::before_second(frame.trimmed)), ..span };
         let kept = (until > frame.trimmed).then_some(rest);
-        let segments = kept.map(|rest| in_frame(segments(&rest, edges))).unwrap_or_default();
-        Self { trimmed: in_frame(buckets), kept, segments }
+        let segments = kept.map(|rest| in_frame(segments(&rest, wanted))).unwrap_or_default();
+        Self { trimmed: in_frame(buckets), kept, segments, wanted }
     }
 
     /// What is asked of Redis: how many samples there are, those at the edges, and all nodes.
@@ -91,6 +94,9 @@ impl Plan {
                 &Segment::Buckets { level, from, until } => {
                     for start in rollups::nodes(level, from, until) {
                         nodes.arg(rollups::field(level, start));
+                        if self.wanted == Wanted::Summary {
+                            nodes.arg(rollups::extremes_field(level, start));
+                        }
                     }
                 }
             }
@@ -133,10 +139,13 @@ impl Store {
     async fn read_with(&self, plan: &Plan, scores: Scores) -> RedisResult<Option<Reading>> {
         let request = plan.request(scores);
         let mut answers = Answers::of(request.query_async(&mut self.connection.clone()).await?)?;
-        let Some((trimmed, _)) = self.sum_of(&plan.trimmed, &mut answers, scores)? else {
+        let Some((trimmed, _)) = self.sum_of(&plan.trimmed, plan.wanted, &mut answers, scores)?
+        else {
             return Ok(None);
         };
-        let Some((kept, beside)) = self.sum_of(&plan.segments, &mut answers, scores)? else {
+        let Some((kept, beside)) =
+            self.sum_of(&plan.segments, plan.wanted, &mut answers, scores)?
+        else {
             return Ok(None);
         };
         let Answers { count: samples, frame, .. } = answers;
@@ -147,6 +156,7 @@ impl Store {
     fn sum_of(
         &self,
         segments: &[Segment],
+        wanted: Wanted,
         answers: &mut Answers,
         scores: Scores,
     ) -> RedisResult<Option<(Summary, Total)>> {
@@ -156,9 +166,8 @@ impl Store {
                 Segment::Samples(_) => (&mut sum, self.sum_of_samples(answers, scores)?),
                 Segment::Beside(_) => (&mut beside, self.sum_of_samples(answers, scores)?),
                 &Segment::Buckets { level, from, until } => {
-                    let starts = rollups::nodes(level, from, until);
                     let nodes = &mut answers.nodes;
-                    (&mut sum, Some(sum_of_nodes(level, starts, nodes, from..until)))
+                    (&mut sum, Some(sum_of_nodes(level, from..until, wanted, nodes)))
                 }
             };
             let Some(part) = part else { return Ok(None) };
@@ -186,19 +195,23 @@ impl Store {
     }
 }
 
-/// What the buckets come to that start in `within`, of the nodes of a level that begin at `starts`.
+/// What the buckets of a level come to that start in `within`.
 fn sum_of_nodes(
     level: usize,
-    starts: impl Iterator<Item = i64>,
+    within: Range<i64>,
+    wanted: Wanted,
     nodes: &mut std::vec::IntoIter<Value>,
-    within: std::ops::Range<i64>,
 ) -> Summary {
+    let mut field = || match nodes.next() {
+        Some(Value::BulkString(bytes)) => bytes,
+        _ => Vec::new(),
+    };
     let mut sum = Summary::default();
-    // The starts come to their end first: the nodes of other segments follow.
-    for (start, node) in starts.zip(nodes) {
-        if let Value::BulkString(node) = node {
-            sum = node::from_bytes(level, start, &node, within.clone()).fold(sum, Summary::and);
-        }
+    for start in rollups::nodes(level, within.start, within.end) {
+        let sums = field();
+        let extremes = (wanted == Wanted::Summary).then(&mut field);
+        sum = node::summaries(level, start, &sums, extremes.as_deref(), within.clone())
+            .fold(sum, Summary::and);
     }
     sum
 }

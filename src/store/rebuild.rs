@@ -9,7 +9,8 @@ use std::{
 use redis::{RedisResult, Script};
 
 use super::{
-    Store, StoreError, failed, keys, node,
+    Store, StoreError, failed, keys,
+    node::{self, Node},
     rollups::{self, LARGEST_NODE, LEVELS, align_down, node_length},
     samples::{PIECE, Rows, first_second, samples},
     span::Span,
@@ -17,7 +18,7 @@ use super::{
 use crate::domain::{Sample, Summary};
 
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("widen.lua"), include_str!("replace_node.lua")))
+    Script::new(concat!(include_str!("nodes.lua"), include_str!("replace_node.lua")))
 });
 
 static GAPS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gaps.lua")));
@@ -161,14 +162,15 @@ impl Store {
             return Ok(Parts { fields: Vec::new(), seen, buckets: self.buckets(rows) });
         };
         let nodes = self.nodes(finer, stretch.clone()).await?;
-        let bucket = |(start, node): &(i64, Vec<u8>)| {
-            let parts = node::from_bytes(finer, *start, node, stretch.clone());
+        let bucket = |(start, Node { sums, extremes }): &(i64, Node)| {
+            let parts = node::summaries(finer, *start, sums, Some(extremes), stretch.clone());
             (*start, parts.collect::<Summary>())
         };
         let buckets = nodes.iter().map(bucket).filter(|(_, summary)| summary.count > 0).collect();
-        let fields = nodes.iter().map(|(start, _)| rollups::field(finer, *start)).collect();
-        let nodes: Vec<&[u8]> = nodes.iter().map(|(_, node)| node.as_slice()).collect();
-        Ok(Parts { fields, seen: nodes.join(&b'\n'), buckets })
+        let names = |start| [rollups::field(finer, start), rollups::extremes_field(finer, start)];
+        let fields = nodes.iter().flat_map(|(start, _)| names(*start)).collect();
+        let parts = nodes.iter().flat_map(|(_, node)| [&node.sums[..], &node.extremes]);
+        Ok(Parts { fields, seen: parts.collect::<Vec<_>>().join(&b'\n'), buckets })
     }
 
     /// The buckets of the finest level that some samples lie in.
@@ -190,14 +192,17 @@ impl Store {
         let frame = align_down(start, LARGEST_NODE);
         for _ in 0..TRIES {
             let Parts { fields, seen, buckets } = self.parts(level, start..end).await?;
+            let Node { sums, extremes } = Node::new(level, start, &buckets);
             let replaced: RedisResult<bool> = REPLACE
                 .key(keys::PRICES)
                 .key(keys::ROLLUPS)
                 .arg(rollups::field(level, start))
+                .arg(rollups::extremes_field(level, start))
                 .arg(start)
                 .arg(end)
                 .arg(seen)
-                .arg(node::to_bytes(level, start, &buckets))
+                .arg(sums)
+                .arg(extremes)
                 .arg(LEVELS.get(level))
                 .arg(frame)
                 .arg(frame + LARGEST_NODE)

@@ -10,12 +10,12 @@
 -- Returns how many were stored.
 --
 -- Every number here is a whole one below 2^53, which doubles hold and add exactly: a sum is
--- kept in two parts, sum = high * 10^8 + low. How a node is written stands in node.rs.
+-- kept in two parts, sum = high * 10^8 + low.
 local PRICES, ROLLUPS, GAPS = KEYS[1], KEYS[2], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
 local trimmed = tonumber(redis.call('HGET', ROLLUPS, 'trimmed') or -1e15)
 local HIGH = 100000000
-local BUCKET, FORMAT = 64, '<i8i8i8i8i8i8I4I4I4I4'
+local SUMS_FORMAT, EXTREMES_FORMAT = '<i8I4I4I4', '<i8i8i8i8I4I4'
 local at_quotes = 2 * levels + 4
 local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[at_quotes], ARGV[at_quotes + 1], 1000
 
@@ -34,15 +34,20 @@ for level = 1, levels + 1 do
     lengths[level], touched[level] = tonumber(ARGV[levels + level + 2]), {}
 end
 
+-- A text of that size: the one given, or zeros.
+local function sized(text, size)
+    return text and #text == size and text or string.rep('\0', size)
+end
+
 local function node(level, start)
     local found = touched[level][start]
     if found then return found end
     local field = ARGV[level + 2] .. ':' .. whole(start)
-    local text = redis.call('HGET', ROLLUPS, field)
-    local size = lengths[level + 1] / lengths[level] * BUCKET
-    if not text and level == levels then widen(ROLLUPS, start, start + lengths[level + 1]) end
-    if not text or #text ~= size then text = string.rep('\0', size) end
-    found = { field = field, text = text, buckets = {} }
+    local texts = redis.call('HMGET', ROLLUPS, field, field .. ':extremes')
+    local buckets = lengths[level + 1] / lengths[level]
+    if not texts[1] and level == levels then widen(ROLLUPS, start, start + lengths[level + 1]) end
+    found = { field = field, sums = sized(texts[1], buckets * SUMS),
+        extremes = sized(texts[2], buckets * EXTREMES), buckets = {} }
     touched[level][start] = found
     return found
 end
@@ -55,20 +60,22 @@ local function bucket(level, second)
     local found = node.buckets[place]
     if not found then
         found = {}
-        found.high, found.low, found.min, found.max, found.first, found.last, found.count,
-            found.slots, found.first_at, found.last_at =
-            struct.unpack(FORMAT, node.text, place * BUCKET + 1)
+        found.high, found.low, found.count, found.slots =
+            struct.unpack(SUMS_FORMAT, node.sums, place * SUMS + 1)
+        found.min, found.max, found.first, found.last, found.first_at, found.last_at =
+            struct.unpack(EXTREMES_FORMAT, node.extremes, place * EXTREMES + 1)
         node.buckets[place] = found
     end
     return found, second % lengths[level]
 end
 
 local function add(into, after_start, price)
-    local low, empty = price % HIGH, into.count == 0
+    local empty, rest = into.count == 0, into.low + price
+    local low = rest % HIGH
     into.count = into.count + 1
     into.slots = into.slots + 1
-    into.high = into.high + (price - low) / HIGH
-    into.low = into.low + low
+    into.high = into.high + (rest - low) / HIGH
+    into.low = low
     if empty or price < into.min then into.min = price end
     if empty or price > into.max then into.max = price end
     if empty or after_start < into.first_at then
@@ -150,17 +157,21 @@ for at = at_quotes + 2, #ARGV, 4 do
     end
 end
 
+-- The text with other bytes after its first ones.
+local function replaced(text, after, bytes)
+    return string.sub(text, 1, after) .. bytes .. string.sub(text, after + #bytes + 1)
+end
+
 for level = 1, levels do
     for _, changed in pairs(touched[level]) do
-        local text = changed.text
+        local sums, extremes = changed.sums, changed.extremes
         for place, b in pairs(changed.buckets) do
-            local at = place * BUCKET
-            text = string.sub(text, 1, at)
-                .. struct.pack(FORMAT, b.high, b.low, b.min, b.max, b.first, b.last, b.count,
-                    b.slots, b.first_at, b.last_at)
-                .. string.sub(text, at + BUCKET + 1)
+            sums = replaced(sums, place * SUMS,
+                struct.pack(SUMS_FORMAT, b.high, b.low, b.count, b.slots))
+            extremes = replaced(extremes, place * EXTREMES,
+                struct.pack(EXTREMES_FORMAT, b.min, b.max, b.first, b.last, b.first_at, b.last_at))
         end
-        redis.call('HSET', ROLLUPS, changed.field, text)
+        redis.call('HSET', ROLLUPS, changed.field, sums, changed.field .. ':extremes', extremes)
     end
 end
 return stored

@@ -67,12 +67,17 @@ pub(super) fn nodes(level: usize, from: i64, until: i64) -> impl Iterator<Item =
     (0..).map(move |n| first + n * length).take_while(move |&at| at < until)
 }
 
-/// The field that a node is stored in.
+/// The field that the sums of a node are stored in.
 pub(super) fn field(level: usize, start: i64) -> String {
     format!("{}:{start}", NAMES.get(level).copied().unwrap_or_default())
 }
 
-/// The level and the first second of the node in a field, if it is one.
+/// The field that its extremes are stored in.
+pub(super) fn extremes_field(level: usize, start: i64) -> String {
+    field(level, start) + ":extremes"
+}
+
+/// The level and the first second of the node whose sums are in a field, if it is one.
 pub(super) fn node_of(field: &str) -> Option<(usize, i64)> {
     let (name, start) = field.split_once(':')?;
     Some((NAMES.iter().position(|known| *known == name)?, start.parse().ok()?))

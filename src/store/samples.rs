@@ -12,7 +12,7 @@ use super::{
 use crate::domain::{Observation, Sample, TimeRange};
 
 static RECORD: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("widen.lua"), include_str!("record.lua"))));
+    LazyLock::new(|| Script::new(concat!(include_str!("nodes.lua"), include_str!("record.lua"))));
 
 /// Members of a ZSET, each with its score. A member may be anything, put there by hand.
 pub(super) type Rows = Vec<(Vec<u8>, f64)>;

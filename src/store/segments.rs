@@ -41,18 +41,18 @@ impl Segment {
     }
 }
 
-/// How a bucket is read that an end of a span cuts in two.
+/// What is asked of a span, which tells how a bucket is read that one of its ends cuts in two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Edges {
-    /// The samples of the part that is in the span.
-    Inside,
-    /// The samples of the shorter part. Those beside the span have to be taken away from what the
-    /// bucket sums up: that can be done with a sum, not with a lowest price.
-    Nearer,
+pub(super) enum Wanted {
+    /// All of what its samples come to: from such a bucket the samples in the span.
+    Summary,
+    /// Their sum: the samples of the shorter part, since those beside the span can be taken away
+    /// from a sum, as they could not from a lowest price.
+    Total,
 }
 
 /// Cuts a span into the fewest segments, oldest first.
-pub(super) fn segments(span: &Span, edges: Edges) -> Vec<Segment> {
+pub(super) fn segments(span: &Span, wanted: Wanted) -> Vec<Segment> {
     let [finest, ..] = LEVELS;
     let (start, end) = (span.start(), span.end());
     let down = |cut: Cut| align_down(cut.second(), finest);
@@ -61,9 +61,9 @@ pub(super) fn segments(span: &Span, edges: Edges) -> Vec<Segment> {
         let middle = Cut::before_second(down(cut) + finest / 2);
         if cut < middle { down(cut) } else { up(cut) }
     };
-    let (from, until) = match edges {
-        Edges::Inside => (up(start), down(end)),
-        Edges::Nearer => (nearer(start), nearer(end)),
+    let (from, until) = match wanted {
+        Wanted::Summary => (up(start), down(end)),
+        Wanted::Total => (nearer(start), nearer(end)),
     };
     if from >= until {
         return vec![Segment::Samples(*span)];
@@ -126,15 +126,15 @@ mod tests {
 
     #[test]
     fn a_span_over_all_time_is_a_handful_of_segments() {
-        for edges in [Edges::Inside, Edges::Nearer] {
-            assert!(segments(&Span::from(&TimeRange::default()), edges).len() <= 9);
-            assert_eq!(segments(&span(5, 6), edges).len(), 1);
+        for wanted in [Wanted::Summary, Wanted::Total] {
+            assert!(segments(&Span::from(&TimeRange::default()), wanted).len() <= 9);
+            assert_eq!(segments(&span(5, 6), wanted).len(), 1);
         }
     }
 
     #[test]
     fn a_bucket_is_read_from_its_shorter_side() {
-        let seconds = |until| match segments(&span(600, until), Edges::Nearer).pop() {
+        let seconds = |until| match segments(&span(600, until), Wanted::Total).pop() {
             Some(Segment::Beside(_)) => "beside",
             Some(Segment::Samples(_)) => "samples",
             _ => "neither",
@@ -153,8 +153,8 @@ mod tests {
             near in -700i64..700, far in 0i64..3_000_000_000,
         ) {
             for until in [since + length, since + short] {
-                for edges in [Edges::Inside, Edges::Nearer] {
-                    let segments = segments(&span(since, until), edges);
+                for wanted in [Wanted::Summary, Wanted::Total] {
+                    let segments = segments(&span(since, until), wanted);
                     prop_assert!(segments.len() <= 9);
                     for at in [since - 1, since, since + near, until + near, until, until + 1, far] {
                         let count: i64 = segments.iter().map(|part| weight(part, at)).sum();

@@ -1,4 +1,5 @@
--- For scripts that write nodes: it stands before them.
+-- For scripts that write nodes: it stands before them. How a node is written stands in node.rs.
+local SUMS, EXTREMES = 20, 40 -- the bytes of a bucket
 
 -- Notes that there are nodes in the seconds [first, last).
 local function widen(rollups, first, last)
