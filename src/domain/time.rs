@@ -78,7 +78,8 @@ impl FromStr for UnixTime {
 /// Plain decimal unix seconds.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        // Nearly all are whole seconds, which an integer writes in a fraction of the time.
+        if self.0.scale() == 0 { self.second().fmt(f) } else { self.0.fmt(f) }
     }
 }
 

@@ -52,39 +52,48 @@ local function node(level, start)
     return found
 end
 
--- The bucket of a level that a second lies in, and the seconds since its start.
+-- The bucket of a level that a second lies in.
 local function bucket(level, second)
     local after_start = second % lengths[level + 1]
     local node = node(level, second - after_start)
     local place = math.floor(after_start / lengths[level])
     local found = node.buckets[place]
     if not found then
-        found = {}
+        found = { start = second - second % lengths[level] }
         found.high, found.low, found.count, found.slots =
             struct.unpack(SUMS_FORMAT, node.sums, place * SUMS + 1)
         found.min, found.max, found.first, found.last, found.first_at, found.last_at =
             struct.unpack(EXTREMES_FORMAT, node.extremes, place * EXTREMES + 1)
+        found.first_at, found.last_at = found.first_at + found.start, found.last_at + found.start
         node.buckets[place] = found
     end
-    return found, second % lengths[level]
+    return found
 end
 
-local function add(into, after_start, price)
-    local empty, rest = into.count == 0, into.low + price
-    local low = rest % HIGH
-    into.count = into.count + 1
-    into.slots = into.slots + 1
-    into.high = into.high + (rest - low) / HIGH
-    into.low = low
-    if empty or price < into.min then into.min = price end
-    if empty or price > into.max then into.max = price end
-    if empty or after_start < into.first_at then
-        into.first_at, into.first = after_start, price
+-- What a sample comes to.
+local function summary(second, price)
+    local low = price % HIGH
+    return { count = 1, slots = 1, high = (price - low) / HIGH, low = low, min = price,
+        max = price, first = price, last = price, first_at = second, last_at = second }
+end
+
+local function add(into, other)
+    local empty, low = into.count == 0, into.low + other.low
+    into.count, into.slots = into.count + other.count, into.slots + other.slots
+    into.low = low % HIGH
+    into.high = into.high + other.high + (low - into.low) / HIGH
+    if empty or other.min < into.min then into.min = other.min end
+    if empty or other.max > into.max then into.max = other.max end
+    if empty or other.first_at < into.first_at then
+        into.first_at, into.first = other.first_at, other.first
     end
-    if empty or after_start >= into.last_at then
-        into.last_at, into.last = after_start, price
+    if empty or other.last_at >= into.last_at then
+        into.last_at, into.last = other.last_at, other.last
     end
 end
+
+-- What the samples come to that this call records, by the first second of their finest bucket.
+local recorded = {}
 
 -- The slot of the sample that a range query found, or nil.
 local function slot_of(found)
@@ -139,10 +148,8 @@ for at = at_quotes + 2, #ARGV, 4 do
                 redis.call('HINCRBY', SOURCE .. name, 'samples', 1)
             end
         end
-        for level = 1, levels do
-            local into, after_start = bucket(level, second)
-            add(into, after_start, price)
-        end
+        local start, new = second - second % lengths[1], summary(second, price)
+        if recorded[start] then add(recorded[start], new) else recorded[start] = new end
         if before and after then
             redis.call('ZREMRANGEBYSCORE', GAPS, before + slot_seconds, '(' .. whole(after))
         end
@@ -162,6 +169,9 @@ local function replaced(text, after, bytes)
     return string.sub(text, 1, after) .. bytes .. string.sub(text, after + #bytes + 1)
 end
 
+for start, new in pairs(recorded) do
+    for level = 1, levels do add(bucket(level, start), new) end
+end
 for level = 1, levels do
     for _, changed in pairs(touched[level]) do
         local sums, extremes = changed.sums, changed.extremes
@@ -169,7 +179,8 @@ for level = 1, levels do
             sums = replaced(sums, place * SUMS,
                 struct.pack(SUMS_FORMAT, b.high, b.low, b.count, b.slots))
             extremes = replaced(extremes, place * EXTREMES,
-                struct.pack(EXTREMES_FORMAT, b.min, b.max, b.first, b.last, b.first_at, b.last_at))
+                struct.pack(EXTREMES_FORMAT, b.min, b.max, b.first, b.last, b.first_at - b.start,
+                    b.last_at - b.start))
         end
         redis.call('HSET', ROLLUPS, changed.field, sums, changed.field .. ':extremes', extremes)
     end
