@@ -60,8 +60,9 @@ fn broke(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_timeout()
 }
 
-/// A [`SharedConnection`]. It is opened on first use, so a process starts while Redis is away. Must be called within a tokio runtime. With two retries a command fails within about
-/// 40 ms where nothing listens; the crate's default of six takes nine seconds.
+/// A [`SharedConnection`]. It is opened on first use, so a process starts while Redis is away. Must
+/// be called within a tokio runtime. With two retries a command fails within about 40 ms where
+/// nothing listens; the crate's default of six takes nine seconds.
 ///
 /// # Errors
 /// Only if the URL cannot be used.

@@ -57,8 +57,8 @@ fn keeps_scheme(from: &Url, to: &Url) -> bool {
     from.scheme() == to.scheme() || to.scheme() == "https"
 }
 
-/// Why a redirect is not followed. Another host or port would get the headers that are meant for this one,
-/// and http what https was to keep.
+/// Why a redirect is not followed. Another host or port would get the headers that are meant for
+/// this one, and http what https was to keep.
 fn objection(attempt: &Attempt<'_>) -> Option<Box<dyn Error + Send + Sync>> {
     let (from, to) = (attempt.previous().last()?, attempt.url());
     if attempt.previous().len() > MOST_REDIRECTS {

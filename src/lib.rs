@@ -8,7 +8,8 @@
 //!
 //! The rooms, and who may use whom; imports point one way:
 //!
-//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `place`: the ground, used by any room
+//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `place`: the ground,
+//!   used by any room
 //! - [`domain`]: prices, slots, samples, ranges, pages; pure
 //! - [`exchange`], [`store`], [`queue`]: the world outside; they do not know each other
 //! - [`jobs`], [`api`]: what is done with it; they do not know each other

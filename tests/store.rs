@@ -267,6 +267,28 @@ async fn samples_far_from_all_others_are_found_by_who_asked_before() {
 }
 
 #[tokio::test]
+async fn sums_come_from_the_rollups_whichever_end_is_open() {
+    let database = Database::new().await;
+    let store = database.store();
+    let recorded: Vec<Observation> = (0..100)
+        .map(|n| Sample { timestamp: 1_700_000_100 + n * 10, price: "1.5".parse().unwrap() }.into())
+        .collect();
+    store.record_all(&recorded).await.unwrap();
+    // One sample for another: as many as before, so that only who reads it notices.
+    database.command::<()>(&["ZREM", "prices", "1.5:1700000600"]).await;
+    database.command::<()>(&["ZADD", "prices", "1700000600", "99.5:1700000600"]).await;
+    let at = |second| Some(UnixTime::from_seconds(second));
+    let (first, last) = (at(1_700_000_000), at(1_700_001_500));
+    for (since, until) in [(first, last), (None, last), (first, None), (None, None)] {
+        let range = TimeRange::new(since, until).unwrap();
+        let total = store.total(&range).await.unwrap().summary;
+        assert_eq!((total.count, total.average().to_string()), (100, "1.50".into()), "{range:?}");
+        let summary = store.aggregate(&range).await.unwrap().summary;
+        assert_eq!(summary.total(), total, "{range:?}");
+    }
+}
+
+#[tokio::test]
 async fn rollups_that_lost_their_extremes_are_made_anew() {
     let database = Database::new().await;
     let store = database.store();

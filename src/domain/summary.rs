@@ -61,13 +61,13 @@ impl Extremes {
 impl Summary {
     /// Sums up samples that come oldest first.
     pub fn of(samples: impl IntoIterator<Item = Sample>, slots: Slots) -> Self {
-        let mut summary = Self::default();
+        let (mut summary, mut last) = (Self::default(), None);
         for sample in samples {
             let slot = slots.containing(sample.timestamp);
-            let last = summary.extremes.map(|extremes| slots.containing(extremes.last.0));
+            let is_new = last.replace(slot) != Some(slot);
             summary = summary.and(Self {
                 count: 1,
-                slots: u64::from(last != Some(slot)),
+                slots: u64::from(is_new),
                 sum: i128::from(sample.price.ten_thousandths()),
                 extremes: Some(Extremes::of(&sample)),
             });

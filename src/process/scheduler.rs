@@ -1,5 +1,5 @@
-//! The scheduler process: enqueues each job when it is due. Any number of them may run: a job's key lets
-//! it be enqueued once, whoever comes first.
+//! The scheduler process: enqueues each job when it is due. Any number of them may run: a job's key
+//! lets it be enqueued once, whoever comes first.
 
 use std::{pin::pin, time::Duration};
 

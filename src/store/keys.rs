@@ -7,9 +7,9 @@
 pub const PRICES: &str = "prices";
 
 /// HASH, an index over `prices`: a field a node, `<level>:<its first second>`, such as
-/// `5m:1717182000`, with its sums, and one with `:extremes` at its end, see `node` for what is in them; `first` and `last`, the seconds `[first, last)`
-/// that there may be nodes for; `trimmed`, the second before which samples have been trimmed, of
-/// which only the rollups are left.
+/// `5m:1717182000`, with its sums, and one with `:extremes` at its end, see `node` for what is in
+/// them; `first` and `last`, the seconds `[first, last)` that there may be nodes for; `trimmed`,
+/// the second before which samples have been trimmed, of which only the rollups are left.
 pub const ROLLUPS: &str = "{prices}:rollups";
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
@@ -37,8 +37,8 @@ pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";
 /// ZSET: one member a worker, `<host>-<pid>`, its score the unix second it last did its work.
 pub const WORKERS_SEEN: &str = "{prices}:seen:worker";
 
-/// `HASH`es, one for each 1000 seconds, whose first one ends the name: a field a sample, its second,
-/// with where its price came from, `<sources>:<ask>:<bid>`.
+/// `HASH`es, one for each 1000 seconds, whose first one ends the name: a field a sample, its
+/// second, with where its price came from, `<sources>:<ask>:<bid>`.
 pub const QUOTES: &str = "{prices}:quotes:";
 
 /// `HASH`es, one a source, whose name ends the key: how often it answered, how often it failed for

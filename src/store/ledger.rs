@@ -127,7 +127,8 @@ impl Store {
         Ok(Some(Page { count, number, pages, items }))
     }
 
-    /// The gap that reaches into the window, how many begin in it, and the one after the last sample.
+    /// The gap that reaches into the window, how many begin in it, and the one after the last
+    /// sample.
     #[allow(clippy::type_complexity, reason = "three small answers, taken apart at once")]
     async fn gap_counts(
         &self,

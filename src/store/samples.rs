@@ -140,8 +140,8 @@ pub(super) fn first_second(rows: &[(Vec<u8>, f64)]) -> Option<i64> {
     Some(score.floor() as i64)
 }
 
-/// The samples in rows of member and score, oldest first as they come. A member that is none, put there by hand, is
-/// reported and passed over: it must not take the others from the reader.
+/// The samples in rows of member and score, oldest first as they come. A member that is none, put
+/// there by hand, is reported and passed over: it must not take the others from the reader.
 pub(super) fn samples(rows: Rows) -> impl Iterator<Item = Sample> {
     rows.into_iter().filter_map(|(member, score)| {
         Sample::from_member(&String::from_utf8_lossy(&member), score)

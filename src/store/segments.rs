@@ -75,13 +75,13 @@ pub(super) fn segments(span: &Span, wanted: Wanted) -> Vec<Segment> {
     segments.extend(match Some(start).cmp(&first) {
         Ordering::Less => samples(span.since, first),
         Ordering::Equal => None,
-        Ordering::Greater => beside(first, span.since),
+        Ordering::Greater => beside(first, Some(start)),
     });
     cover(0, from, until, &mut segments);
     segments.extend(match last.cmp(&Some(end)) {
         Ordering::Less => samples(last, span.until),
         Ordering::Equal => None,
-        Ordering::Greater => beside(span.until, last),
+        Ordering::Greater => beside(Some(end), last),
     });
     segments
 }
@@ -113,6 +113,10 @@ mod tests {
         Span::from(&TimeRange::new(at(since), at(until)).unwrap())
     }
 
+    fn bounds(since: &str, until: &str) -> (String, String) {
+        (since.to_owned(), until.to_owned())
+    }
+
     /// How often the sample of a second is in what a segment brings.
     fn weight(segment: &Segment, second: i64) -> i64 {
         let at = Cut::before_second(second);
@@ -130,6 +134,24 @@ mod tests {
             assert!(segments(&Span::from(&TimeRange::default()), wanted).len() <= 9);
             assert_eq!(segments(&span(5, 6), wanted).len(), 1);
         }
+    }
+
+    #[test]
+    fn an_open_end_takes_nothing_away() {
+        let beside = |span: Span| {
+            segments(&span, Wanted::Total).into_iter().find_map(|segment| match segment {
+                Segment::Beside(span) => Some(span.bounds()),
+                _ => None,
+            })
+        };
+        assert_eq!(
+            beside(Span { until: None, ..span(600, 600) }),
+            Some(bounds("(253402300799", "(253402300800"))
+        );
+        assert_eq!(
+            beside(Span { since: None, ..span(1199, 1199) }),
+            Some(bounds("(1199", "(1200"))
+        );
     }
 
     #[test]

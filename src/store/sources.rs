@@ -1,4 +1,5 @@
-//! How the sources are: what came of asking them, which prices were not believed, who is left alone.
+//! How the sources are: what came of asking them, which prices were not believed, who is left
+//! alone.
 
 use std::collections::HashMap;
 
