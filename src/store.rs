@@ -19,10 +19,7 @@ mod sources;
 mod span;
 mod trim;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64},
-};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
@@ -42,8 +39,8 @@ use crate::{
 pub struct Store {
     connection: SharedConnection,
     slots: Slots,
-    /// Whether a clone of this store is rebuilding rollups.
-    rebuilding: Arc<AtomicBool>,
+    /// Held while a clone of this store is rebuilding rollups in the background.
+    rebuilding: Arc<tokio::sync::Mutex<()>>,
     /// What was last known of all rollups.
     frame: Arc<Mutex<Frame>>,
     /// Where prices came from that were asked for lately.

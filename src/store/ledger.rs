@@ -3,13 +3,10 @@
 //! A slot's reason is told by whoever noticed it. Gaps, the stretches between recorded slots, are
 //! kept with the samples, in the same step. What is a gap but has no reason was not scheduled.
 
-use std::{
-    sync::{LazyLock, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
 use redis::{Pipeline, RedisResult, Script, pipe};
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 
 use super::{
     Store, StoreError, failed, keys,
@@ -95,10 +92,7 @@ impl Store {
         // Checks all samples against the index, gaps included, which is rebuilt where it is wrong;
         // a rebuild that takes longer than a client waits is left to the next request.
         self.aggregate(&TimeRange::default()).await?;
-        let deadline = Instant::now() + REBUILD_PATIENCE;
-        while self.rebuilding.load(Ordering::Acquire) && Instant::now() < deadline {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let _rebuilt_or_not = timeout(REBUILD_PATIENCE, self.rebuilding.lock()).await.is_ok();
         let (first, stored, last) = self.gap_counts(&window).await?;
         let count = u64::from(first.is_some()) + stored + u64::from(last.is_some());
         let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
-    sync::{LazyLock, atomic::Ordering},
+    sync::{Arc, LazyLock},
 };
 
 use redis::{RedisResult, Script};
@@ -99,19 +99,20 @@ impl Store {
 
     /// Rebuilds stretches in the background, unless that is under way already.
     pub(super) fn rebuild_soon(&self, stretches: Vec<(i64, i64)>) {
-        if stretches.is_empty() || self.rebuilding.swap(true, Ordering::AcqRel) {
+        if stretches.is_empty() {
             return;
         }
+        let Ok(rebuilding) = Arc::clone(&self.rebuilding).try_lock_owned() else { return };
         let store = self.clone();
         tokio::spawn(async move {
+            let _until_done = rebuilding;
             let pieces = stretches.len();
             for (from, until) in stretches {
                 if let Err(error) = store.rebuild(from, until, |_| ()).await {
                     tracing::warn!(%error, "rollups are left to be rebuilt");
-                    break;
+                    return;
                 }
             }
-            store.rebuilding.store(false, Ordering::Release);
             tracing::info!(pieces, "rebuilt rollups that did not have all samples");
         });
     }
