@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use chrono::DateTime;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 /// A point in time: unix seconds (UTC), exact to the fraction that was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,10 @@ impl UnixTime {
     /// The first whole second that is not before the time.
     pub fn second_at_or_after(self) -> i64 {
         i64::try_from(self.0.ceil().mantissa()).unwrap_or(i64::MAX)
+    }
+
+    fn round(self, strategy: RoundingStrategy) -> Self {
+        Self(self.0.round_dp_with_strategy(FRACTION, strategy))
     }
 
     fn parse_seconds(text: &str) -> Option<Decimal> {
@@ -83,7 +87,11 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// A stretch of time; both ends, where given, belong to it.
+/// Digits of a fraction of a second that scores in Redis, which are doubles, can tell apart.
+const FRACTION: u32 = 6;
+
+/// A stretch of time; both ends, where given, belong to it. Its ends lie on whole microseconds: by
+/// a finer one a double is rounded into the next second, as 23:59:59.999999999 is into midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeRange {
     since: Option<UnixTime>,
@@ -106,7 +114,10 @@ impl TimeRange {
     pub fn new(since: Option<UnixTime>, until: Option<UnixTime>) -> Result<Self, TimeRangeError> {
         match (since, until) {
             (Some(since), Some(until)) if since > until => Err(TimeRangeError { since, until }),
-            _ => Ok(Self { since, until }),
+            _ => Ok(Self {
+                since: since.map(|since| since.round(RoundingStrategy::ToPositiveInfinity)),
+                until: until.map(|until| until.round(RoundingStrategy::ToNegativeInfinity)),
+            }),
         }
     }
 

@@ -30,8 +30,9 @@ impl Store {
     /// Sums up the samples of a range. O(log n), whatever the range.
     ///
     /// Where the rollups do not have as many samples as there are (samples of the old stack, a key
-    /// restored or edited by hand), the samples themselves are read, so the answer is right, and
-    /// the rollups of that stretch are rebuilt in the background.
+    /// restored by hand), the samples themselves are read, so the answer is right, and the rollups
+    /// of that stretch are rebuilt in the background. Samples exchanged by hand for as many others
+    /// go unnoticed, and so does what happens to rollups of samples that have been trimmed.
     ///
     /// # Errors
     /// If Redis fails.
@@ -107,20 +108,29 @@ impl Store {
             };
             let middle = Some(Cut::before_second(align_down(first.midpoint(last), LEVELS[0])));
             let halves = [Span { until: middle, ..span }, Span { since: middle, ..span }];
-            let frame = Frame { trimmed: NOTHING_TRIMMED, ..self.frame() };
-            let mut whole = Summary::default();
+            let (mut whole, noted) = (Summary::default(), wrong.len());
             for half in halves {
-                let plan = Plan::new(half, Wanted::Summary, frame);
-                let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
-                whole = whole.and(if reading.is_right() {
-                    reading.kept
-                } else {
-                    self.sum_up_wrong(half, wrong).await?
+                whole = whole.and(match self.right_sum(half).await? {
+                    Some(summary) => summary,
+                    None => self.sum_up_wrong(half, wrong).await?,
                 });
+            }
+            // Where both halves are right, it is a bucket that the middle cuts in two, unless it
+            // has been repaired meanwhile.
+            if wrong.len() == noted && self.right_sum(span).await?.is_none() {
+                wrong.push(stretch);
             }
             Ok(whole)
         }
         .boxed()
+    }
+
+    /// What the rollups make of a span of samples that are there, if they have all of them.
+    async fn right_sum(&self, span: Span) -> Result<Option<Summary>, StoreError> {
+        let frame = Frame { trimmed: NOTHING_TRIMMED, ..self.frame() };
+        let plan = Plan::new(span, Wanted::Summary, frame);
+        let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
+        Ok(reading.is_right().then_some(reading.kept))
     }
 
     /// The nodes of a level that have buckets in a stretch, each with its first second; empty

@@ -97,11 +97,17 @@ impl Store {
         Ok(())
     }
 
-    /// Rebuilds stretches in the background, unless that is under way already.
-    pub(super) fn rebuild_soon(&self, stretches: Vec<(i64, i64)>) {
+    /// Rebuilds stretches, oldest first, in the background, unless that is under way already.
+    pub(super) fn rebuild_soon(&self, mut stretches: Vec<(i64, i64)>) {
         if stretches.is_empty() {
             return;
         }
+        // Neighbours in one go: each looks for all nodes.
+        stretches.dedup_by(|(from, until), (_, end)| {
+            let joined = *from <= *end;
+            *end = if joined { *until.max(end) } else { *end };
+            joined
+        });
         let Ok(rebuilding) = Arc::clone(&self.rebuilding).try_lock_owned() else { return };
         let store = self.clone();
         tokio::spawn(async move {

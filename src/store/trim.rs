@@ -10,6 +10,7 @@ use super::{
     samples::PIECE,
     span::Span,
 };
+use crate::domain::UnixTime;
 
 static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("trim_mark.lua")));
 
@@ -27,14 +28,20 @@ impl Store {
         let Some((first, last)) = self.extent(&old).await? else {
             return Ok(0);
         };
-        self.rebuild(first, before, |_| ()).await?;
         let mut connection = self.connection.clone();
+        let mark: RedisResult<Option<i64>> =
+            redis::cmd("HGET").arg(keys::ROLLUPS).arg("trimmed").query_async(&mut connection).await;
+        let mark = mark.map_err(failed("read what is trimmed"))?;
+        // Not from the first sample: those before it may have been deleted by hand.
+        self.rebuild(mark.unwrap_or(UnixTime::MIN.second()), before, |_| ()).await?;
         let mark: RedisResult<i64> =
             MARK.key(keys::ROLLUPS).arg(before).invoke_async(&mut connection).await;
         mark.map_err(failed("note what is trimmed"))?;
         let (mut from, mut trimmed) = (first, 0);
         while from <= last {
             let until = from.saturating_add(PIECE).min(before);
+            // First, so that none is left over if this is killed between the two.
+            self.forget_provenance(from, until).await?;
             let (since, until_bound) = Span::of_seconds(from, until).bounds();
             let gone: RedisResult<u64> = redis::cmd("ZREMRANGEBYSCORE")
                 .arg(keys::PRICES)
@@ -43,7 +50,6 @@ impl Store {
                 .query_async(&mut connection)
                 .await;
             trimmed += gone.map_err(failed("trim samples"))?;
-            self.forget_provenance(from, until).await?;
             from = until.max(from.saturating_add(1));
         }
         Ok(trimmed)
