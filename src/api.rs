@@ -5,6 +5,7 @@
 
 mod average_price;
 mod coverage;
+mod documentation;
 mod error;
 mod health;
 mod json;
@@ -20,7 +21,7 @@ mod ticker_price;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Route, endpoint::make_sync, get, web::Redirect};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, get};
 use poem_openapi::{OpenApiService, Tags};
 use rust_decimal::Decimal;
 
@@ -56,15 +57,9 @@ type Resources = (
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(store: Store, config: &Config) -> impl Endpoint + use<> {
     let metrics = metrics::endpoint(store.clone(), &config.sources);
-    let service = service(store, config);
-    let documented = Route::new()
-        .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
-        .at("/openapi.json", get(service.spec_endpoint()))
-        .at("/openapi.yaml", get(service.spec_endpoint_yaml()))
+    let resources = Arc::new(service(store.clone(), config).into_endpoint());
+    documentation::routes(service(store, config))
         .at("/metrics", get(metrics))
-        .nest("/docs", service.swagger_ui());
-    let resources = Arc::new(service.into_endpoint());
-    documented
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
         .around(|endpoint, mut request| async move {

@@ -19,6 +19,9 @@ use cotiza::{
 };
 use tokio::runtime;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Bad arguments or a bad configuration; `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
 

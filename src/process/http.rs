@@ -30,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// How long nothing is accepted after that failed, as it does without free file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Less than the time-out of any request.
+const TICK: Duration = Duration::from_secs(1);
+
 /// A connection, and who is at its other end.
 type Connection = (TcpStream, SocketAddr);
 
@@ -102,11 +105,20 @@ fn serve_dealt<E: Endpoint + 'static>(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        tokio::spawn(tick());
         Server::new_with_acceptor(dealt)
             .run_with_graceful_shutdown(routes()?, stop.cancelled_owned(), Some(drain))
             .await
             .context("cannot serve HTTP")
     })
+}
+
+/// Keeps a timer due that comes before those of requests. Where there is none, tokio wakes its
+/// runtime up for each request's time-out, by a system call of its own.
+async fn tick() {
+    loop {
+        sleep(TICK).await;
+    }
 }
 
 /// Accepts connections and deals them in turn.
