@@ -218,8 +218,8 @@ async fn samples_of_the_old_stack_are_summed_up_at_once_and_indexed_in_the_backg
             database.command(&["HGETALL", "{prices}:rollups"]).await;
         let sums = |field: &[u8]| field.starts_with(b"5m:") && !field.ends_with(b":extremes");
         let finest = nodes.iter().filter(|(field, _)| sums(field));
-        let buckets = finest.flat_map(|(_, sums)| sums.chunks(20));
-        let count = |bucket: &[u8]| u32::from_le_bytes(bucket[12..16].try_into().unwrap());
+        let buckets = finest.flat_map(|(_, sums)| sums.chunks(14));
+        let count = |bucket: &[u8]| u32::from_le_bytes(bucket[10..14].try_into().unwrap());
         buckets.map(count).sum::<u32>() == 3000
     };
     eventually(SOON, "the index is whole", indexed).await;

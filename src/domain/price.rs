@@ -36,6 +36,9 @@ impl Price {
     /// How many digits after the point are kept in arithmetic.
     pub const SCALE: u32 = 4;
 
+    /// [`Price::MAX`] in 1/10000 peso.
+    const MOST: i64 = Self::MAX * 10_i64.pow(Self::SCALE);
+
     /// The middle of two prices, rounded half to even at four decimals.
     #[must_use]
     pub fn midpoint(one: Self, other: Self) -> Self {
@@ -58,6 +61,13 @@ impl Price {
     }
 }
 
+/// Up to that of [`Price::SCALE`].
+const POWERS_OF_TEN: [i128; 5] = [1, 10, 100, 1000, 10_000];
+
+fn round(exact: Decimal) -> Decimal {
+    exact.round_dp_with_strategy(Price::SCALE, RoundingStrategy::MidpointNearestEven)
+}
+
 impl FromStr for Price {
     type Err = PriceError;
 
@@ -65,22 +75,20 @@ impl FromStr for Price {
         let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         let shown = || text.chars().take(40).collect::<String>();
         let decimal = Decimal::from_str(text).ok().filter(|_| plain);
-        let decimal = decimal.ok_or_else(|| PriceError::NotDecimal(shown()))?;
-        if decimal > Decimal::from(Self::MAX) {
+        let exact = decimal.ok_or_else(|| PriceError::NotDecimal(shown()))?;
+        // Nearly all prices have no more digits than are kept: nothing of them is rounded.
+        let too_fine = exact.scale() > Self::SCALE;
+        let kept = if too_fine { round(exact) } else { exact };
+        let missing = usize::try_from(Self::SCALE.saturating_sub(kept.scale())).unwrap_or_default();
+        let factor = POWERS_OF_TEN.get(missing).copied().unwrap_or(1);
+        let ten_thousandths = i64::try_from(kept.mantissa() * factor).unwrap_or(i64::MAX);
+        if ten_thousandths > Self::MOST || too_fine && exact > Decimal::from(Self::MAX) {
             return Err(PriceError::TooLarge(shown()));
         }
-        let rounded = if decimal.scale() <= Self::SCALE {
-            decimal
-        } else {
-            decimal.round_dp_with_strategy(Self::SCALE, RoundingStrategy::MidpointNearestEven)
-        };
-        // Within i64: the price is at most MAX, so this is at most 9e15.
-        let digit = 10_i128.pow(Self::SCALE.saturating_sub(rounded.scale()));
-        let ten_thousandths = i64::try_from(rounded.mantissa() * digit).unwrap_or(i64::MAX);
         if ten_thousandths <= 0 {
             return Err(PriceError::NotPositive(shown()));
         }
-        Ok(Self { exact: decimal, ten_thousandths })
+        Ok(Self { exact, ten_thousandths })
     }
 }
 
@@ -123,6 +131,8 @@ mod tests {
         for text in ["0", "0.0", "0.00001"] {
             assert!(matches!(text.parse::<Price>(), Err(PriceError::NotPositive(_))), "{text}");
         }
-        assert!(matches!("900000000000.1".parse::<Price>(), Err(PriceError::TooLarge(_))));
+        for text in ["900000000000.1", "900000000000.00001", "99999999999999999999999999"] {
+            assert!(matches!(text.parse::<Price>(), Err(PriceError::TooLarge(_))), "{text}");
+        }
     }
 }

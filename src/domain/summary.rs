@@ -96,6 +96,20 @@ impl Summary {
 }
 
 impl Total {
+    /// Adds samples up, in any order.
+    pub fn of(samples: impl IntoIterator<Item = Sample>) -> Self {
+        samples.into_iter().fold(Self::default(), |Self { count, sum }, sample| Self {
+            count: count + 1,
+            sum: sum + i128::from(sample.price.ten_thousandths()),
+        })
+    }
+
+    /// The total with that of others.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { count: self.count + other.count, sum: self.sum + other.sum }
+    }
+
     /// The total without that of some of its samples.
     #[must_use]
     pub fn without(self, part: Self) -> Self {
@@ -121,6 +135,13 @@ impl FromIterator<Summary> for Summary {
     /// Sums up summaries that come oldest first.
     fn from_iter<I: IntoIterator<Item = Self>>(summaries: I) -> Self {
         summaries.into_iter().fold(Self::default(), Self::and)
+    }
+}
+
+impl From<Total> for Summary {
+    /// Only count and sum.
+    fn from(Total { count, sum }: Total) -> Self {
+        Self { count, sum, ..Self::default() }
     }
 }
 

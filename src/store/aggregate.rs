@@ -9,7 +9,7 @@ use super::{
     Store, StoreError, failed, keys,
     node::{self, Node},
     plan::Plan,
-    rollups::{self, Frame, LEVELS, NOTHING_TRIMMED, TRIM, align_down},
+    rollups::{self, Field, Frame, LEVELS, NOTHING_TRIMMED, TRIM, align_down},
     samples::{PIECE, Rows, first_second, samples},
     segments::Wanted,
     span::{Cut, Span},
@@ -147,7 +147,7 @@ impl Store {
         let mut read = redis::cmd("HMGET");
         read.arg(keys::ROLLUPS);
         for &start in &starts {
-            read.arg(rollups::field(level, start)).arg(rollups::extremes_field(level, start));
+            read.arg(&Field::of_node(level, start));
         }
         let read: RedisResult<Vec<Option<Vec<u8>>>> =
             read.query_async(&mut self.connection.clone()).await;
@@ -161,10 +161,10 @@ impl Store {
     pub(super) async fn first_summed_up(&self, frame: Frame) -> Result<Option<i64>, StoreError> {
         let coarsest = LEVELS.len() - 1;
         let nodes = self.nodes(coarsest, frame.first..frame.last).await?;
-        let first = |(start, Node { sums, extremes }): &(i64, Node)| {
+        let first = |(start, node): &(i64, Node)| {
             let within = frame.first..frame.last;
-            let mut summaries = node::summaries(coarsest, *start, sums, Some(extremes), within);
-            Some(summaries.next()?.extremes?.first.0)
+            let (_, summary) = node::summaries(coarsest, *start, node, within).next()?;
+            Some(summary.extremes?.first.0)
         };
         Ok(nodes.iter().find_map(first))
     }

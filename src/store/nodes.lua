@@ -1,5 +1,5 @@
 -- For scripts that write nodes: it stands before them. How a node is written stands in node.rs.
-local SUMS, EXTREMES = 20, 40 -- the bytes of a bucket
+local SUM, EXTREMES = 14, 44 -- the bytes of a sum, of a bucket's extremes
 
 -- Notes that there are nodes in the seconds [first, last).
 local function widen(rollups, first, last)

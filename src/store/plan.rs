@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value, pipe};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
 
 use super::{
-    Store, keys, node,
-    rollups::{self, Frame, TRIM, align_down, align_up},
+    Store, keys,
+    node::{self, Node},
+    rollups::{self, Field, Frame, TRIM, align_down, align_up},
     samples::{Rows, samples},
     segments::{Segment, Wanted, cover, segments},
     span::{Cut, Span},
@@ -38,6 +39,12 @@ pub(super) struct Reading {
     /// What is known of all rollups.
     pub(super) frame: Frame,
 }
+
+/// The room that most plans need, so that it need not grow: commands; the arguments and the bytes of
+/// a command about samples, and of that about nodes.
+const COMMANDS: usize = 4;
+const SHORT: (usize, usize) = (5, 64);
+const LONG: (usize, usize) = (16, 256);
 
 /// Whether samples are read with their scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,25 +85,27 @@ impl Plan {
 
     /// What is asked of Redis: how many samples there are, those at the edges, and all nodes.
     fn request(&self, scores: Scores) -> Pipeline {
-        let mut step = pipe();
-        let nothing = (String::from("+inf"), String::from("-inf"));
-        let (since, until) = self.kept.as_ref().map_or(nothing, Span::bounds);
-        step.atomic().cmd("ZCOUNT").arg(keys::PRICES).arg(since).arg(until);
-        let mut nodes = Cmd::new();
+        let mut step = Pipeline::with_capacity(COMMANDS);
+        step.atomic();
+        let mut about_samples = |name, span: &Span, scores| {
+            let (since, until) = span.bounds();
+            let mut command = Cmd::with_capacity(SHORT.0, SHORT.1);
+            command.arg(name).arg(keys::PRICES).arg(since).arg(until).arg(scores);
+            step.add_command(command);
+        };
+        about_samples("ZCOUNT", &self.kept.unwrap_or(Span::NOTHING), None);
+        let mut nodes = Cmd::with_capacity(LONG.0, LONG.1);
         nodes.arg("HMGET").arg(keys::ROLLUPS).arg(&Frame::FIELDS);
         for segment in self.trimmed.iter().chain(&self.segments) {
             match segment {
                 Segment::Samples(span) | Segment::Beside(span) => {
-                    let (since, until) = span.bounds();
-                    step.cmd("ZRANGEBYSCORE").arg(keys::PRICES).arg(since).arg(until);
-                    step.arg((scores == Scores::With).then_some("WITHSCORES"));
+                    let scores = (scores == Scores::With).then_some("WITHSCORES");
+                    about_samples("ZRANGEBYSCORE", span, scores);
                 }
                 &Segment::Buckets { level, from, until } => {
                     for start in rollups::nodes(level, from, until) {
-                        nodes.arg(rollups::field(level, start));
-                        if self.wanted == Wanted::Summary {
-                            nodes.arg(rollups::extremes_field(level, start));
-                        }
+                        let [sums, extremes] = Field::of_node(level, start);
+                        nodes.arg(sums).arg((self.wanted == Wanted::Summary).then_some(extremes));
                     }
                 }
             }
@@ -160,39 +169,41 @@ impl Store {
         answers: &mut Answers,
         scores: Scores,
     ) -> RedisResult<Option<(Summary, Total)>> {
-        let (mut sum, mut beside) = (Summary::default(), Summary::default());
+        let (mut sum, mut beside) = (Summary::default(), Total::default());
         for segment in segments {
-            let (sum, part) = match segment {
-                Segment::Samples(_) => (&mut sum, self.sum_of_samples(answers, scores)?),
-                Segment::Beside(_) => (&mut beside, self.sum_of_samples(answers, scores)?),
-                &Segment::Buckets { level, from, until } => {
-                    let nodes = &mut answers.nodes;
-                    (&mut sum, Some(sum_of_nodes(level, from..until, wanted, nodes)))
+            match segment {
+                Segment::Samples(_) => {
+                    let Some(samples) = samples_of(answers, scores)? else { return Ok(None) };
+                    sum = sum.and(match wanted {
+                        Wanted::Summary => Summary::of(samples, self.slots),
+                        Wanted::Total => Total::of(samples).into(),
+                    });
                 }
-            };
-            let Some(part) = part else { return Ok(None) };
-            *sum = sum.and(part);
+                Segment::Beside(_) => {
+                    let Some(samples) = samples_of(answers, scores)? else { return Ok(None) };
+                    beside = beside.and(Total::of(samples));
+                }
+                &Segment::Buckets { level, from, until } => {
+                    sum = sum.and(sum_of_nodes(level, from..until, wanted, &mut answers.nodes));
+                }
+            }
         }
-        Ok(Some((sum, beside.total())))
+        Ok(Some((sum, beside)))
     }
+}
 
-    fn sum_of_samples(
-        &self,
-        answers: &mut Answers,
-        scores: Scores,
-    ) -> RedisResult<Option<Summary>> {
-        let rows = answers.samples.next().unwrap_or(Value::Nil);
-        if scores == Scores::With {
-            return Ok(Some(Summary::of(samples(Rows::from_redis_value(rows)?), self.slots)));
-        }
-        let Value::Array(members) = rows else { return Ok(None) };
-        let own = |member: &Value| match member {
-            Value::BulkString(member) => Sample::from_own_member(str::from_utf8(member).ok()?),
-            _ => None,
-        };
-        let samples: Option<Vec<Sample>> = members.iter().map(own).collect();
-        Ok(samples.map(|samples| Summary::of(samples, self.slots)))
+/// The next samples; `None` if one of them does not tell its second.
+fn samples_of(answers: &mut Answers, scores: Scores) -> RedisResult<Option<Vec<Sample>>> {
+    let rows = answers.samples.next().unwrap_or(Value::Nil);
+    if scores == Scores::With {
+        return Ok(Some(samples(Rows::from_redis_value(rows)?).collect()));
     }
+    let Value::Array(members) = rows else { return Ok(None) };
+    let own = |member: &Value| match member {
+        Value::BulkString(member) => Sample::from_own_member(str::from_utf8(member).ok()?),
+        _ => None,
+    };
+    Ok(members.iter().map(own).collect())
 }
 
 /// What the buckets of a level come to that start in `within`.
@@ -209,9 +220,14 @@ fn sum_of_nodes(
     let mut sum = Summary::default();
     for start in rollups::nodes(level, within.start, within.end) {
         let sums = field();
-        let extremes = (wanted == Wanted::Summary).then(&mut field);
-        sum = node::summaries(level, start, &sums, extremes.as_deref(), within.clone())
-            .fold(sum, Summary::and);
+        sum = match wanted {
+            Wanted::Total => sum.and(node::total(level, start, &sums, within.clone()).into()),
+            Wanted::Summary => {
+                let node = Node { sums, extremes: field() };
+                node::summaries(level, start, &node, within.clone())
+                    .fold(sum, |sum, (_, bucket)| sum.and(bucket))
+            }
+        };
     }
     sum
 }

@@ -11,11 +11,11 @@ use redis::{RedisResult, Script};
 use super::{
     Store, StoreError, failed, keys,
     node::{self, Node},
-    rollups::{self, LARGEST_NODE, LEVELS, align_down, node_length},
+    rollups::{Field, LARGEST_NODE, LEVELS, SUMS, align_down, node_length},
     samples::{PIECE, Rows, first_second, samples},
     span::Span,
 };
-use crate::domain::{Sample, Summary};
+use crate::domain::{Sample, Summary, Total};
 
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("nodes.lua"), include_str!("replace_node.lua")))
@@ -33,9 +33,11 @@ type Nodes = BTreeSet<(usize, i64)>;
 /// What a node is made from.
 struct Parts {
     /// The fields of the nodes that it sums up; none if it sums up samples.
-    fields: Vec<String>,
+    fields: Vec<Field>,
     /// What was read of them, one a line.
     seen: Vec<u8>,
+    /// Those of its sums that are not empty, each with its first second.
+    sums: Vec<(i64, Total)>,
     /// Those of its buckets that are not empty, each with its first second.
     buckets: Vec<(i64, Summary)>,
 }
@@ -128,7 +130,8 @@ impl Store {
         let fields: RedisResult<Vec<String>> =
             redis::cmd("HKEYS").arg(keys::ROLLUPS).query_async(&mut self.connection.clone()).await;
         let fields = fields.map_err(failed("list rollups"))?;
-        Ok(fields.iter().filter_map(|field| rollups::node_of(field)).collect())
+        let sums = fields.iter().filter_map(|name| Field::of_sums(name));
+        Ok(sums.map(|Field { level, start, .. }| (level, start)).collect())
     }
 
     /// The first second of a stretch that has a sample, or a node of one of the levels.
@@ -165,32 +168,27 @@ impl Store {
         let Some(finer) = level.checked_sub(1) else {
             let rows = self.rows(&Span::of_seconds(stretch.start, stretch.end)).await?;
             let members: Vec<&[u8]> = rows.iter().map(|(member, _)| member.as_slice()).collect();
-            let seen = members.join(&b'\n');
-            return Ok(Parts { fields: Vec::new(), seen, buckets: self.buckets(rows) });
+            let (fields, seen) = (Vec::new(), members.join(&b'\n'));
+            let samples: Vec<Sample> = samples(rows).collect();
+            let total = |(start, part): (i64, &[Sample])| (start, Total::of(part.iter().copied()));
+            let summary = |(start, part): (i64, &[Sample])| {
+                (start, Summary::of(part.iter().copied(), self.slots))
+            };
+            let sums = by_stretch(&samples, SUMS[0]).map(total).collect();
+            let buckets = by_stretch(&samples, LEVELS[0]).map(summary).collect();
+            return Ok(Parts { fields, seen, sums, buckets });
         };
         let nodes = self.nodes(finer, stretch.clone()).await?;
-        let bucket = |(start, Node { sums, extremes }): &(i64, Node)| {
-            let parts = node::summaries(finer, *start, sums, Some(extremes), stretch.clone());
-            (*start, parts.collect::<Summary>())
+        let bucket = |(start, node): &(i64, Node)| {
+            let parts = node::summaries(finer, *start, node, stretch.clone());
+            (*start, parts.map(|(_, summary)| summary).collect::<Summary>())
         };
-        let buckets = nodes.iter().map(bucket).filter(|(_, summary)| summary.count > 0).collect();
-        let names = |start| [rollups::field(finer, start), rollups::extremes_field(finer, start)];
-        let fields = nodes.iter().flat_map(|(start, _)| names(*start)).collect();
+        let buckets = nodes.iter().map(bucket).filter(|(_, summary)| summary.count > 0);
+        let buckets: Vec<(i64, Summary)> = buckets.collect();
+        let sums = buckets.iter().map(|(start, summary)| (*start, summary.total())).collect();
+        let fields = nodes.iter().flat_map(|(start, _)| Field::of_node(finer, *start)).collect();
         let parts = nodes.iter().flat_map(|(_, node)| [&node.sums[..], &node.extremes]);
-        Ok(Parts { fields, seen: parts.collect::<Vec<_>>().join(&b'\n'), buckets })
-    }
-
-    /// The buckets of the finest level that some samples lie in.
-    fn buckets(&self, rows: Rows) -> Vec<(i64, Summary)> {
-        let [length, ..] = LEVELS;
-        let samples: Vec<Sample> = samples(rows).collect();
-        let start = |sample: &Sample| align_down(sample.timestamp, length);
-        let together = samples.chunk_by(|one, other| start(one) == start(other));
-        let bucket = |together: &[Sample]| {
-            let summary = Summary::of(together.iter().copied(), self.slots);
-            Some((start(together.first()?), summary))
-        };
-        together.filter_map(bucket).collect()
+        Ok(Parts { fields, seen: parts.collect::<Vec<_>>().join(&b'\n'), sums, buckets })
     }
 
     /// Makes one node from what it sums up.
@@ -198,18 +196,18 @@ impl Store {
         let end = start + node_length(level);
         let frame = align_down(start, LARGEST_NODE);
         for _ in 0..TRIES {
-            let Parts { fields, seen, buckets } = self.parts(level, start..end).await?;
-            let Node { sums, extremes } = Node::new(level, start, &buckets);
+            let Parts { fields, seen, sums, buckets } = self.parts(level, start..end).await?;
+            let Node { sums, extremes } = Node::new(level, start, &sums, &buckets);
             let replaced: RedisResult<bool> = REPLACE
                 .key(keys::PRICES)
                 .key(keys::ROLLUPS)
-                .arg(rollups::field(level, start))
-                .arg(rollups::extremes_field(level, start))
+                .arg(&Field::of_node(level, start))
                 .arg(start)
                 .arg(end)
                 .arg(seen)
                 .arg(sums)
                 .arg(extremes)
+                .arg(SUMS.get(level))
                 .arg(LEVELS.get(level))
                 .arg(frame)
                 .arg(frame + LARGEST_NODE)
@@ -231,4 +229,11 @@ fn above(level: usize, Range { start, end }: Range<i64>, nodes: &Nodes) -> BTree
     let finer = nodes.range((level - 1, first)..(level - 1, end));
     let own = nodes.range((level, first)..(level, end));
     finer.chain(own).map(|(_, start)| align_down(*start, length)).collect()
+}
+
+/// The samples of each stretch of a length, with its first second.
+fn by_stretch(samples: &[Sample], length: i64) -> impl Iterator<Item = (i64, &[Sample])> {
+    let start = move |sample: &Sample| align_down(sample.timestamp, length);
+    let together = samples.chunk_by(move |one, other| start(one) == start(other));
+    together.filter_map(move |part| Some((start(part.first()?), part)))
 }

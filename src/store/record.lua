@@ -3,8 +3,8 @@
 -- KEYS[1]: prices (ZSET); KEYS[2]: the rollups (HASH); KEYS[3]: the gaps (ZSET); then the slots
 -- missed for each reason (ZSETs)
 -- ARGV[1]: seconds a slot; ARGV[2]: how many levels; then the names of the levels, finest first;
---   then the seconds a bucket of each, and a node of the last; then what the keys of provenances,
---   and of sources, begin with;
+--   then the seconds that each keeps sums for; then the seconds a bucket of each, and a node of the
+--   last; then what the keys of provenances, and of sources, begin with;
 --   then of each sample: its unix second, its member, its price in 1/10000 peso, where the price
 --   came from (`<sources>:<ask>:<bid>`, or nothing)
 -- Returns how many were stored.
@@ -15,8 +15,8 @@ local PRICES, ROLLUPS, GAPS = KEYS[1], KEYS[2], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
 local trimmed = tonumber(redis.call('HGET', ROLLUPS, 'trimmed') or -1e15)
 local HIGH = 100000000
-local SUMS_FORMAT, EXTREMES_FORMAT = '<i8I4I4I4', '<i8i8i8i8I4I4'
-local at_quotes = 2 * levels + 4
+local SUM_FORMAT, EXTREMES_FORMAT = '<I6I4I4', '<i8i8i8i8I4I4I4'
+local at_quotes = 3 * levels + 4
 local QUOTES, SOURCE, QUOTES_SECONDS = ARGV[at_quotes], ARGV[at_quotes + 1], 1000
 
 local function whole(number) return string.format('%.0f', number) end
@@ -27,11 +27,13 @@ for at = 4, #KEYS do
     if redis.call('EXISTS', KEYS[at]) == 1 then reasons[#reasons + 1] = KEYS[at] end
 end
 
--- The seconds a bucket and a node of each level; the nodes that this call has touched, by level
--- and first second, each with its touched buckets by their place in it.
-local lengths, touched = {}, {}
+-- The seconds of a sum, a bucket and a node of each level; the nodes that this call has touched, by
+-- level and first second, each with its touched sums and extremes by their place in it.
+local sum_lengths, lengths, touched = {}, {}, {}
 for level = 1, levels + 1 do
-    lengths[level], touched[level] = tonumber(ARGV[levels + level + 2]), {}
+    sum_lengths[level], lengths[level] = tonumber(ARGV[levels + level + 2]),
+        tonumber(ARGV[2 * levels + level + 2])
+    touched[level] = {}
 end
 
 -- A text of that size: the one given, or zeros.
@@ -44,28 +46,38 @@ local function node(level, start)
     if found then return found end
     local field = ARGV[level + 2] .. ':' .. whole(start)
     local texts = redis.call('HMGET', ROLLUPS, field, field .. ':extremes')
-    local buckets = lengths[level + 1] / lengths[level]
-    if not texts[1] and level == levels then widen(ROLLUPS, start, start + lengths[level + 1]) end
-    found = { field = field, sums = sized(texts[1], buckets * SUMS),
-        extremes = sized(texts[2], buckets * EXTREMES), buckets = {} }
+    local length = lengths[level + 1]
+    if not texts[1] and level == levels then widen(ROLLUPS, start, start + length) end
+    found = { field = field, sums = {}, extremes = {},
+        sums_text = sized(texts[1], length / sum_lengths[level] * SUM),
+        extremes_text = sized(texts[2], length / lengths[level] * EXTREMES) }
     touched[level][start] = found
     return found
 end
 
--- The bucket of a level that a second lies in.
-local function bucket(level, second)
-    local after_start = second % lengths[level + 1]
-    local node = node(level, second - after_start)
-    local place = math.floor(after_start / lengths[level])
-    local found = node.buckets[place]
+-- The sum of a node that a second lies in, so many seconds after the node's first.
+local function sum(node, level, after_start)
+    local place = math.floor(after_start / sum_lengths[level])
+    local found = node.sums[place]
     if not found then
-        found = { start = second - second % lengths[level] }
-        found.high, found.low, found.count, found.slots =
-            struct.unpack(SUMS_FORMAT, node.sums, place * SUMS + 1)
-        found.min, found.max, found.first, found.last, found.first_at, found.last_at =
-            struct.unpack(EXTREMES_FORMAT, node.extremes, place * EXTREMES + 1)
-        found.first_at, found.last_at = found.first_at + found.start, found.last_at + found.start
-        node.buckets[place] = found
+        found = {}
+        found.high, found.low, found.count =
+            struct.unpack(SUM_FORMAT, node.sums_text, place * SUM + 1)
+        node.sums[place] = found
+    end
+    return found
+end
+
+local function extremes(node, level, second, after_start)
+    local place = math.floor(after_start / lengths[level])
+    local found = node.extremes[place]
+    if not found then
+        local start = second - second % lengths[level]
+        found = { start = start }
+        found.min, found.max, found.first, found.last, found.first_at, found.last_at, found.slots =
+            struct.unpack(EXTREMES_FORMAT, node.extremes_text, place * EXTREMES + 1)
+        found.first_at, found.last_at = found.first_at + start, found.last_at + start
+        node.extremes[place] = found
     end
     return found
 end
@@ -77,11 +89,16 @@ local function summary(second, price)
         max = price, first = price, last = price, first_at = second, last_at = second }
 end
 
-local function add(into, other)
-    local empty, low = into.count == 0, into.low + other.low
-    into.count, into.slots = into.count + other.count, into.slots + other.slots
+local function add_sum(into, other)
+    local low = into.low + other.low
+    into.count = into.count + other.count
     into.low = low % HIGH
     into.high = into.high + other.high + (low - into.low) / HIGH
+end
+
+local function add_extremes(into, other)
+    local empty = into.slots == 0
+    into.slots = into.slots + other.slots
     if empty or other.min < into.min then into.min = other.min end
     if empty or other.max > into.max then into.max = other.max end
     if empty or other.first_at < into.first_at then
@@ -92,7 +109,7 @@ local function add(into, other)
     end
 end
 
--- What the samples come to that this call records, by the first second of their finest bucket.
+-- What the samples come to that this call records, by the first second that the finest sum is for.
 local recorded = {}
 
 -- The slot of the sample that a range query found, or nil.
@@ -148,8 +165,13 @@ for at = at_quotes + 2, #ARGV, 4 do
                 redis.call('HINCRBY', SOURCE .. name, 'samples', 1)
             end
         end
-        local start, new = second - second % lengths[1], summary(second, price)
-        if recorded[start] then add(recorded[start], new) else recorded[start] = new end
+        local start, new = second - second % sum_lengths[1], summary(second, price)
+        if recorded[start] then
+            add_sum(recorded[start], new)
+            add_extremes(recorded[start], new)
+        else
+            recorded[start] = new
+        end
         if before and after then
             redis.call('ZREMRANGEBYSCORE', GAPS, before + slot_seconds, '(' .. whole(after))
         end
@@ -170,17 +192,23 @@ local function replaced(text, after, bytes)
 end
 
 for start, new in pairs(recorded) do
-    for level = 1, levels do add(bucket(level, start), new) end
+    for level = 1, levels do
+        local after_start = start % lengths[level + 1]
+        local node = node(level, start - after_start)
+        add_sum(sum(node, level, after_start), new)
+        add_extremes(extremes(node, level, start, after_start), new)
+    end
 end
 for level = 1, levels do
     for _, changed in pairs(touched[level]) do
-        local sums, extremes = changed.sums, changed.extremes
-        for place, b in pairs(changed.buckets) do
-            sums = replaced(sums, place * SUMS,
-                struct.pack(SUMS_FORMAT, b.high, b.low, b.count, b.slots))
+        local sums, extremes = changed.sums_text, changed.extremes_text
+        for place, it in pairs(changed.sums) do
+            sums = replaced(sums, place * SUM, struct.pack(SUM_FORMAT, it.high, it.low, it.count))
+        end
+        for place, it in pairs(changed.extremes) do
             extremes = replaced(extremes, place * EXTREMES,
-                struct.pack(EXTREMES_FORMAT, b.min, b.max, b.first, b.last, b.first_at - b.start,
-                    b.last_at - b.start))
+                struct.pack(EXTREMES_FORMAT, it.min, it.max, it.first, it.last,
+                    it.first_at - it.start, it.last_at - it.start, it.slots))
         end
         redis.call('HSET', ROLLUPS, changed.field, sums, changed.field .. ':extremes', extremes)
     end

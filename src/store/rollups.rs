@@ -4,16 +4,25 @@
 //! Four levels, of 5 min, 1 h, 1 day and 24 days. At a slot of 10 s the finest sums up 30
 //! samples. The buckets of a level that lie in one bucket of the next are stored together, as a
 //! node, so that the end of a range takes one node a level: any range is two reads of at most 30
-//! samples and one of nodes, at most two for each of three levels and one for each 576 days. For a
-//! mean it is at most 15 samples at each end, since a sum can be had from either side of a bucket,
-//! and of the nodes the shorter part, see `node`.
+//! samples and one of nodes, at most two for each of three levels and one for each 576 days.
 //!
-//! Tried at 1e6 and 1e7 samples (`make bench-store`): buckets of 200 s answer 2 % faster for a
-//! third more memory; three levels, of 5 min, 4 h and 8 days, take a sixth less memory and are no
-//! faster at 1e6, slower at 1e7.
+//! A mean reads of the nodes the shorter part, see `node`, which has the sums of the finest level
+//! for every 100 s; and since a sum can be had from either side of a bucket, it reads at most 5
+//! samples at each end. A sample read costs the API five times what one of these sums does.
+//!
+//! Tried at 1e6 and 1e7 samples (`make bench-store`): three levels, of 5 min, 4 h and 8 days, take
+//! a sixth less memory and are no faster at 1e6, slower at 1e7.
+
+use std::fmt;
+
+use redis::{RedisWrite, ToRedisArgs};
 
 /// The lengths of the buckets of each level in seconds, finest first; each divides the next.
 pub(super) const LEVELS: [i64; 4] = [300, 3600, 86_400, 24 * 86_400];
+
+/// The lengths in seconds that the sums of each level are kept for: its buckets, at the finest
+/// level thirds of them. Each divides the bucket.
+pub(super) const SUMS: [i64; LEVELS.len()] = [100, LEVELS[1], LEVELS[2], LEVELS[3]];
 
 /// The name of each level, by which its nodes are stored.
 pub(super) const NAMES: [&str; LEVELS.len()] = ["5m", "1h", "1d", "24d"];
@@ -71,20 +80,44 @@ pub(super) fn nodes(level: usize, from: i64, until: i64) -> impl Iterator<Item =
     (0..).map(move |n| first + n * length).take_while(move |&at| at < until)
 }
 
-/// The field that the sums of a node are stored in.
-pub(super) fn field(level: usize, start: i64) -> String {
-    format!("{}:{start}", NAMES.get(level).copied().unwrap_or_default())
+/// The field that a part of a node is stored in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Field {
+    /// The level of the node.
+    pub(super) level: usize,
+    /// Its first second.
+    pub(super) start: i64,
+    /// Whether it is the part with the extremes, not the one with the sums.
+    pub(super) extremes: bool,
 }
 
-/// The field that its extremes are stored in.
-pub(super) fn extremes_field(level: usize, start: i64) -> String {
-    field(level, start) + ":extremes"
+impl Field {
+    /// Both fields of a node: sums, extremes.
+    pub(super) fn of_node(level: usize, start: i64) -> [Self; 2] {
+        [false, true].map(|extremes| Self { level, start, extremes })
+    }
+
+    /// Reads the name of a field, if it is one of sums.
+    pub(super) fn of_sums(name: &str) -> Option<Self> {
+        let (level, start) = name.split_once(':')?;
+        let level = NAMES.iter().position(|known| *known == level)?;
+        Some(Self { level, start: start.parse().ok()?, extremes: false })
+    }
 }
 
-/// The level and the first second of the node whose sums are in a field, if it is one.
-pub(super) fn node_of(field: &str) -> Option<(usize, i64)> {
-    let (name, start) = field.split_once(':')?;
-    Some((NAMES.iter().position(|known| *known == name)?, start.parse().ok()?))
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAMES.get(self.level).copied().unwrap_or_default())?;
+        f.write_str(":")?;
+        self.start.fmt(f)?;
+        f.write_str(if self.extremes { ":extremes" } else { "" })
+    }
+}
+
+impl ToRedisArgs for Field {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        out.write_arg_fmt(self);
+    }
 }
 
 /// The seconds that the nodes of a level stretch over: a bucket of the next one.

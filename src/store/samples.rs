@@ -6,7 +6,7 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{LARGEST_NODE, LEVELS, NAMES},
+    rollups::{LARGEST_NODE, LEVELS, NAMES, SUMS},
     span::{Cut, Span},
 };
 use crate::domain::{Observation, Sample, TimeRange};
@@ -48,7 +48,8 @@ impl Store {
         let mut step = RECORD.key(keys::PRICES);
         step.key(keys::ROLLUPS).key(keys::GAPS).key(&keys::MISSED[..]);
         step.arg(self.slots.length().as_secs()).arg(LEVELS.len());
-        step.arg(&NAMES[..]).arg(&LEVELS[..]).arg(LARGEST_NODE).arg(keys::QUOTES).arg(keys::SOURCE);
+        step.arg(&NAMES[..]).arg(&SUMS[..]).arg(&LEVELS[..]).arg(LARGEST_NODE);
+        step.arg(keys::QUOTES).arg(keys::SOURCE);
         for Observation { sample, provenance } in observations {
             step.arg(sample.timestamp).arg(sample.member()).arg(sample.price.ten_thousandths());
             step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    rollups::{Frame, LEVELS, align_down, align_up},
+    rollups::{Frame, LEVELS, SUMS, align_down, align_up},
     span::{Cut, Span},
 };
 
@@ -14,7 +14,7 @@ pub(super) enum Segment {
     Samples(Span),
     /// Samples beside the span, by which the buckets have too many.
     Beside(Span),
-    /// The buckets of a level that start in `[from, until)`.
+    /// The buckets of a level, or the sums, that start in `[from, until)`.
     Buckets {
         /// Index into [`LEVELS`].
         level: usize,
@@ -53,7 +53,10 @@ pub(super) enum Wanted {
 
 /// Cuts a span into the fewest segments, oldest first.
 pub(super) fn segments(span: &Span, wanted: Wanted) -> Vec<Segment> {
-    let [finest, ..] = LEVELS;
+    let [finest, ..] = match wanted {
+        Wanted::Summary => LEVELS,
+        Wanted::Total => SUMS,
+    };
     let (start, end) = (span.start(), span.end());
     let down = |cut: Cut| align_down(cut.second(), finest);
     let up = |cut: Cut| align_up(cut.second_at_or_after(), finest);
@@ -105,16 +108,12 @@ pub(super) fn cover(level: usize, from: i64, until: i64, segments: &mut Vec<Segm
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::rollups::node_length, *};
     use crate::domain::{TimeRange, UnixTime};
 
     fn span(since: i64, until: i64) -> Span {
         let at = |second| Some(UnixTime::from_seconds(second));
         Span::from(&TimeRange::new(at(since), at(until)).unwrap())
-    }
-
-    fn bounds(since: &str, until: &str) -> (String, String) {
-        (since.to_owned(), until.to_owned())
     }
 
     /// How often the sample of a second is in what a segment brings.
@@ -140,17 +139,20 @@ mod tests {
     fn an_open_end_takes_nothing_away() {
         let beside = |span: Span| {
             segments(&span, Wanted::Total).into_iter().find_map(|segment| match segment {
-                Segment::Beside(span) => Some(span.bounds()),
+                Segment::Beside(span) => {
+                    let (since, until) = span.bounds();
+                    Some(format!("{since} {until}"))
+                }
                 _ => None,
             })
         };
         assert_eq!(
             beside(Span { until: None, ..span(600, 600) }),
-            Some(bounds("(253402300799", "(253402300800"))
+            Some("(253402300799 (253402300800".to_owned())
         );
         assert_eq!(
             beside(Span { since: None, ..span(1199, 1199) }),
-            Some(bounds("(1199", "(1200"))
+            Some("(1199 (1200".to_owned())
         );
     }
 
@@ -162,8 +164,8 @@ mod tests {
             _ => "neither",
         };
         assert_eq!(
-            [1199, 1200, 1349, 1350, 1499].map(seconds),
-            ["beside", "samples", "samples", "beside", "beside",]
+            [1199, 1200, 1249, 1250, 1299, 1349].map(seconds),
+            ["beside", "samples", "samples", "beside", "beside", "samples"]
         );
     }
 
@@ -184,9 +186,9 @@ mod tests {
                     }
                     for segment in segments {
                         let Segment::Buckets { level, from, until } = segment else { continue };
-                        let length = LEVELS[level];
+                        let length = if wanted == Wanted::Total { SUMS } else { LEVELS }[level];
                         prop_assert!(from % length == 0 && until % length == 0 && from < until);
-                        prop_assert!(level == 3 || (until - from) / length < 48);
+                        prop_assert!(level == 3 || until - from < 2 * node_length(level));
                     }
                 }
             }

@@ -1,5 +1,9 @@
 //! Stretches of scores of `prices`, which may have fractions.
 
+use std::fmt;
+
+use redis::{RedisWrite, ToRedisArgs};
+
 use crate::domain::{TimeRange, UnixTime};
 
 /// A place between scores: right before a time or right after it.
@@ -45,15 +49,40 @@ impl Cut {
         let second = self.time.second_at_or_after();
         second + i64::from(self > Self::before_second(second))
     }
+}
 
-    /// As Redis takes it as the first (or the last) score of a range.
-    fn bound(self, first: bool) -> String {
-        let Self { time, after } = self;
-        if after == first { format!("({time}") } else { time.to_string() }
+/// An end of a span, as Redis takes the first or the last score of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// The first score.
+    First(Option<Cut>),
+    /// The last one.
+    Last(Option<Cut>),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (time, excluded) = match *self {
+            Self::First(None) => return f.write_str("-inf"),
+            Self::Last(None) => return f.write_str("+inf"),
+            Self::First(Some(Cut { time, after })) => (time, after),
+            Self::Last(Some(Cut { time, after })) => (time, !after),
+        };
+        f.write_str(if excluded { "(" } else { "" })?;
+        time.fmt(f)
+    }
+}
+
+impl ToRedisArgs for Bound {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        out.write_arg_fmt(self);
     }
 }
 
 impl Span {
+    /// No score at all.
+    pub(super) const NOTHING: Self = Self { since: Some(Cut::LAST), until: Some(Cut::FIRST) };
+
     /// The seconds `[from, until)`.
     pub(super) fn of_seconds(from: i64, until: i64) -> Self {
         Self { since: Some(Cut::before_second(from)), ..Self::before_second(until) }
@@ -75,11 +104,8 @@ impl Span {
     }
 
     /// Its ends as Redis takes scores.
-    pub(super) fn bounds(&self) -> (String, String) {
-        (
-            self.since.map_or_else(|| "-inf".to_owned(), |cut| cut.bound(true)),
-            self.until.map_or_else(|| "+inf".to_owned(), |cut| cut.bound(false)),
-        )
+    pub(super) fn bounds(&self) -> (Bound, Bound) {
+        (Bound::First(self.since), Bound::Last(self.until))
     }
 }
 
