@@ -4,12 +4,14 @@
 
 mod aggregate;
 pub mod keys;
+mod known;
 mod ledger;
 mod node;
 mod page;
 mod plan;
 mod presence;
 mod provenance;
+mod reading;
 mod rebuild;
 mod rollups;
 mod samples;
@@ -19,7 +21,7 @@ mod sources;
 mod span;
 mod trim;
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64};
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
@@ -28,7 +30,7 @@ pub use presence::Role;
 pub use samples::{Pieces, Recorded};
 pub use sources::{Rejected, SourceReport};
 
-use self::{provenance::Remembered, rollups::Frame};
+use self::{known::Known, provenance::Remembered};
 use crate::{
     connection::{self, SharedConnection},
     domain::Slots,
@@ -41,8 +43,8 @@ pub struct Store {
     slots: Slots,
     /// Held while a clone of this store is rebuilding rollups in the background.
     rebuilding: Arc<tokio::sync::Mutex<()>>,
-    /// What was last known of all rollups.
-    frame: Arc<Mutex<Frame>>,
+    /// What was last known of the rollups.
+    known: Arc<Mutex<Known>>,
     /// Where prices came from that were asked for lately.
     provenances: Arc<Mutex<Remembered>>,
     /// How many samples there were when they were last counted for a page.
@@ -69,7 +71,7 @@ impl Store {
             connection,
             slots,
             rebuilding: Arc::default(),
-            frame: Arc::default(),
+            known: Arc::default(),
             provenances: Arc::default(),
             samples: Arc::default(),
         })
@@ -84,12 +86,9 @@ impl Store {
         Ok(Self { connection, ..self.clone() })
     }
 
-    fn frame(&self) -> Frame {
-        *self.frame.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_frame(&self, frame: Frame) {
-        *self.frame.lock().unwrap_or_else(PoisonError::into_inner) = frame;
+    /// What is known of the rollups. Not to be held while anything is waited for.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks Redis for a sign of life.

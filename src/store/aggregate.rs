@@ -1,6 +1,6 @@
 //! Sums over any range of samples, read from the rollups and checked against the samples.
 
-use std::{ops::Range, time::Duration};
+use std::{mem, ops::Range, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use redis::{RedisResult, pipe};
@@ -63,15 +63,21 @@ impl Store {
         span: Span,
         wanted: Wanted,
     ) -> Result<Aggregate<(Summary, Total)>, StoreError> {
+        // The frame is guessed, and read along with the rest; what is known under it need not be
+        // read. Where it changes all the time, the second look does without what is known.
+        let mut is_first = true;
         let (plan, reading) = loop {
-            // The frame changes rarely: it is guessed, and read along with the rest.
-            let guess = self.frame();
-            let plan = Plan::new(span, wanted, guess);
-            let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
-            if reading.frame == guess {
+            let plan = {
+                let known = self.known();
+                let plan = Plan::new(span, wanted, known.frame());
+                if is_first { plan.knowing(&known) } else { plan }
+            };
+            let mut reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
+            self.known().note(reading.frame, mem::take(&mut reading.sums));
+            if reading.fits(&plan) {
                 break (plan, reading);
             }
-            self.note_frame(reading.frame);
+            is_first = false;
         };
         let (kept, beside) = match plan.kept {
             Some(span) if !reading.is_right() => {
@@ -127,7 +133,7 @@ impl Store {
 
     /// What the rollups make of a span of samples that are there, if they have all of them.
     async fn right_sum(&self, span: Span) -> Result<Option<Summary>, StoreError> {
-        let frame = Frame { trimmed: NOTHING_TRIMMED, ..self.frame() };
+        let frame = Frame { trimmed: NOTHING_TRIMMED, ..self.known().frame() };
         let plan = Plan::new(span, Wanted::Summary, frame);
         let reading = self.read(&plan).await.map_err(failed("sum up samples"))?;
         Ok(reading.is_right().then_some(reading.kept))

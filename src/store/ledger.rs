@@ -195,11 +195,11 @@ impl Store {
     async fn window(&self, range: &TimeRange, now: i64) -> Result<Option<Window>, StoreError> {
         let mut firsts = pipe();
         firsts.cmd("ZRANGE").arg(keys::PRICES).arg(0).arg(0).arg("WITHSCORES");
-        firsts.cmd("HMGET").arg(keys::ROLLUPS).arg(&Frame::FIELDS);
-        let firsts: RedisResult<(Rows, [Option<i64>; 3])> =
+        firsts.cmd("HGET").arg(keys::ROLLUPS).arg(Frame::FIELD);
+        let firsts: RedisResult<(Rows, Option<String>)> =
             firsts.query_async(&mut self.connection.clone()).await;
         let (sample, frame) = firsts.map_err(failed("find the first sample"))?;
-        let frame = Frame::of(frame);
+        let frame = Frame::of(frame.as_deref());
         let trimmed = frame.trimmed;
         let first = match first_second(&sample) {
             Some(first) if frame.trimmed == NOTHING_TRIMMED => Some(first),

@@ -1,14 +1,24 @@
 -- For scripts that write nodes: it stands before them. How a node is written stands in node.rs.
 local SUM, EXTREMES = 14, 44 -- the bytes of a sum, of a bucket's extremes
 
--- Notes that there are nodes in the seconds [first, last).
-local function widen(rollups, first, last)
-    local known = redis.call('HMGET', rollups, 'first', 'last')
-    if first < tonumber(known[1] or 1e15) then
-        redis.call('HSET', rollups, 'first', string.format('%.0f', first))
-    end
-    if last > tonumber(known[2] or -1e15) then
-        redis.call('HSET', rollups, 'last', string.format('%.0f', last))
-    end
+-- What is known of all nodes: they lie in the seconds [first, last); samples before the second
+-- `trimmed` have been trimmed.
+local function read_frame(rollups)
+    local text = redis.call('HGET', rollups, 'frame') or ''
+    local first, last, trimmed = string.match(text, '^%d+:(-?%d+):(-?%d+):(-?%d+)$')
+    return { first = tonumber(first) or 1e15, last = tonumber(last) or -1e15,
+        trimmed = tonumber(trimmed) or -1e15 }
+end
+
+-- Notes that, and that nodes have changed by now.
+local function write_frame(rollups, frame)
+    local now = redis.call('TIME')
+    redis.call('HSET', rollups, 'frame', string.format('%s%06d:%.0f:%.0f:%.0f', now[1], now[2],
+        frame.first, frame.last, frame.trimmed))
+end
+
+-- Takes in that there are nodes in the seconds [first, last).
+local function widen(frame, first, last)
+    frame.first, frame.last = math.min(frame.first, first), math.max(frame.last, last)
 end
 

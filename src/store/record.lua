@@ -13,7 +13,7 @@
 -- kept in two parts, sum = high * 10^8 + low.
 local PRICES, ROLLUPS, GAPS = KEYS[1], KEYS[2], KEYS[3]
 local slot_seconds, levels = tonumber(ARGV[1]), tonumber(ARGV[2])
-local trimmed = tonumber(redis.call('HGET', ROLLUPS, 'trimmed') or -1e15)
+local frame = read_frame(ROLLUPS)
 local HIGH = 100000000
 local SUM_FORMAT, EXTREMES_FORMAT = '<I6I4I4', '<i8i8i8i8I4I4I4'
 local at_quotes = 3 * levels + 4
@@ -47,7 +47,7 @@ local function node(level, start)
     local field = ARGV[level + 2] .. ':' .. whole(start)
     local texts = redis.call('HMGET', ROLLUPS, field, field .. ':extremes')
     local length = lengths[level + 1]
-    if not texts[1] and level == levels then widen(ROLLUPS, start, start + length) end
+    if level == levels then widen(frame, start, start + length) end
     found = { field = field, sums = {}, extremes = {},
         sums_text = sized(texts[1], length / sum_lengths[level] * SUM),
         extremes_text = sized(texts[2], length / lengths[level] * EXTREMES) }
@@ -148,7 +148,7 @@ for at = at_quotes + 2, #ARGV, 4 do
     local second, member, price = tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 2])
     local provenance = ARGV[at + 3]
     local slot = second - second % slot_seconds
-    if second >= trimmed and is_free(slot) then
+    if second >= frame.trimmed and is_free(slot) then
         redis.call('ZADD', PRICES, second, member)
         stored = stored + 1
         local quotes = second - second % QUOTES_SECONDS
@@ -213,4 +213,5 @@ for level = 1, levels do
         redis.call('HSET', ROLLUPS, changed.field, sums, changed.field .. ':extremes', extremes)
     end
 end
+if stored > 0 then write_frame(ROLLUPS, frame) end
 return stored

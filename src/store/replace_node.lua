@@ -17,23 +17,24 @@ else
     parts = redis.call('ZRANGEBYSCORE', PRICES, ARGV[3], '(' .. ARGV[4])
 end
 if table.concat(parts, '\n') ~= ARGV[5] then return 0 end
-local trimmed = tonumber(redis.call('HGET', ROLLUPS, 'trimmed') or -1e15)
+local frame = read_frame(ROLLUPS)
 
 -- What is to be in a field, of so many bytes for so many seconds.
 local function merged(field, new, bytes, seconds)
     local old = redis.call('HGET', ROLLUPS, field)
     if sums_up_nodes or not old or #old ~= #new then return new end
     -- Of what has been trimmed, the buckets are all there is.
-    local kept = math.max(0, math.floor((trimmed - ARGV[3]) / seconds)) * bytes
+    local kept = math.max(0, math.floor((frame.trimmed - ARGV[3]) / seconds)) * bytes
     return string.sub(old, 1, kept) .. string.sub(new, kept + 1)
 end
 
 local sums = merged(ARGV[1], ARGV[6], SUM, ARGV[8])
 local extremes = merged(ARGV[2], ARGV[7], EXTREMES, ARGV[9])
-if not string.find(sums, '[^%z]') then
+if string.find(sums, '[^%z]') then
+    redis.call('HSET', ROLLUPS, ARGV[1], sums, ARGV[2], extremes)
+    widen(frame, tonumber(ARGV[10]), tonumber(ARGV[11]))
+else
     redis.call('HDEL', ROLLUPS, ARGV[1], ARGV[2])
-    return 1
 end
-redis.call('HSET', ROLLUPS, ARGV[1], sums, ARGV[2], extremes)
-widen(ROLLUPS, tonumber(ARGV[10]), tonumber(ARGV[11]))
+write_frame(ROLLUPS, frame)
 return 1

@@ -34,34 +34,43 @@ pub(super) const LARGEST_NODE: i64 = 24 * LEVELS[3];
 pub(super) const TRIM: i64 = 600;
 
 /// The second before which samples have been trimmed, where none have.
-pub(super) const NOTHING_TRIMMED: i64 = i64::MIN;
+pub(super) const NOTHING_TRIMMED: i64 = -1_000_000_000_000_000;
 
 /// What is known of all rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// The second before which samples have been trimmed; [`NOTHING_TRIMMED`] where none have.
-    pub(super) trimmed: i64,
+    /// When a node last changed, in microseconds of Redis' clock: two readers that were told the
+    /// same read the same nodes.
+    pub(super) changed: i64,
     /// All nodes lie in the seconds `[first, last)`, a whole number of the coarsest.
     pub(super) first: i64,
     /// See `first`.
     pub(super) last: i64,
+    /// The second before which samples have been trimmed; [`NOTHING_TRIMMED`] where none have.
+    pub(super) trimmed: i64,
 }
 
 impl Frame {
-    /// The fields that tell it, in the order of [`Frame::of`].
-    pub(super) const FIELDS: [&str; 3] = ["trimmed", "first", "last"];
+    /// The field that tells it, `<changed>:<first>:<last>:<trimmed>`.
+    pub(super) const FIELD: &str = "frame";
 
-    /// Reads what the fields hold.
-    pub(super) fn of([trimmed, first, last]: [Option<i64>; 3]) -> Self {
-        let trimmed = trimmed.unwrap_or(NOTHING_TRIMMED);
-        let first = align_down(first.unwrap_or(0), LARGEST_NODE);
-        Self { trimmed, first, last: align_down(last.unwrap_or(first), LARGEST_NODE) }
+    /// Reads what the field holds; the frame of no nodes where that is nothing, or no frame.
+    pub(super) fn of(stored: Option<&str>) -> Self {
+        let mut numbers = stored.unwrap_or_default().split(':').map_while(|part| part.parse().ok());
+        let mut next = || numbers.next();
+        let whole = |second: i64| align_down(second, LARGEST_NODE);
+        match (next(), next(), next(), next()) {
+            (Some(changed), Some(first), Some(last), Some(trimmed)) => {
+                Self { changed, first: whole(first), last: whole(last), trimmed }
+            }
+            _ => Self::default(),
+        }
     }
 }
 
 impl Default for Frame {
     fn default() -> Self {
-        Self::of([None; 3])
+        Self { changed: 0, first: 0, last: 0, trimmed: NOTHING_TRIMMED }
     }
 }
 

@@ -6,13 +6,15 @@ use redis::{RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
-    rollups::{TRIM, align_down},
+    rollups::{Frame, TRIM, align_down},
     samples::PIECE,
     span::Span,
 };
 use crate::domain::UnixTime;
 
-static MARK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("trim_mark.lua")));
+static MARK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("nodes.lua"), include_str!("trim_mark.lua")))
+});
 
 impl Store {
     /// Takes away the samples before a unix second, rounded down to whole buckets, and gives how
@@ -29,12 +31,15 @@ impl Store {
             return Ok(0);
         };
         let mut connection = self.connection.clone();
-        let mark: RedisResult<Option<i64>> =
-            redis::cmd("HGET").arg(keys::ROLLUPS).arg("trimmed").query_async(&mut connection).await;
-        let mark = mark.map_err(failed("read what is trimmed"))?;
+        let frame: RedisResult<Option<String>> = redis::cmd("HGET")
+            .arg(keys::ROLLUPS)
+            .arg(Frame::FIELD)
+            .query_async(&mut connection)
+            .await;
+        let frame = Frame::of(frame.map_err(failed("read what is trimmed"))?.as_deref());
         // Not from the first sample: those before it may have been deleted by hand.
-        self.rebuild(mark.unwrap_or(UnixTime::MIN.second()), before, |_| ()).await?;
-        let mark: RedisResult<i64> =
+        self.rebuild(frame.trimmed.max(UnixTime::MIN.second()), before, |_| ()).await?;
+        let mark: RedisResult<()> =
             MARK.key(keys::ROLLUPS).arg(before).invoke_async(&mut connection).await;
         mark.map_err(failed("note what is trimmed"))?;
         let (mut from, mut trimmed) = (first, 0);
