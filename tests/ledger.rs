@@ -224,6 +224,9 @@ async fn slots_of_another_length_are_counted_anew() {
         (coverage.expected, coverage.recorded, coverage.missed.total()) == (10, 10, 0)
     })
     .await;
+    // Only when that is done: who is killed at it leaves it to be done.
+    let noted = || async { database.command::<String>(&["GET", "{prices}:slot"]).await == "10" };
+    eventually(SOON, "the length is noted", noted).await;
 }
 
 #[tokio::test]

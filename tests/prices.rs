@@ -1,18 +1,12 @@
-//! `cotiza prices`: samples in and out by the shell, killed imports, retention.
+//! `cotiza prices`: samples in and out by the shell, killed imports.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use cotiza::{
-    clock,
-    config::Config,
-    domain::{Observation, Sample, Slots, TimeRange},
-    jobs::{Context, Housekeeping},
-    queue::Job,
-};
+use cotiza::domain::TimeRange;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::harness::{Api, Cotiza, Database, FakeExchange, Output, SOON, eventually, run};
+use crate::harness::{Cotiza, Database, Output, SOON, eventually, run};
 
 struct Shell {
     database: Database,
@@ -217,73 +211,9 @@ async fn an_import_killed_midway_leaves_right_sums_and_can_be_done_again() {
 }
 
 #[tokio::test]
-async fn trimmed_samples_are_answered_for_by_their_rollups() {
-    let database = Database::new().await;
-    let store = database.store();
-    let slots = Slots::new(Duration::from_secs(10)).unwrap();
-    let day = 86_400;
-    let now = clock::unix_seconds();
-    let start = (now - 3 * day).div_euclid(600) * 600;
-    let samples: Vec<_> = (0..2000)
-        .map(|n| Sample {
-            timestamp: start + n * 120,
-            price: format!("{}.0", n + 1).parse().unwrap(),
-        })
-        .map(Observation::from)
-        .collect();
-    store.record_all(&samples).await.unwrap();
-    // A sample that the rollups have not: it must be in them before it goes.
-    database.put_prices(&[(&(start + 5).to_string(), "0.5")]).await;
-    let exchange = FakeExchange::start().await;
-    let context = Context {
-        slots,
-        sources: exchange.sources(SOON, Duration::from_secs(10)),
-        doubt: FakeExchange::no_doubt(),
-        store: store.clone(),
-        keep_prices: Some(Duration::from_secs(day.unsigned_abs())),
-        caretaker: database.caretaker(),
-    };
-    let before = store.aggregate(&TimeRange::default()).await.unwrap();
-    assert_eq!((before.summary.count, before.resolution), (2001, None));
-    for _twice in 0..2 {
-        Housekeeping { due: now }.run(context.clone(), 1).await.unwrap();
-    }
-
-    let left = database.prices().await.len();
-    assert!((500..=700).contains(&left), "{left} samples left");
-    let after = store.aggregate(&TimeRange::default()).await.unwrap();
-    assert_eq!(after.summary, before.summary);
-    assert_eq!(after.resolution, Some(Duration::from_mins(10)));
-
-    let api = Api::start(&database).await;
-    let average = |since: i64, until: i64| {
-        let path = format!("/api/average-price/?since={since}&until={until}");
-        let api = &api;
-        async move { api.get(&path).await.ok() }
-    };
-    // Samples 1 to 5 and the one of half a peso lie in the first bucket.
-    let coarse = average(start + 100, start + 200).await;
-    assert_eq!(coarse, serde_json::json!({"average_price": 2.58, "count": 6, "resolution": 600}));
-    let recent = average(now - 3600, now).await;
-    assert!(recent.get("resolution").is_none(), "{recent}");
-
-    // Coverage is as coarse, and never more than everything.
-    let coverage =
-        api.get(&format!("/api/coverage/?since={}&until={}", start + 100, start + 130)).await.ok();
-    assert_eq!(
-        (&coverage["expected"], &coverage["recorded"]),
-        (&60.into(), &5.into()),
-        "{coverage}"
-    );
-
-    // A longer time to keep them does not bring them back, nor does it spoil what is known of them.
-    let longer = Context { keep_prices: Some(Duration::from_hours(48)), ..context };
-    database.put_prices(&[(&(start + 7).to_string(), "7.5")]).await;
-    Housekeeping { due: now }.run(longer, 1).await.unwrap();
-    assert_eq!(average(start + 100, start + 200).await, coarse);
-
-    // What was trimmed does not come back by an import.
-    assert_eq!(store.record_all(&samples[..10]).await.unwrap(), 0);
-    assert_eq!(store.aggregate(&TimeRange::default()).await.unwrap().summary, before.summary);
-    assert!(Config::default().prices.keep.is_none());
+async fn an_import_notes_in_which_slots_it_was_counted() {
+    let shell = Shell::new().await;
+    let file = shell.file("timestamp,price\n1717184864,84873600.00\n");
+    assert_eq!(shell.prices(&["import", &file]).await.code, 0);
+    assert_eq!(shell.database.command::<String>(&["GET", "{prices}:slot"]).await, "10");
 }

@@ -4,10 +4,13 @@
 //! - `ledger`: coverage and gaps against a naive model
 //! - `misbehaving`: sources that answer in every wrong way
 //! - `openapi`: the document that the API publishes, and `--help`, as snapshots
-//! - `prices`: the commands for samples, and retention
+//! - `prices`: the commands for samples
 //! - `sources`: several sources, and what is believed
 //! - `source_reports`: what is known of each source, and of each sample's
-//! - `store`: sums and rollups against a naive model
+//! - `retention`: samples that are trimmed, and what is left of them
+//! - `rollups`: where they are wrong, they are made anew
+//! - `store`: samples are recorded and read back
+//! - `sums`: all sums against a naive model
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises
 //! - `queue_defects`: each defect of the library that is guarded against
@@ -45,10 +48,13 @@ mod processes;
 mod queue;
 mod queue_defects;
 mod readme;
+mod retention;
+mod rollups;
 mod source_reports;
 mod sources;
 mod store;
 mod structure;
+mod sums;
 mod ticker_list;
 mod ticker_price;
 mod up;

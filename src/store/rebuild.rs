@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use redis::{RedisResult, Script};
+use redis::{ErrorKind, RedisError, RedisResult, Script};
 
 use super::{
     Store, StoreError, failed, keys,
@@ -23,9 +23,9 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
 
 static GAPS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gaps.lua")));
 
-/// How many times a node whose samples change meanwhile is made again, before it is left to
-/// the next reader that finds it wrong.
-const TRIES: usize = 5;
+/// How many times a node is made again if what it sums up changes meanwhile. An import changes a
+/// coarse one some hundred times a second, and a try takes about a millisecond.
+const TRIES: usize = 50;
 
 /// The level and the first second of each node that there is.
 type Nodes = BTreeSet<(usize, i64)>;
@@ -48,7 +48,8 @@ impl Store {
     /// time how many more seconds are done.
     ///
     /// # Errors
-    /// If Redis fails. The rollups are then partly old, which readers notice.
+    /// If Redis fails, or samples go on changing. The rollups are then partly old, which readers
+    /// notice.
     pub async fn rebuild(
         &self,
         from: i64,
@@ -215,10 +216,11 @@ impl Store {
                 .invoke_async(&mut self.connection.clone())
                 .await;
             if replaced.map_err(failed("replace a rollup"))? {
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+        let changing = (ErrorKind::Client, "what it sums up goes on changing");
+        Err(failed("replace a rollup")(RedisError::from(changing)))
     }
 }
 

@@ -17,6 +17,9 @@ static RECORD: LazyLock<Script> =
 /// Members of a ZSET, each with its score. A member may be anything, put there by hand.
 pub(super) type Rows = Vec<(Vec<u8>, f64)>;
 
+/// How many members are looked through for the last sample, where the last ones are no samples.
+const UNREADABLE: i64 = 1000;
+
 /// The seconds in a piece of a long reading.
 pub(super) const PIECE: i64 = 86_400;
 
@@ -72,11 +75,19 @@ impl Store {
     /// # Errors
     /// If Redis fails.
     pub async fn latest(&self) -> Result<Option<Observation>, StoreError> {
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(keys::PRICES).arg(-1).arg(-1).arg("WITHSCORES");
-        let rows: RedisResult<Rows> = command.query_async(&mut self.connection.clone()).await;
-        let rows = rows.map_err(failed("read the last sample"))?;
-        Ok(self.with_remembered_provenance(samples(rows).collect()).await?.pop())
+        for last in [1, UNREADABLE] {
+            let mut command = redis::cmd("ZRANGE");
+            command.arg(keys::PRICES).arg(-last).arg(-1).arg("WITHSCORES");
+            let rows: RedisResult<Rows> = command.query_async(&mut self.connection.clone()).await;
+            let sample = samples(rows.map_err(failed("read the last sample"))?).last();
+            if sample.is_some() {
+                return Ok(self
+                    .with_remembered_provenance(sample.into_iter().collect())
+                    .await?
+                    .pop());
+            }
+        }
+        Ok(None)
     }
 
     /// The seconds of the first and the last sample of all.

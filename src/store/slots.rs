@@ -4,7 +4,7 @@
 use redis::RedisResult;
 
 use super::{Store, StoreError, failed, keys};
-use crate::domain::Slots;
+use crate::domain::{Slots, UnixTime};
 
 impl Store {
     /// The length of slots, in seconds, in which what is stored was counted, if anything was.
@@ -27,7 +27,8 @@ impl Store {
     }
 
     /// Makes this store's length of slots the stored one. Where it was another, all that counts
-    /// slots is counted anew in the background; what has been trimmed stays as it was counted.
+    /// slots is counted anew first, in the background: whoever comes after a process that was
+    /// killed at it begins again. What has been trimmed stays as it was counted.
     ///
     /// # Errors
     /// If Redis fails.
@@ -36,16 +37,28 @@ impl Store {
         if stored == Some(own) {
             return Ok(());
         }
+        let Some(stored) = stored else { return self.note_slots().await };
+        tracing::warn!(stored, own, "slots had another length: counting all of them anew");
+        let store = self.clone();
+        tokio::spawn(async move {
+            let (from, until) = (UnixTime::MIN.second(), UnixTime::MAX.second());
+            let counted = match store.rebuild(from, until, |_| ()).await {
+                Ok(()) => store.note_slots().await,
+                failed => failed,
+            };
+            if let Err(error) = counted {
+                tracing::warn!(%error, "slots are left to be counted by the next worker that starts");
+            }
+        });
+        Ok(())
+    }
+
+    async fn note_slots(&self) -> Result<(), StoreError> {
         let set: RedisResult<()> = redis::cmd("SET")
             .arg(keys::SLOT)
-            .arg(own)
+            .arg(self.slots.length().as_secs())
             .query_async(&mut self.connection.clone())
             .await;
-        set.map_err(failed("note the length of slots"))?;
-        if let (Some(stored), Some((first, last))) = (stored, self.first_and_last().await?) {
-            tracing::warn!(stored, own, "slots had another length: counting all of them anew");
-            self.rebuild_soon(vec![(first, last + 1)]);
-        }
-        Ok(())
+        set.map_err(failed("note the length of slots"))
     }
 }

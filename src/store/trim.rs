@@ -27,9 +27,9 @@ impl Store {
     pub async fn trim(&self, before: i64) -> Result<u64, StoreError> {
         let before = align_down(before, TRIM);
         let old = Span::before_second(before);
-        let Some((first, last)) = self.extent(&old).await? else {
+        if self.extent(&old).await?.is_none() {
             return Ok(0);
-        };
+        }
         let mut connection = self.connection.clone();
         let frame: RedisResult<Option<String>> = redis::cmd("HGET")
             .arg(keys::ROLLUPS)
@@ -42,20 +42,21 @@ impl Store {
         let mark: RedisResult<()> =
             MARK.key(keys::ROLLUPS).arg(before).invoke_async(&mut connection).await;
         mark.map_err(failed("note what is trimmed"))?;
-        let (mut from, mut trimmed) = (first, 0);
-        while from <= last {
-            let until = from.saturating_add(PIECE).min(before);
+        let mut trimmed = 0;
+        while let Some((first, _)) = self.extent(&old).await? {
+            // A score may be anything, put there by hand.
+            let first = first.max(UnixTime::MIN.second());
+            let until = (first + PIECE).min(before);
             // First, so that none is left over if this is killed between the two.
-            self.forget_provenance(from, until).await?;
-            let (since, until_bound) = Span::of_seconds(from, until).bounds();
+            self.forget_provenance(first, until).await?;
+            let (since, until) = Span::before_second(until).bounds();
             let gone: RedisResult<u64> = redis::cmd("ZREMRANGEBYSCORE")
                 .arg(keys::PRICES)
                 .arg(since)
-                .arg(until_bound)
+                .arg(until)
                 .query_async(&mut connection)
                 .await;
             trimmed += gone.map_err(failed("trim samples"))?;
-            from = until.max(from.saturating_add(1));
         }
         Ok(trimmed)
     }

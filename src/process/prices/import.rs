@@ -31,6 +31,8 @@ pub(super) async fn run(store: &Store, path: &Path, skip_bad: bool) -> anyhow::R
         bail!("nothing was imported: {bad} bad lines (--skip-bad leaves such lines out)");
     }
     file.rewind()?;
+    // Noted, so that whoever records in slots of another length counts these anew.
+    store.settle_slots().await?;
     let bar = progress(Some(good), "samples");
     let samples = Reader::new(&mut file)?.filter_map(|line| match line {
         Ok(Err(_bad)) => None,
@@ -69,8 +71,13 @@ fn open(path: &Path) -> io::Result<File> {
         }
         Box::new(file)
     };
-    let mut file = tempfile::tempfile()?;
-    io::copy(&mut given, &mut file)?;
+    let folder = std::env::temp_dir();
+    let spool = |error: io::Error| {
+        let folder = folder.display();
+        io::Error::new(error.kind(), format!("it is put into a file in {folder} first: {error}"))
+    };
+    let mut file = tempfile::tempfile_in(&folder).map_err(spool)?;
+    io::copy(&mut given, &mut file).map_err(spool)?;
     file.rewind()?;
     Ok(file)
 }
