@@ -5,7 +5,7 @@ use std::time::Duration;
 use cotiza::{
     clock,
     config::Config,
-    domain::{Observation, Sample, Slots, TimeRange},
+    domain::{Observation, PageNumber, PageSize, Sample, Slots, TimeRange},
     jobs::{Context, Housekeeping},
     queue::Job,
 };
@@ -97,4 +97,40 @@ async fn trimming_ends_whatever_scores_there_are() {
     let kept = store.aggregate(&TimeRange::default()).await.unwrap();
     // Those before all calendars are in no bucket.
     assert_eq!((kept.summary.count, kept.resolution), (4, Some(Duration::from_mins(10))));
+}
+
+#[tokio::test]
+async fn the_newest_sample_stays_and_gaps_that_begin_before_it_are_told() {
+    let database = Database::new().await;
+    let store = database.store();
+    let day = 86_400;
+    let base = 19_000 * day;
+    let record = async |second| {
+        let sample = Sample { timestamp: second, price: "5.5".parse().unwrap() };
+        store.record(&sample.into()).await.unwrap();
+    };
+    let gaps = async || {
+        let (first, size) = (PageNumber::default(), PageSize::default());
+        let page = store.gaps(&TimeRange::default(), base + 9 * day, first, size).await;
+        let gap = |gap: &cotiza::domain::Gap| (gap.from - base, gap.until - base);
+        page.unwrap().unwrap().items.iter().map(gap).collect::<Vec<_>>()
+    };
+    for second in [base, base + 10, base + day] {
+        record(second).await;
+    }
+    // Nothing is recorded for longer than anything is kept.
+    assert_eq!(store.trim(base + 8 * day).await.unwrap(), 2);
+    let latest = store.latest().await.unwrap().unwrap();
+    assert_eq!(latest.sample.timestamp, base + day);
+    record(base + 8 * day).await;
+    let end = (8 * day + 10, 9 * day);
+    assert_eq!(gaps().await, [(20, day), (day + 10, 8 * day), end]);
+
+    // Late samples, right behind the mark.
+    assert_eq!(store.trim(base + 7 * day).await.unwrap(), 1);
+    record(base + 7 * day + 100).await;
+    record(base + 7 * day + 50).await;
+    let [late, later] = [7 * day + 50, 7 * day + 100];
+    let split = [(20, day), (day + 10, late), (late + 10, later), (later + 10, 8 * day), end];
+    assert_eq!(gaps().await, split);
 }

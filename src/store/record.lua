@@ -125,6 +125,16 @@ local function add_gap(from, until_)
     end
 end
 
+-- Of a gap that begins at trimmed samples and that a slot lies in, leaves what is before the slot.
+local function split_gap(slot)
+    local gap = redis.call('ZREVRANGEBYSCORE', GAPS, slot, '-inf', 'LIMIT', 0, 1)[1]
+    local from, until_ = string.match(gap or '', '^(-?%d+):(-?%d+)$')
+    if until_ and tonumber(until_) > slot then
+        redis.call('ZREM', GAPS, gap)
+        add_gap(tonumber(from), slot)
+    end
+end
+
 -- The recorded slots next to the one at hand, and that it has none itself. Kept from one sample to
 -- the next, since those of an import come in order.
 local before, after, known
@@ -180,6 +190,7 @@ for at = at_quotes + 2, #ARGV, 4 do
             redis.call('ZREMRANGEBYSCORE', GAPS, before + slot_seconds, '+inf')
         end
         if before then add_gap(before + slot_seconds, slot) end
+        if after and not before then split_gap(slot) end
         if after then add_gap(slot + slot_seconds, after) end
         for _, reason in ipairs(reasons) do redis.call('ZREM', reason, whole(slot)) end
         before, known = slot, true

@@ -17,15 +17,17 @@ static MARK: LazyLock<Script> = LazyLock::new(|| {
 });
 
 impl Store {
-    /// Takes away the samples before a unix second, rounded down to whole buckets, and gives how
-    /// many they were. Their rollups, of every level, are made anew first: from then on they answer
+    /// Takes away the samples before a unix second, rounded down to whole buckets, but for the newest
+    /// one, and gives how many they were. Their rollups, of every level, are made anew first: from then on they answer
     /// for them, and nothing is left to check them against. It goes a day at a time, so Redis is
     /// never held up for long. Interrupted, it is completed by the next call.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn trim(&self, before: i64) -> Result<u64, StoreError> {
-        let before = align_down(before, TRIM);
+        // The newest sample is the last price there is, and where the next gap begins.
+        let Some((_, newest)) = self.first_and_last().await? else { return Ok(0) };
+        let before = align_down(before.min(newest), TRIM);
         let old = Span::before_second(before);
         if self.extent(&old).await?.is_none() {
             return Ok(0);

@@ -140,7 +140,7 @@ ready_is() {
 readme() {
     awk -v heading="$1" '$0 == heading { found = 1 }
         inside && /^```$/ { exit } inside { print } found && /^```sh$/ { inside = 1 }' README.md |
-        sed "s|cotiza\.rdb|$work/&|" >"$work/example.sh"
+        sed "s|cotiza\.rdb\|samples\.csv|$work/&|" >"$work/example.sh"
     [ -s "$work/example.sh" ] || fail "README.md has no commands below \"$1\""
     (
         docker() {
@@ -305,6 +305,9 @@ still_records 2
 step "down and up kept the history"
 
 readme "### Back up"
+readme "### Samples alone"
+grep -q "^imported 0 samples" "$work/output" || fail "samples that are there were imported: $(cat "$work/output")"
+step "the samples went out and in again"
 history "$work/before"
 quietly compose down --volumes
 readme "### Restore"
