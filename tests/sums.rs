@@ -1,15 +1,19 @@
 //! Sums against a naive model: whatever happens to `prices`, every one is right.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use cotiza::{
-    domain::{Extremes, Sample, Slots, Summary, TimeRange, UnixTime},
+    domain::{Extremes, Observation, Sample, Slots, Summary, TimeRange, UnixTime},
     store::Store,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::harness::Database;
+use crate::harness::{Database, SOON};
 
 /// What may happen to the samples, by us or by somebody with redis-cli.
 #[derive(Debug, Clone)]
@@ -205,4 +209,51 @@ fn every_sum_is_that_of_a_naive_model_whatever_happened() {
         Ok(())
     });
     checked.unwrap();
+}
+
+#[tokio::test]
+async fn sums_are_right_while_samples_come_in() {
+    let database = Database::new().await;
+    let (reader, writer, late) = (database.store(), database.store(), database.store());
+    let sample = |n: i64| Sample { timestamp: 1_700_000_000 + n, price: "2.5".parse().unwrap() };
+    let samples: Vec<Observation> = (0..40_000).map(|n| sample(n * 10).into()).collect();
+    let (even, odd): (Vec<_>, Vec<_>) =
+        samples.chunks(50).enumerate().partition(|(n, _)| n % 2 == 0);
+    let recorded = AtomicU64::new(0);
+    let write = async |store: &Store, batches: Vec<(usize, &[Observation])>| {
+        for (_, batch) in batches {
+            recorded.fetch_add(store.record_all(batch).await.unwrap(), Ordering::SeqCst);
+        }
+    };
+    let written = async { tokio::join!(write(&writer, even), write(&late, odd)) };
+    let at = |second| Some(UnixTime::from_seconds(1_700_000_000 + second));
+    // The n-th range, and how many samples it has in the end.
+    let range = |n: i64| {
+        let (since, until) = (n * 7919 % 400_000, n * 7919 % 400_000 + n * 104_729 % 200_000);
+        let all = until.min(399_990) / 10 - (since - 1).div_euclid(10);
+        (TimeRange::new(at(since), at(until)).unwrap(), all.max(0).unsigned_abs())
+    };
+    let ask = async {
+        let (mut asked, mut seen) = (0, 0);
+        while seen < 40_000 {
+            let before = recorded.load(Ordering::SeqCst);
+            let total = reader.total(&TimeRange::default()).await.unwrap().summary;
+            assert!(total.count >= before.max(seen), "{total:?}, {before} recorded, {seen} seen");
+            seen = total.count;
+            let (range, all) = range(asked);
+            let part = reader.total(&range).await.unwrap().summary;
+            assert!(part.count <= all, "{part:?} of {all} in {range:?}");
+            for total in [total, part] {
+                assert_eq!(total.sum, i128::from(total.count) * 25_000, "{range:?}");
+            }
+            asked += 1;
+        }
+        asked
+    };
+    let (_, asked) = tokio::join!(written, tokio::time::timeout(SOON, ask));
+    assert!(asked.expect("all are seen") > 100);
+    for n in 0..100 {
+        let (range, all) = range(n);
+        assert_eq!(reader.total(&range).await.unwrap().summary.count, all, "{range:?}");
+    }
 }

@@ -153,12 +153,16 @@ async fn a_host_that_would_mislead_is_not_repeated() {
         "%41.com",
         "*",
         "h:x",
+        "h:+80",
+        "h:99999",
         "[zz]",
         "999.1.1.1",
+        "a..0x1f",
+        "xn--.com",
     ] {
         assert_eq!(next(host).await, "http://localhost/api/ticker-list/?page=2", "{host:?}");
     }
-    for host in ["localhost:8000", "[::1]:8000", "10.0.0.1"] {
+    for host in ["localhost:8000", "[::1]:8000", "10.0.0.1", "api.Example-1.com:80", "a_b"] {
         assert_eq!(next(host).await, format!("http://{host}/api/ticker-list/?page=2"));
     }
 }

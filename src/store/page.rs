@@ -4,7 +4,11 @@ use std::sync::atomic::Ordering;
 
 use redis::{FromRedisValue, RedisResult, Value, pipe};
 
-use super::{Store, StoreError, failed, keys, samples::samples, span::Span};
+use super::{
+    Store, StoreError, failed, keys,
+    samples::{own_samples, samples},
+    span::Span,
+};
 use crate::domain::{Observation, Page, PageNumber, PageSize, Sample, TimeRange};
 
 /// Where a range lies among all samples.
@@ -72,9 +76,7 @@ impl Store {
         size: PageSize,
     ) -> RedisResult<(Place, Vec<Sample>)> {
         let (place, members) = self.read_ranks(range, first, size, &[]).await?;
-        let own = Vec::<Vec<u8>>::from_redis_value(members)?;
-        let own = own.iter().map(|member| Sample::from_own_member(str::from_utf8(member).ok()?));
-        if let Some(items) = own.collect::<Option<Vec<Sample>>>()
+        if let Some(items) = own_samples(&members)
             && items.is_sorted_by_key(|sample| sample.timestamp)
         {
             return Ok((place, items));

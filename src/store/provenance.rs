@@ -41,11 +41,12 @@ impl Remembered {
         if self.since.elapsed() > MEMORY {
             return None;
         }
-        let recall = |sample: &Sample| {
+        let mut recalled = Vec::with_capacity(samples.len());
+        for sample in samples {
             let provenance = self.of.get(&name(sample))?.clone();
-            Some(Observation { sample: *sample, provenance })
-        };
-        samples.iter().map(recall).collect()
+            recalled.push(Observation { sample: *sample, provenance });
+        }
+        Some(recalled)
     }
 
     fn remember(&mut self, observations: &[Observation]) {

@@ -9,7 +9,7 @@ use super::{
     node::{self, Node},
     plan::{Plan, Scores},
     rollups::{self, Frame},
-    samples::{Rows, samples},
+    samples::{Rows, own_samples, samples},
     segments::{Segment, Wanted},
 };
 use crate::domain::{Sample, Summary, Total};
@@ -76,12 +76,7 @@ impl Answers {
         if self.scores == Scores::With {
             return Ok(Some(samples(Rows::from_redis_value(rows)?).collect()));
         }
-        let Value::Array(members) = rows else { return Ok(None) };
-        let own = |member: &Value| match member {
-            Value::BulkString(member) => Sample::from_own_member(str::from_utf8(member).ok()?),
-            _ => None,
-        };
-        Ok(members.iter().map(own).collect())
+        Ok(own_samples(&rows))
     }
 
     /// A part of the next node.

@@ -39,8 +39,8 @@ pub(super) const NOTHING_TRIMMED: i64 = -1_000_000_000_000_000;
 /// What is known of all rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// When a node last changed, in microseconds of Redis' clock: two readers that were told the
-    /// same read the same nodes.
+    /// When a node last changed, in microseconds of Redis' clock, and later each time: who is told
+    /// the same twice was told of the same nodes.
     pub(super) changed: i64,
     /// All nodes lie in the seconds `[first, last)`, a whole number of the coarsest.
     pub(super) first: i64,

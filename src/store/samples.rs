@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use redis::{RedisResult, Script};
+use redis::{RedisResult, Script, Value};
 
 use super::{
     Store, StoreError, failed, keys,
@@ -160,4 +160,15 @@ pub(super) fn samples(rows: Rows) -> impl Iterator<Item = Sample> {
             .inspect_err(|error| tracing::warn!(%error, score, "passed over a stored member"))
             .ok()
     })
+}
+
+/// The samples in members without scores; `None` if one of them does not tell its second itself.
+pub(super) fn own_samples(members: &Value) -> Option<Vec<Sample>> {
+    let Value::Array(members) = members else { return None };
+    let mut samples = Vec::with_capacity(members.len());
+    for member in members {
+        let Value::BulkString(member) = member else { return None };
+        samples.push(Sample::from_own_member(str::from_utf8(member).ok()?)?);
+    }
+    Some(samples)
 }

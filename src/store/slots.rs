@@ -41,6 +41,7 @@ impl Store {
         tracing::warn!(stored, own, "slots had another length: counting all of them anew");
         let store = self.clone();
         tokio::spawn(async move {
+            let _until_done = store.rebuilding.lock().await;
             let (from, until) = (UnixTime::MIN.second(), UnixTime::MAX.second());
             let counted = match store.rebuild(from, until, |_| ()).await {
                 Ok(()) => store.note_slots().await,
