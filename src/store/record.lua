@@ -139,8 +139,17 @@ end
 -- the next, since those of an import come in order.
 local before, after, known
 
+-- What is recorded but not in PRICES yet, each member after its score: many at once go in sooner.
+local pending, MOST_PENDING = {}, 1000
+
+local function store_pending()
+    if #pending > 0 then redis.call('ZADD', PRICES, unpack(pending)) end
+    pending = {}
+end
+
 local function is_free(slot)
     if known and slot > before and (not after or slot < after) then return true end
+    store_pending()
     local last = slot_of(redis.call('ZREVRANGEBYSCORE', PRICES, '(' .. whole(slot + slot_seconds),
         '-inf', 'WITHSCORES', 'LIMIT', 0, 1))
     if last == slot then return false end
@@ -159,7 +168,8 @@ for at = at_quotes + 2, #ARGV, 4 do
     local provenance = ARGV[at + 3]
     local slot = second - second % slot_seconds
     if second >= frame.trimmed and is_free(slot) then
-        redis.call('ZADD', PRICES, second, member)
+        pending[#pending + 1], pending[#pending + 2] = ARGV[at], member
+        if #pending >= MOST_PENDING then store_pending() end
         stored = stored + 1
         local quotes = second - second % QUOTES_SECONDS
         if provenance == '' and quotes ~= looked_up then
@@ -196,6 +206,8 @@ for at = at_quotes + 2, #ARGV, 4 do
         before, known = slot, true
     end
 end
+
+store_pending()
 
 -- The text with other bytes after its first ones.
 local function replaced(text, after, bytes)
