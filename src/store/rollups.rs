@@ -8,7 +8,7 @@
 //!
 //! A mean reads of the nodes the shorter part, see `node`, which has the sums of the finest level
 //! for every 100 s; and since a sum can be had from either side of a bucket, it reads at most 5
-//! samples at each end. A sample read costs the API five times what one of these sums does.
+//! samples at each end.
 //!
 //! Tried at 1e6 and 1e7 samples (`make bench-store`): three levels, of 5 min, 4 h and 8 days, take
 //! a sixth less memory and are no faster at 1e6, slower at 1e7.
