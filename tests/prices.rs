@@ -173,7 +173,7 @@ async fn the_shell_can_ask_and_rebuild() {
 
     let rollups = async || {
         let mut fields: BTreeMap<String, Vec<u8>> =
-            shell.database.command(&["HGETALL", "{prices}:rollups"]).await;
+            shell.database.command(&["HGETALL", "{prices}:rollups:2"]).await;
         // All of the frame but the moment of the last change.
         let frame = fields.get_mut("frame").unwrap();
         *frame = frame.splitn(2, |byte| *byte == b':').last().unwrap().to_vec();
@@ -181,7 +181,7 @@ async fn the_shell_can_ask_and_rebuild() {
     };
     let recorded = rollups().await;
     assert_eq!(recorded.len(), 9, "two parts of a node of each level, and the frame");
-    shell.database.command::<()>(&["DEL", "{prices}:rollups"]).await;
+    shell.database.command::<()>(&["DEL", "{prices}:rollups:2"]).await;
     let rebuilt = shell.prices(&["rebuild"]).await;
     assert_eq!(rebuilt.stdout, "rebuilt the rollups of 2 samples\n");
     assert_eq!(rollups().await, recorded);

@@ -92,6 +92,18 @@ async fn trimming_ends_whatever_scores_there_are() {
         [("-inf", "1.5"), ("-99999999999999", "2.5"), ("-62135596800", "3.5"), ("600", "4.5")];
     database.put_prices(&rows).await;
     database.put_prices(&[("1700000000", "5.5"), ("1e300", "6.5")]).await;
+    for infinite in ["-inf", "+inf"] {
+        database.put_prices(&[(infinite, "7.5")]).await;
+        store.rebuild(0, 2_000_000_000, |_| ()).await.unwrap();
+        for second in [1_699_000_000, 1_699_500_000, 1_701_000_000] {
+            let sample = Sample { timestamp: second, price: "5.5".parse().unwrap() };
+            store.record(&sample.into()).await.unwrap();
+        }
+    }
+    for member in ["7.5", "5.5:1699000000", "5.5:1699500000", "5.5:1701000000"] {
+        database.command::<()>(&["ZREM", "prices", member]).await;
+    }
+    store.rebuild(0, 2_000_000_000, |_| ()).await.unwrap();
     let trimmed = tokio::time::timeout(SOON, store.trim(1_000_000)).await.unwrap().unwrap();
     assert_eq!((trimmed, database.prices().await.len()), (4, 2));
     let kept = store.aggregate(&TimeRange::default()).await.unwrap();

@@ -19,7 +19,7 @@ async fn samples_of_the_old_stack_are_summed_up_at_once_and_indexed_in_the_backg
     assert_eq!(aggregate.summary.total().average().to_string(), "1500.00");
     let indexed = || async {
         let nodes: Vec<(Vec<u8>, Vec<u8>)> =
-            database.command(&["HGETALL", "{prices}:rollups"]).await;
+            database.command(&["HGETALL", "{prices}:rollups:2"]).await;
         let sums = |field: &[u8]| field.starts_with(b"5m:") && !field.ends_with(b":extremes");
         let finest = nodes.iter().filter(|(field, _)| sums(field));
         let buckets = finest.flat_map(|(_, sums)| sums.chunks(14));
@@ -46,7 +46,7 @@ async fn samples_far_from_all_others_are_found_by_who_asked_before() {
             (count, "2.50".into())
         );
     }
-    let nodes: u64 = database.command(&["HLEN", "{prices}:rollups"]).await;
+    let nodes: u64 = database.command(&["HLEN", "{prices}:rollups:2"]).await;
     assert_eq!(nodes, 3 * 4 * 2 + 1, "two parts of a node of each level, and the frame");
 }
 
@@ -88,15 +88,15 @@ async fn rollups_that_lost_their_extremes_are_made_anew() {
     store.record_all(&recorded).await.unwrap();
     let everything = TimeRange::default();
     let before = store.aggregate(&everything).await.unwrap();
-    let fields: Vec<String> = database.command(&["HKEYS", "{prices}:rollups"]).await;
+    let fields: Vec<String> = database.command(&["HKEYS", "{prices}:rollups:2"]).await;
     let extremes = || fields.iter().filter(|field| field.ends_with(":extremes"));
     assert_eq!(extremes().count(), 4, "a node of each level");
     for field in extremes() {
-        database.command::<()>(&["HDEL", "{prices}:rollups", field]).await;
+        database.command::<()>(&["HDEL", "{prices}:rollups:2", field]).await;
     }
     assert_eq!(store.aggregate(&everything).await.unwrap(), before);
     let whole = || async {
-        let now: Vec<String> = database.command(&["HKEYS", "{prices}:rollups"]).await;
+        let now: Vec<String> = database.command(&["HKEYS", "{prices}:rollups:2"]).await;
         extremes().all(|field| now.contains(field))
     };
     eventually(SOON, "they are whole", whole).await;
@@ -116,15 +116,15 @@ async fn a_coarse_bucket_alone_that_is_wrong_is_made_anew() {
     let store = database.store();
     store.record_all(&three_days()).await.unwrap();
     let day = "1d:1698278400";
-    let node: Vec<u8> = database.command(&["HGET", "{prices}:rollups", day]).await;
+    let node: Vec<u8> = database.command(&["HGET", "{prices}:rollups:2", day]).await;
     assert!(node.iter().any(|&byte| byte != 0));
-    database.command::<()>(&["HDEL", "{prices}:rollups", day, &format!("{day}:extremes")]).await;
+    database.command::<()>(&["HDEL", "{prices}:rollups:2", day, &format!("{day}:extremes")]).await;
     let at = |second| Some(UnixTime::from_seconds(second));
     let days = TimeRange::new(at(1_700_006_400), at(1_700_006_400 + 3 * 86_400)).unwrap();
     let total = store.total(&days).await.unwrap().summary;
     assert_eq!((total.count, total.average().to_string()), (432, "1.50".into()));
     let back = || async {
-        let now: Option<Vec<u8>> = database.command(&["HGET", "{prices}:rollups", day]).await;
+        let now: Option<Vec<u8>> = database.command(&["HGET", "{prices}:rollups:2", day]).await;
         now.as_ref() == Some(&node)
     };
     eventually(SOON, "it is as before", back).await;
@@ -141,21 +141,22 @@ async fn what_was_read_is_not_read_again_until_it_changes() {
         assert_eq!(count().await, 432);
     }
     // Nobody is told of this: who read these nodes goes by what it read.
-    let fields: Vec<String> = database.command(&["HKEYS", "{prices}:rollups"]).await;
+    let fields: Vec<String> = database.command(&["HKEYS", "{prices}:rollups:2"]).await;
     for field in fields.iter().filter(|field| field.starts_with("1d") || field.starts_with("24d")) {
-        database.command::<()>(&["HDEL", "{prices}:rollups", field]).await;
+        database.command::<()>(&["HDEL", "{prices}:rollups:2", field]).await;
     }
     assert_eq!(count().await, 432);
     assert_eq!(database.store().total(&everything).await.unwrap().summary.count, 432);
     let whole = || async {
-        database.command::<Vec<String>>(&["HKEYS", "{prices}:rollups"]).await.len() == fields.len()
+        database.command::<Vec<String>>(&["HKEYS", "{prices}:rollups:2"]).await.len()
+            == fields.len()
     };
     eventually(SOON, "who had not read them found them missing", whole).await;
 
     let far = Sample { timestamp: 1_700_006_401 + 432 * 600, price: "2.5".parse().unwrap() };
     writer.record(&far.into()).await.unwrap();
     assert_eq!(count().await, 433);
-    database.command::<()>(&["DEL", "prices", "{prices}:rollups"]).await;
+    database.command::<()>(&["DEL", "prices", "{prices}:rollups:2"]).await;
     assert_eq!(count().await, 0);
     writer.record_all(&three_days()[..7]).await.unwrap();
     assert_eq!(count().await, 7);

@@ -105,7 +105,7 @@ impl Store {
             // Its own ends, not those of its samples: a bucket may lie where no sample is left.
             let stretch = (span.start().second(), span.end().second_at_or_after());
             let (first, last) = match self.extent(&span).await? {
-                Some((first, last)) if last - first > PIECE => (first, last),
+                Some((first, last)) if last.saturating_sub(first) > PIECE => (first, last),
                 _ => {
                     wrong.push(stretch);
                     let rows = self.rows(&span).await?;

@@ -14,12 +14,17 @@ local last = redis.call('ZREVRANGEBYSCORE', PRICES, '(' .. ARGV[1], '-inf', 'WIT
 local inside = redis.call('ZRANGEBYSCORE', PRICES, ARGV[1], '(' .. ARGV[2], 'WITHSCORES')
 local next = redis.call('ZRANGEBYSCORE', PRICES, ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 local scores = {}
-if last[2] then scores[1] = last[2] end
-for at = 2, #inside, 2 do scores[#scores + 1] = inside[at] end
-if next[2] then scores[#scores + 1] = next[2] end
+-- An infinite score, put there by hand, is of no time.
+local function add(score)
+    if score and math.abs(tonumber(score)) < math.huge then scores[#scores + 1] = score end
+end
+add(last[2])
+for at = 2, #inside, 2 do add(inside[at]) end
+add(next[2])
 if #scores > 0 then
     -- After the last sample of all there is no gap yet: its end is not known.
-    local beyond = next[2] and '(' .. whole(slot_of(next[2])) or '+inf'
+    local has_next = scores[#scores] == next[2]
+    local beyond = has_next and '(' .. whole(slot_of(next[2])) or '+inf'
     redis.call('ZREMRANGEBYSCORE', GAPS, slot_of(scores[1]), beyond)
 end
 for at = 2, #scores do

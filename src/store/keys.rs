@@ -9,9 +9,10 @@ pub const PRICES: &str = "prices";
 /// HASH, an index over `prices`: a field a node, `<level>:<its first second>`, such as
 /// `5m:1717182000`, with its sums, and one with `:extremes` at its end, see `node` for what is in
 /// them; and `frame`, `<changed>:<first>:<last>:<trimmed>`: the microsecond of the last change, the
-/// seconds `[first, last)` that there may be nodes for, and the second before which samples have been
-/// trimmed, of which only the rollups are left.
-pub const ROLLUPS: &str = "{prices}:rollups";
+/// seconds `[first, last)` that there may be nodes for, and the second before which samples have
+/// been trimmed, of which only the rollups are left. It ends in the number of this format: who
+/// writes another one, as during an upgrade, must not meet it under the same name.
+pub const ROLLUPS: &str = "{prices}:rollups:2";
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
 /// second, which is its score too.

@@ -58,8 +58,8 @@ impl Node {
     }
 
     fn push_sum(&mut self, Total { count, sum }: Total) {
-        // Saturating: what does not fit is no sum of prices.
-        let high = u64::try_from(sum.div_euclid(HIGH)).unwrap_or(u64::MAX);
+        // Saturating: what does not fit into 6 bytes is no sum of prices.
+        let high = u64::try_from(sum.div_euclid(HIGH)).unwrap_or(u64::MAX).min((1 << 48) - 1);
         let low = u32::try_from(sum.rem_euclid(HIGH)).unwrap_or(u32::MAX);
         let [high @ .., _, _] = high.to_le_bytes();
         self.sums.extend(high);
@@ -96,7 +96,9 @@ pub(super) fn total(level: usize, start: i64, sums: &[u8], within: Range<i64>) -
     let length = length_of_sums(level);
     let place = |second: i64| usize::try_from((second - start).max(0) / length).unwrap_or_default();
     let sums: &[[u8; SUM]] = sums.as_chunks().0;
-    let (from, until) = (place(within.start), place(within.end).min(sums.len()));
+    let whole = sums.len() == usize::try_from(node_length(level) / length).unwrap_or_default();
+    let until = if whole { place(within.end).min(sums.len()) } else { 0 };
+    let from = place(within.start);
     let (mut count, mut high, mut low) = (0, 0, 0);
     for [a, b, c, d, e, f, rest @ ..] in sums.get(from..until).unwrap_or_default() {
         high += u64::from_le_bytes([*a, *b, *c, *d, *e, *f, 0, 0]);
@@ -167,6 +169,11 @@ mod tests {
             [full.total(), sums[0], sums[1]]
         );
         assert_eq!([0..3600, 3600..3900, 4200..7200].map(of_sums), [Total::default(); 3]);
+        // As long as a node of another format, or of another level.
+        for other in [240, 480, 36 * SUM - 1, 36 * SUM + SUM] {
+            let sums = vec![1; other];
+            assert_eq!(total(0, 3600, &sums, 3600..7200), Total::default(), "{other}");
+        }
         let broken = [b"no node".to_vec(), Vec::new()]
             .map(|extremes| Node { sums: node.sums.clone(), extremes });
         assert_eq!(broken.map(|node| of(&node, 3600..7200)), [[], []]);

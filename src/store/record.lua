@@ -114,8 +114,8 @@ local recorded = {}
 
 -- The slot of the sample that a range query found, or nil.
 local function slot_of(found)
-    if not found[2] then return nil end
-    local second = math.floor(tonumber(found[2]))
+    local second = math.floor(tonumber(found[2] or 'inf'))
+    if math.abs(second) == math.huge then return nil end -- none, or one of no time
     return second - second % slot_seconds
 end
 
@@ -150,6 +150,7 @@ end
 local function is_free(slot)
     if known and slot > before and (not after or slot < after) then return true end
     store_pending()
+    known = false
     local last = slot_of(redis.call('ZREVRANGEBYSCORE', PRICES, '(' .. whole(slot + slot_seconds),
         '-inf', 'WITHSCORES', 'LIMIT', 0, 1))
     if last == slot then return false end

@@ -27,7 +27,7 @@ impl Store {
     pub async fn trim(&self, before: i64) -> Result<u64, StoreError> {
         // The newest sample is the last price there is, and where the next gap begins.
         let Some((_, newest)) = self.first_and_last().await? else { return Ok(0) };
-        let before = align_down(before.min(newest), TRIM);
+        let before = align_down(before.min(newest).max(UnixTime::MIN.second()), TRIM);
         let old = Span::before_second(before);
         if self.extent(&old).await?.is_none() {
             return Ok(0);

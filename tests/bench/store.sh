@@ -79,7 +79,7 @@ for n in $SIZES; do
         printf "%d,%d.%d\n", first + i * 10, 80000000 + rand() * 9000000, rand() * 10 }' >"$folder/samples.csv"
     start=$(now); $cotiza prices import "$folder/samples.csv" >/dev/null; imported=$(now)
     $cotiza prices export --output "$folder/out.csv"; exported=$(now)
-    rollups=$(redis memory usage "{prices}:rollups" samples 0)
+    rollups=$(redis memory usage "{prices}:rollups:2" samples 0)
     awk -v n="$n" -v bytes="$(redis memory usage prices samples 0)" -v rollups="$rollups" \
         -v a="$start" -v b="$imported" -v c="$exported" 'BEGIN {
             printf "| %d | %.1f | %.1f | %d | %d |\n", n, bytes / n, rollups / n, n / (b - a), n / (c - b) }' \
