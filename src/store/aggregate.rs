@@ -31,8 +31,9 @@ impl Store {
     ///
     /// Where the rollups do not have as many samples as there are (samples of the old stack, a key
     /// restored by hand), the samples themselves are read, so the answer is right, and the rollups
-    /// of that stretch are rebuilt in the background. Samples exchanged by hand for as many others
-    /// go unnoticed, and so does what happens to rollups of samples that have been trimmed.
+    /// of that stretch are rebuilt in the background. Samples exchanged for as many others, by
+    /// hand or by an old stack that still runs, go unnoticed, and so does what happens to rollups
+    /// of samples that have been trimmed.
     ///
     /// # Errors
     /// If Redis fails.

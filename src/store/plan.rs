@@ -34,8 +34,8 @@ pub(super) enum Scores {
     Without,
 }
 
-/// The room that most plans need, so that it need not grow: commands; the arguments and the bytes of
-/// a command about samples, and of that about nodes.
+/// The room that most plans need, so that it need not grow: commands; the arguments and the bytes
+/// of a command about samples, and of that about nodes.
 const COMMANDS: usize = 4;
 const SHORT: (usize, usize) = (5, 64);
 const LONG: (usize, usize) = (16, 256);

@@ -15,7 +15,7 @@ use super::{
     samples::{PIECE, Rows, first_second, samples},
     span::Span,
 };
-use crate::domain::{Sample, Summary, Total};
+use crate::domain::{Sample, Summary, Total, UnixTime};
 
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("nodes.lua"), include_str!("replace_node.lua")))
@@ -80,6 +80,14 @@ impl Store {
             at = end;
         }
         Ok(())
+    }
+
+    /// Makes all rollups anew, those of samples that are gone too, as [`Store::rebuild`] does.
+    ///
+    /// # Errors
+    /// As [`Store::rebuild`].
+    pub async fn rebuild_all(&self, progress: impl FnMut(i64) + Send) -> Result<(), StoreError> {
+        self.rebuild(UnixTime::MIN.second(), UnixTime::MAX.second() + 1, progress).await
     }
 
     /// Makes the gaps of the seconds `[from, until)` anew, a day at a time.

@@ -4,7 +4,7 @@
 use redis::RedisResult;
 
 use super::{Store, StoreError, failed, keys};
-use crate::domain::{Slots, UnixTime};
+use crate::domain::Slots;
 
 impl Store {
     /// The length of slots, in seconds, in which what is stored was counted, if anything was.
@@ -42,13 +42,12 @@ impl Store {
         let store = self.clone();
         tokio::spawn(async move {
             let _until_done = store.rebuilding.lock().await;
-            let (from, until) = (UnixTime::MIN.second(), UnixTime::MAX.second());
-            let counted = match store.rebuild(from, until, |_| ()).await {
+            let counted = match store.rebuild_all(|_| ()).await {
                 Ok(()) => store.note_slots().await,
                 failed => failed,
             };
             if let Err(error) = counted {
-                tracing::warn!(%error, "slots are left to be counted by the next worker that starts");
+                tracing::warn!(%error, "slots are left to the next worker that starts");
             }
         });
         Ok(())

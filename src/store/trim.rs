@@ -17,10 +17,11 @@ static MARK: LazyLock<Script> = LazyLock::new(|| {
 });
 
 impl Store {
-    /// Takes away the samples before a unix second, rounded down to whole buckets, but for the newest
-    /// one, and gives how many they were. Their rollups, of every level, are made anew first: from then on they answer
-    /// for them, and nothing is left to check them against. It goes a day at a time, so Redis is
-    /// never held up for long. Interrupted, it is completed by the next call.
+    /// Takes away the samples before a unix second, rounded down to whole buckets, but for the
+    /// newest one, and gives how many they were. Their rollups, of every level, are made anew
+    /// first: from then on they answer for them, and nothing is left to check them against. It
+    /// goes a day at a time, so Redis is never held up for long. Interrupted, it is completed by
+    /// the next call.
     ///
     /// # Errors
     /// If Redis fails.

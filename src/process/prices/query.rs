@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::{CSV_HEADER, export::write_csv, progress};
 use crate::{
-    domain::{PageNumber, PageSize, TimeRange, UnixTime},
+    domain::{PageNumber, PageSize, TimeRange},
     store::{Aggregate, Store},
 };
 
@@ -41,9 +41,7 @@ pub(super) async fn list(
 pub(super) async fn rebuild(store: &Store) -> anyhow::Result<()> {
     let (first, last) = store.first_and_last().await?.unwrap_or_default();
     let bar = progress(u64::try_from(last.saturating_sub(first)).ok(), "seconds");
-    // Over all time: there may be rollups of samples that are gone.
-    let (from, until) = (UnixTime::MIN.second(), UnixTime::MAX.second() + 1);
-    store.rebuild(from, until, |seconds| bar.inc(seconds.unsigned_abs())).await?;
+    store.rebuild_all(|seconds| bar.inc(seconds.unsigned_abs())).await?;
     bar.finish_and_clear();
     let summary = store.aggregate(&TimeRange::default()).await?.summary;
     writeln!(stdout(), "rebuilt the rollups of {} samples", summary.count)?;
