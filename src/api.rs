@@ -1,6 +1,6 @@
 //! The REST API: one file a resource, its answers beside its handlers.
 //!
-//! May use the domain, the configuration and the store. What stands in `///` on handlers and
+//! May use the domain, the configuration, the history and its store. What stands in `///` on handlers and
 //! answers is published in the OpenAPI document, so it is written for users of the API.
 
 mod average_price;
@@ -28,7 +28,7 @@ use rust_decimal::Decimal;
 use crate::{
     config::Config,
     domain::{self, Price},
-    store::Store,
+    history::History,
 };
 
 /// How the operations are grouped in the documentation.
@@ -55,10 +55,10 @@ type Resources = (
 );
 
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
-pub fn routes(store: Store, config: &Config) -> impl Endpoint + use<> {
-    let metrics = metrics::endpoint(store.clone(), &config.sources);
-    let resources = Arc::new(service(store.clone(), config).into_endpoint());
-    documentation::routes(service(store, config))
+pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
+    let metrics = metrics::endpoint(Arc::clone(&history), &config.sources);
+    let resources = Arc::new(service(Arc::clone(&history), config).into_endpoint());
+    documentation::routes(service(history, config))
         .at("/metrics", get(metrics))
         .around(move |others, mut request| {
             let resources = Arc::clone(&resources);
@@ -79,24 +79,24 @@ pub fn routes(store: Store, config: &Config) -> impl Endpoint + use<> {
 }
 
 /// The OpenAPI document as JSON. Nothing is connected to.
-pub fn openapi_json(store: Store, config: &Config) -> String {
-    service(store, config).spec()
+pub fn openapi_json(history: Arc<History>, config: &Config) -> String {
+    service(history, config).spec()
 }
 
 /// The OpenAPI document as YAML. Nothing is connected to.
-pub fn openapi_yaml(store: Store, config: &Config) -> String {
-    service(store, config).spec_yaml()
+pub fn openapi_yaml(history: Arc<History>, config: &Config) -> String {
+    service(history, config).spec_yaml()
 }
 
-fn service(store: Store, config: &Config) -> OpenApiService<Resources, ()> {
+fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, ()> {
     let resources = (
-        average_price::AveragePrice::new(store.clone()),
-        ticker_list::TickerList::new(store.clone(), config.api.trusted_proxies.clone()),
-        ticker_price::TickerPrice::new(store.clone()),
-        latest::Latest::new(store.clone()),
-        coverage::Coverage::new(store.clone(), config.api.trusted_proxies.clone()),
-        sources::Sources::new(store.clone(), config.sources.clone()),
-        health::Health::new(store),
+        average_price::AveragePrice::new(Arc::clone(&history)),
+        ticker_list::TickerList::new(Arc::clone(&history), config.api.trusted_proxies.clone()),
+        ticker_price::TickerPrice::new(Arc::clone(&history)),
+        latest::Latest::new(Arc::clone(&history)),
+        coverage::Coverage::new(Arc::clone(&history), config.api.trusted_proxies.clone()),
+        sources::Sources::new(Arc::clone(&history), config.sources.clone()),
+        health::Health::new(history),
     );
     OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))
         .description(include_str!("api/description.md"))

@@ -1,12 +1,12 @@
 //! The jobs, one file each, and the list of them. A new job is a file here and a line in the
 //! list.
 //!
-//! May use the domain, the configuration, the exchange, the store and the queue.
+//! May use the domain, the configuration, the exchange, the store, the history and the queue.
 
 mod fetch_btc_ars;
 mod housekeeping;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use fetch_btc_ars::{FetchBtcArs, FetchError};
 pub use housekeeping::Housekeeping;
@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     domain::{Doubt, Slot, Slots},
     exchange::Sources,
+    history::{History, Retention},
     queue::{Caretaker, Job},
     store::{Store, StoreError},
 };
@@ -30,8 +31,10 @@ pub struct Context {
     pub doubt: Doubt,
     /// Where samples are kept.
     pub store: Store,
-    /// How long samples are kept; `None` is for ever.
-    pub keep_prices: Option<Duration>,
+    /// All recorded prices, as summaries: what housekeeping works by.
+    pub history: Arc<History>,
+    /// How long samples are kept.
+    pub retention: Retention,
     /// Who keeps the queues within their bounds.
     pub caretaker: Caretaker,
 }

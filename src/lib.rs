@@ -29,6 +29,8 @@ pub mod exchange;
 pub mod queue;
 pub mod store;
 
+pub mod history;
+
 pub mod api;
 pub mod jobs;
 

@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use crate::{
     config::Config,
     domain::{Doubt, Price, Slots},
+    history::{History, Limits, Retention},
     store::Store,
 };
 
@@ -25,6 +26,18 @@ fn store(config: &Config) -> anyhow::Result<(Store, redis::Client)> {
     let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
     let slots = Slots::new(config.schedule.every)?;
     Ok((Store::new(&client, slots)?, client))
+}
+
+/// The history that the api keeps in memory, of the configured Redis; not loaded yet.
+fn history(config: &Config) -> anyhow::Result<History> {
+    let memory = usize::try_from(config.api.memory.as_u64())?;
+    let limits = Limits { memory, stale_for: config.api.stale_for };
+    Ok(History::new(store(config)?.0, limits))
+}
+
+/// How long samples are kept.
+fn retention(config: &Config) -> Retention {
+    Retention { text: config.prices.text, samples: config.prices.keep }
 }
 
 /// Which prices are believed.

@@ -1,36 +1,32 @@
-//! What is kept in Redis besides the queue: the samples, and who has been seen alive.
+//! What is kept in Redis besides the queue: samples as text and as blocks, the reasons of missed
+//! slots, the state of sources and processes.
 //!
-//! May use the domain. [`keys`] names every key; the Lua scripts stand beside their callers.
+//! Uses the domain and the configuration of nothing. [`keys`] names every key; each Lua script
+//! stands beside its caller. Questions about samples are answered by [`crate::history`].
 
-mod aggregate;
+mod block;
+mod changes;
+mod hour;
+mod hours;
 pub mod keys;
-mod known;
-mod ledger;
-mod node;
-mod page;
-mod plan;
+mod missed;
 mod presence;
-mod provenance;
-mod reading;
-mod rebuild;
-mod rollups;
-mod samples;
-mod segments;
-mod slots;
+mod record;
+mod replace;
+mod schedule;
 mod sources;
-mod span;
-mod trim;
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64};
+mod upgrade;
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
-pub use aggregate::Aggregate;
+pub use block::{BlockError, MAX_SAMPLES, decode, encode, summary};
+pub use changes::{Change, Changes, Counts, Position};
+pub use hour::{HOUR, Hour, Row, hour_of};
+pub use hours::{BlockState, StoredHour};
 pub use presence::Role;
-pub use samples::{Pieces, Recorded};
+pub use record::Recorded;
 pub use sources::{Rejected, SourceReport};
 
-use self::{known::Known, provenance::Remembered};
 use crate::{
     connection::{self, SharedConnection},
     domain::Slots,
@@ -39,24 +35,41 @@ use crate::{
 /// The store: a handle that is cheap to clone, on one shared connection.
 #[derive(Clone)]
 pub struct Store {
+    client: Client,
     connection: SharedConnection,
     slots: Slots,
-    /// Held while a clone of this store is rebuilding rollups in the background.
-    rebuilding: Arc<tokio::sync::Mutex<()>>,
-    /// What was last known of the rollups.
-    known: Arc<Mutex<Known>>,
-    /// Where prices came from that were asked for lately.
-    provenances: Arc<Mutex<Remembered>>,
-    /// How many samples there were when they were last counted for a page.
-    samples: Arc<AtomicU64>,
 }
 
-/// A request to Redis that failed.
+/// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation}: {cause}")]
-pub struct StoreError {
-    operation: &'static str,
-    cause: RedisError,
+#[non_exhaustive]
+pub enum StoreError {
+    /// A request to Redis failed.
+    #[error("cannot {operation}: {cause}")]
+    Redis {
+        /// What was to be done.
+        operation: &'static str,
+        /// Why it failed.
+        #[source]
+        cause: RedisError,
+    },
+    /// The block of an hour cannot be read, and its text has been dropped.
+    #[error("the block of the hour from unix second {hour} is damaged: {cause}")]
+    Damaged {
+        /// The first unix second of the hour.
+        hour: i64,
+        /// What is wrong with the block.
+        #[source]
+        cause: BlockError,
+    },
+    /// What was to be changed went on changing.
+    #[error("cannot {operation}: the hour from unix second {hour} goes on changing")]
+    Contended {
+        /// What was to be done.
+        operation: &'static str,
+        /// The first unix second of the hour.
+        hour: i64,
+    },
 }
 
 impl Store {
@@ -67,46 +80,24 @@ impl Store {
     /// If the URL of the client cannot be used.
     pub fn new(client: &Client, slots: Slots) -> Result<Self, StoreError> {
         let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        Ok(Self {
-            connection,
-            slots,
-            rebuilding: Arc::default(),
-            known: Arc::default(),
-            provenances: Arc::default(),
-            samples: Arc::default(),
-        })
+        Ok(Self { client: client.clone(), connection, slots })
     }
 
     /// This store on a connection of its own, for another runtime.
     ///
     /// # Errors
     /// If the URL of the client cannot be used.
-    pub fn with_own_connection(&self, client: &Client) -> Result<Self, StoreError> {
-        let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        Ok(Self { connection, ..self.clone() })
-    }
-
-    /// What is known of the rollups. Not to be held while anything is waited for.
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks Redis for a sign of life.
-    ///
-    /// # Errors
-    /// If there is none in time.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let answer: RedisResult<()> =
-            redis::cmd("PING").query_async(&mut self.connection.clone()).await;
-        answer.map_err(failed("ping Redis"))
+    pub fn with_own_connection(&self) -> Result<Self, StoreError> {
+        Self::new(&self.client, self.slots)
     }
 }
 
 impl StoreError {
     /// Whether Redis is away or not ready, so that the same request may succeed later.
     pub fn is_unavailable(&self) -> bool {
+        let Self::Redis { cause, .. } = self else { return matches!(self, Self::Contended { .. }) };
         let busy = matches!(
-            self.cause.kind(),
+            cause.kind(),
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                     | ServerErrorKind::TryAgain
@@ -115,13 +106,13 @@ impl StoreError {
                     | ServerErrorKind::ReadOnly
             )
         );
-        let lost = self.cause.is_io_error()
-            || self.cause.is_timeout()
-            || self.cause.is_connection_dropped()
-            || self.cause.kind() == ErrorKind::AuthenticationFailed;
+        let lost = cause.is_io_error()
+            || cause.is_timeout()
+            || cause.is_connection_dropped()
+            || cause.kind() == ErrorKind::AuthenticationFailed;
         // No memory, no disk, a wrong password: its operator is needed, but nothing is wrong here.
         let unfit = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS"];
-        busy || lost || self.cause.code().is_some_and(|code| unfit.contains(&code))
+        busy || lost || cause.code().is_some_and(|code| unfit.contains(&code))
     }
 }
 
@@ -133,5 +124,13 @@ impl std::fmt::Debug for Store {
 
 /// Names the operation that an error of Redis ended.
 fn failed(operation: &'static str) -> impl FnOnce(RedisError) -> StoreError {
-    move |cause| StoreError { operation, cause }
+    move |cause| StoreError::Redis { operation, cause }
+}
+
+/// Waits for the answer to a command.
+async fn answer<T>(
+    operation: &'static str,
+    answer: impl Future<Output = RedisResult<T>>,
+) -> Result<T, StoreError> {
+    answer.await.map_err(failed(operation))
 }

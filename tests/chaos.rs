@@ -11,13 +11,14 @@ use std::{
 use cotiza::{
     clock,
     domain::{Coverage, Slots, TimeRange},
+    history::History,
     store::Store,
 };
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{Cotiza, Database, FakeExchange, RedisServer, SOON, eventually};
+use crate::harness::{Cotiza, Database, FakeExchange, LIMITS, RedisServer, SOON, eventually};
 
 struct Chaos {
     rng: Rng,
@@ -116,7 +117,9 @@ impl Chaos {
     async fn coverage(&self) -> Coverage {
         let slots = Slots::new(Duration::from_secs(1)).unwrap();
         let store = Store::new(&self.database.client, slots).unwrap();
-        store.coverage(&TimeRange::default(), clock::unix_seconds()).await.unwrap()
+        let history = History::new(store, LIMITS);
+        history.refresh().await.unwrap();
+        history.coverage(&TimeRange::default(), clock::unix_seconds()).await.unwrap().value
     }
 
     /// Each stored sample was served once, in its second, and no second has two.

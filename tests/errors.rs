@@ -1,11 +1,9 @@
 //! What the API answers when something is wrong that is no parameter.
 
-use std::time::Duration;
-
-use nix::sys::signal::Signal;
+use cotiza::config::Config;
 use reqwest::Method;
 
-use crate::harness::{Api, Database, RedisServer, SOON, eventually};
+use crate::harness::{Api, Database, RedisServer};
 
 const ALL: [&str; 5] = [
     "/api/average-price/?since=0&until=9",
@@ -65,46 +63,11 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_away_is_a_503_with_retry_after_and_comes_back_by_itself() {
-    let mut server = RedisServer::start();
-    let database = server.database();
-    database.answers().await;
-    let api = Api::start(&database).await;
-    api.get("/health/ready").await.ok();
-    server.kill();
-    for path in ALL {
-        let answer = api.get(path).await;
-        answer.problem(503);
-        assert_eq!(answer.headers["retry-after"], "1", "{path}");
-    }
-    api.get("/health/live").await.ok();
-    server.restart();
-    eventually(SOON, "ready again", || async { api.get("/health/ready").await.status == 200 })
-        .await;
-    api.get("/api/ticker-list/").await.ok();
-}
-
-#[tokio::test]
-async fn a_redis_that_stalls_is_a_503_and_never_a_hang() {
-    let server = RedisServer::start();
-    let database = server.database();
-    database.answers().await;
-    let api = Api::start(&database).await;
-    api.get("/health/ready").await.ok();
-    server.signal(Signal::SIGSTOP);
-    let answer = tokio::time::timeout(Duration::from_secs(8), api.get("/api/ticker-list/")).await;
-    answer.expect("no hang").problem(503);
-    server.signal(Signal::SIGCONT);
-    eventually(SOON, "ready again", || async { api.get("/health/ready").await.status == 200 })
-        .await;
-}
-
-#[tokio::test]
-async fn a_broken_key_is_a_500_that_hides_the_inside() {
+async fn a_broken_key_is_a_503_that_hides_the_inside() {
     let database = Database::new().await;
     database.command::<()>(&["SET", "prices", "not a sorted set"]).await;
-    let api = Api::start(&database).await;
-    let problem = api.get("/api/ticker-list/").await.problem(500);
+    let api = Api::unready(&database, &Config::default()).await;
+    let problem = api.get("/api/ticker-list/").await.problem(503);
     let detail = problem["detail"].as_str().unwrap();
     assert!(!detail.contains("WRONGTYPE") && !detail.to_lowercase().contains("redis"), "{detail}");
 }

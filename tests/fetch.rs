@@ -5,9 +5,8 @@ use std::time::Duration;
 use cotiza::{
     clock,
     domain::{Slot, Slots},
-    jobs::{Context, FetchBtcArs},
+    jobs::FetchBtcArs,
     queue::Job,
-    store::Store,
 };
 
 use crate::harness::{Database, FakeExchange, SOON, eventually};
@@ -43,14 +42,8 @@ impl Bench {
     /// Runs the job of the slot to its end; the error is its reason to give up.
     async fn fetch(&self, slot: Slot) -> Result<(), String> {
         let timeout = Duration::from_millis(300);
-        let context = Context {
-            slots: self.slots,
-            sources: self.exchange.sources(timeout, self.slots.length()),
-            doubt: FakeExchange::no_doubt(),
-            store: Store::new(&self.database.client, self.slots).unwrap(),
-            keep_prices: None,
-            caretaker: self.database.caretaker(),
-        };
+        let sources = self.exchange.sources(timeout, self.slots.length());
+        let context = self.database.context(self.slots, sources, FakeExchange::no_doubt());
         let job = FetchBtcArs { slot: slot.start() };
         job.run(context, 1).await.map_err(|reason| reason.to_string())
     }

@@ -3,6 +3,7 @@
 mod api;
 mod exchange;
 mod market;
+mod naive;
 mod probe;
 mod process;
 mod redis_server;
@@ -15,9 +16,10 @@ use tokio::time::{Instant, sleep};
 pub use api::{Api, get_text};
 pub use exchange::FakeExchange;
 pub use market::Market;
+pub use naive::Naive;
 pub use probe::{Act, Probe, QueueBench, Unreadable};
 pub use process::{Cotiza, Output, run};
-pub use redis_server::{Database, RedisServer};
+pub use redis_server::{Database, LIMITS, RedisServer, observation};
 pub use rogue::{Rogue, Wrong};
 
 /// Waits until the condition holds, looking every 20 ms; fails the test after `limit`.

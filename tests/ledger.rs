@@ -3,18 +3,19 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
-    domain::{Missed, PageNumber, PageSize, Reason, Sample, Slots, TimeRange, UnixTime},
-    store::{Recorded, Store},
+    domain::{Missed, Observation, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime},
+    history::History,
+    store::Store,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 
-use crate::harness::{Api, Database, SOON, eventually};
+use crate::harness::{Api, Database, LIMITS, observation};
 
 const BASE: i64 = 1_700_000_000;
 
-fn sample(slot: i64) -> Sample {
-    Sample { timestamp: BASE + slot * 10 + 3, price: "5.5".parse().unwrap() }
+fn sample(slot: i64) -> Observation {
+    observation(BASE + slot * 10 + 3, "5.5")
 }
 
 fn range(since: i64, until: i64) -> TimeRange {
@@ -22,11 +23,12 @@ fn range(since: i64, until: i64) -> TimeRange {
     TimeRange::new(at(since), at(until)).unwrap()
 }
 
-async fn all_gaps(store: &Store, range: &TimeRange, now: i64) -> Vec<(i64, i64, Missed)> {
+async fn all_gaps(history: &History, range: &TimeRange, now: i64) -> Vec<(i64, i64, Missed)> {
     let size: PageSize = "3".parse().unwrap();
     let (mut found, mut number) = (Vec::new(), 1);
     loop {
-        let page = store.gaps(range, now, PageNumber::Number(number), size).await.unwrap().unwrap();
+        let page = history.gaps(range, now, PageNumber::Number(number), size).await.unwrap();
+        let page = page.value.unwrap();
         found.extend(page.items.iter().map(|gap| (gap.from, gap.until, gap.missed.clone())));
         if page.next().is_none() {
             assert_eq!(page.count, found.len() as u64);
@@ -73,9 +75,9 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
     let database = runtime.block_on(Database::new());
     let store = runtime.block_on(async { database.store() });
     let events = prop::collection::vec((0i64..60, 0usize..9), 1..60);
-    let strategy = (events, 0i64..60, 0i64..60, any::<bool>());
+    let strategy = (events, 0i64..60, 0i64..60);
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) };
-    let checked = TestRunner::new(config).run(&strategy, |(events, one, other, rebuild)| {
+    let checked = TestRunner::new(config).run(&strategy, |(events, one, other)| {
         let mut told: BTreeMap<i64, Reason> = BTreeMap::new();
         let mut recorded: Vec<i64> = Vec::new();
         runtime.block_on(async {
@@ -87,16 +89,13 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
                         told.entry(slot).or_insert(*reason);
                     }
                 } else {
-                    store.record(&sample(slot).into()).await.unwrap();
+                    store.record(&sample(slot)).await.unwrap();
                     told.remove(&slot);
                     recorded.push(slot);
                 }
             }
-            if rebuild {
-                database.command::<()>(&["DEL", "{prices}:gaps"]).await;
-                store.rebuild(BASE, BASE + 700, |_| ()).await.unwrap();
-            }
         });
+        let history = runtime.block_on(database.history());
         // Now is in slot 60, which is open.
         let now = BASE + 605;
         let first = recorded.iter().min().copied();
@@ -115,8 +114,8 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
             ),
         ] {
             let expected = naive_gaps(&fates, from, until);
-            prop_assert_eq!(&runtime.block_on(all_gaps(&store, &range, now)), &expected);
-            let coverage = runtime.block_on(store.coverage(&range, now)).unwrap();
+            prop_assert_eq!(&runtime.block_on(all_gaps(&history, &range, now)), &expected);
+            let coverage = runtime.block_on(history.coverage(&range, now)).unwrap().value;
             let slots = fates.range(from..until).count() as u64;
             let open = u64::from(range == everything && first.is_some());
             prop_assert_eq!(coverage.expected, slots + open);
@@ -137,7 +136,7 @@ async fn the_api_tells_what_is_missing_and_why() {
     let database = Database::new().await;
     let store = database.store();
     for slot in [0, 1, 5, 6, 9] {
-        store.record(&sample(slot).into()).await.unwrap();
+        store.record(&sample(slot)).await.unwrap();
     }
     store.miss(&[BASE + 20, BASE + 30], Reason::ExchangeTimeout).await.unwrap();
     let api = Api::start(&database).await;
@@ -183,63 +182,66 @@ async fn samples_of_the_old_stack_are_covered_too() {
     database
         .put_prices(&[("1700000000", "1.0"), ("1700000009", "2.0"), ("1700000021", "3.0")])
         .await;
-    let store = database.store();
+    let history = database.history().await;
     let range = range(BASE, BASE + 29);
-    // The very first question is answered right.
-    let first = all_gaps(&store, &range, BASE + 1000).await;
-    assert_eq!((first.len(), first[0].0, first[0].1), (1, BASE + 10, BASE + 20));
-    let coverage = store.coverage(&range, BASE + 1000).await.unwrap();
+    let coverage = history.coverage(&range, BASE + 1000).await.unwrap().value;
     assert_eq!((coverage.expected, coverage.recorded, coverage.missed.total()), (3, 2, 1));
-    let gaps = all_gaps(&store, &range, BASE + 1000).await;
-    assert_eq!(gaps.len(), 1);
-    assert_eq!((gaps[0].0, gaps[0].1), (BASE + 10, BASE + 20));
+    let gaps = all_gaps(&history, &range, BASE + 1000).await;
+    assert_eq!((gaps.len(), gaps[0].0, gaps[0].1), (1, BASE + 10, BASE + 20));
     assert_eq!(coverage.share(), Some(2.0 / 3.0));
 }
 
 #[tokio::test]
-async fn slots_of_another_length_are_counted_anew() {
+async fn slots_of_another_length_count_from_the_change_on() {
     let database = Database::new().await;
     let store = |seconds| {
         let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
         Store::new(&database.client, slots).unwrap()
     };
-    let (short, long) = (store(1), store(10));
-    short.settle_slots().await.unwrap();
-    let samples: Vec<Sample> =
-        (0..100).map(|n| Sample { timestamp: BASE + n, price: "5.5".parse().unwrap() }).collect();
-    assert_eq!(
-        short
-            .record_all(&samples.iter().map(|sample| (*sample).into()).collect::<Vec<_>>())
-            .await
-            .unwrap(),
-        100
-    );
-    let shell = store(10).in_stored_slots().await.unwrap();
-    assert_eq!(shell.record(&sample(10).into()).await.unwrap(), Recorded::Stored);
-    let everything = range(BASE, BASE + 99);
-    assert_eq!(short.coverage(&everything, BASE + 500).await.unwrap().recorded, 100);
-    long.settle_slots().await.unwrap();
-    eventually(SOON, "they are counted anew", || async {
-        let coverage = long.coverage(&everything, BASE + 500).await.unwrap();
-        (coverage.expected, coverage.recorded, coverage.missed.total()) == (10, 10, 0)
-    })
-    .await;
-    // Only when that is done: who is killed at it leaves it to be done.
-    let noted = || async { database.command::<String>(&["GET", "{prices}:slot"]).await == "10" };
-    eventually(SOON, "the length is noted", noted).await;
+    // Half an hour in slots of 10 s, half an hour in slots of 20 s.
+    let start = 1_699_999_200;
+    let history = History::new(store(10), LIMITS);
+    history.refresh().await.unwrap();
+    store(10).set_slots(start).await.unwrap();
+    for n in 0..180 {
+        store(10).record(&observation(start + n * 10, "5.5")).await.unwrap();
+    }
+    store(20).set_slots(start + 1805).await.unwrap();
+    store(20).set_slots(start + 1900).await.unwrap();
+    for n in 0..80 {
+        store(20).record(&observation(start + 1800 + n * 20 + 15, "5.5")).await.unwrap();
+    }
+    let whole = range(start, start + 3599);
+    for history in [history, database.history().await] {
+        history.refresh().await.unwrap();
+        let coverage = history.coverage(&whole, start + 7000).await.unwrap().value;
+        assert_eq!((coverage.expected, coverage.recorded), (180 + 90, 180 + 80));
+        let gaps = all_gaps(&history, &whole, start + 7000).await;
+        assert_eq!((gaps.len(), gaps[0].0, gaps[0].2.total()), (1, start + 3400, 10));
+    }
+    // The same from blocks.
+    let history = database.history().await;
+    history.maintain(start + 7000, cotiza::history::Retention::default()).await.unwrap();
+    let coverage = database.history().await.coverage(&whole, start + 7000).await.unwrap().value;
+    assert_eq!((coverage.expected, coverage.recorded), (180 + 90, 180 + 80));
 }
 
 #[tokio::test]
-async fn gaps_after_newest_samples_that_were_taken_away_are_forgotten() {
+async fn an_import_takes_the_reasons_of_its_slots_away() {
     let database = Database::new().await;
     let store = database.store();
-    for slot in [0, 1, 50] {
-        store.record(&sample(slot).into()).await.unwrap();
-    }
-    database.command::<()>(&["ZREM", "prices", &sample(50).member()]).await;
-    for slot in 2..20 {
-        store.record(&sample(slot).into()).await.unwrap();
-    }
-    let recorded = range(BASE, BASE + 199);
-    assert!(all_gaps(&store, &recorded, BASE + 1000).await.is_empty());
+    database.record(&[(BASE, "5.5"), (BASE + 100, "5.5")]).await;
+    store.miss(&[BASE + 10, BASE + 20, BASE + 30], Reason::BadAnswer).await.unwrap();
+    let schedule = store.schedule().await.unwrap();
+    let hour = store.hour(cotiza::store::hour_of(BASE)).await.unwrap();
+    let added = [
+        observation(BASE + 12, "5.5"),
+        observation(BASE + 22, "5.5"),
+        observation(BASE + 5, "1.5"),
+    ];
+    assert_eq!(store.add(&hour, &added, &schedule).await.unwrap(), Some(2));
+    let history = database.history().await;
+    let range = range(BASE, BASE + 39);
+    let coverage = history.coverage(&range, BASE + 1000).await.unwrap().value;
+    assert_eq!((coverage.recorded, coverage.missed.told.iter().sum::<u64>()), (3, 1));
 }

@@ -7,9 +7,8 @@ use cotiza::{
     config::Config,
     domain::{Doubt, Price, Slots},
     exchange::Sources,
-    jobs::{Context, FetchBtcArs},
+    jobs::FetchBtcArs,
     queue::Job,
-    store::Store,
 };
 use futures_util::future::join_all;
 
@@ -28,14 +27,9 @@ async fn missed(wrong: Wrong, scheme: &str) -> (String, Vec<String>) {
     buenbit.check = None;
     let slots = Slots::new(EVERY).unwrap();
     let price = Price::from_pesos;
-    let context = Context {
-        slots,
-        sources: Sources::new(&config.sources, EVERY).unwrap(),
-        doubt: Doubt::new(price(1_000_000), price(100_000_000_000), 0.1),
-        store: Store::new(&database.client, slots).unwrap(),
-        keep_prices: None,
-        caretaker: database.caretaker(),
-    };
+    let sources = Sources::new(&config.sources, EVERY).unwrap();
+    let doubt = Doubt::new(price(1_000_000), price(100_000_000_000), 0.1);
+    let context = database.context(slots, sources, doubt);
     let slot = slots.containing(clock::unix_seconds()).next();
     let ended = FetchBtcArs { slot: slot.start() }.run(context, 1).await;
     assert!(rogue.asked() >= 1, "it was not asked");

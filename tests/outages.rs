@@ -6,6 +6,7 @@ use cotiza::{
     clock,
     config::Config,
     domain::{Slots, TimeRange, UnixTime},
+    history::History,
     process,
     store::Store,
 };
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Database, FakeExchange, RedisServer, SOON, eventually};
+use crate::harness::{Database, FakeExchange, LIMITS, RedisServer, SOON, eventually};
 
 /// Two schedulers and two workers of this process, with a slot a second, on a Redis of their own.
 struct Plant {
@@ -129,6 +130,7 @@ async fn the_slots_of_an_outage_are_in_the_ledger_with_their_reason() {
     let mut plant = Plant::start().await;
     let store =
         Store::new(&plant.database.client, Slots::new(Duration::from_secs(1)).unwrap()).unwrap();
+    let history = History::new(store, LIMITS);
     plant.server.kill();
     let away = clock::unix_seconds();
     sleep(Duration::from_secs(5)).await;
@@ -138,7 +140,8 @@ async fn the_slots_of_an_outage_are_in_the_ledger_with_their_reason() {
     let at = |second| Some(UnixTime::from_seconds(second));
     let outage = TimeRange::new(at(away + 1), at(away + 3)).unwrap();
     eventually(SOON, "the ledger knows", || async {
-        let coverage = store.coverage(&outage, clock::unix_seconds()).await.unwrap();
+        history.refresh().await.unwrap();
+        let coverage = history.coverage(&outage, clock::unix_seconds()).await.unwrap().value;
         coverage.missed.total() == 3 && coverage.missed.not_scheduled == 0
     })
     .await;

@@ -1,6 +1,6 @@
 //! `cotiza prices`: samples in and out by the shell, killed imports.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use cotiza::domain::TimeRange;
 use nix::sys::signal::Signal;
@@ -28,6 +28,12 @@ impl Shell {
         path.to_str().unwrap().to_owned()
     }
 
+    /// How many samples there are, in whatever form.
+    async fn count(&self) -> u64 {
+        let history = self.database.history().await;
+        history.total(&TimeRange::default()).await.unwrap().value.count
+    }
+
     async fn import(&self, text: &str, flags: &[&str]) -> Output {
         let file = self.file(text);
         self.prices(&[&["import", &file], flags].concat()).await
@@ -45,10 +51,10 @@ async fn csv_goes_in_once_and_comes_out_again() {
     let again = shell.import(CSV, &[]).await;
     assert!(again.stdout.starts_with("imported 0 samples; 2 were left out"), "{}", again.stdout);
 
-    let csv = "timestamp,price,source\n1717184864,84873600.0,\n1717184874,84870100.50,\n";
+    let csv = "timestamp,price,source\n1717184864,84873600,\n1717184874,84870100.5,\n";
     assert_eq!(shell.prices(&["export"]).await.stdout, csv);
     let ndjson = shell.prices(&["export", "--format", "ndjson", "--since", "1717184870"]).await;
-    assert_eq!(ndjson.stdout, "{\"timestamp\":1717184874,\"price\":84870100.50,\"source\":null}\n");
+    assert_eq!(ndjson.stdout, "{\"timestamp\":1717184874,\"price\":84870100.5,\"source\":null}\n");
     let file = shell.folder.path().join("out.csv");
     let written = shell.prices(&["export", "--output", file.to_str().unwrap()]).await;
     assert_eq!((written.code, written.stdout.as_str()), (0, ""));
@@ -56,11 +62,14 @@ async fn csv_goes_in_once_and_comes_out_again() {
 }
 
 #[tokio::test]
-async fn ndjson_goes_in_with_every_digit() {
+async fn text_keeps_every_digit_of_ndjson() {
     let shell = Shell::new().await;
     let lines = "{\"timestamp\":1717184864,\"price\":84873600.1234567890123}\n\n\
                  {\"price\":\"5.50\",\"timestamp\":\"2024-05-31T19:47:54Z\",\"source\":\"x\"}\n";
-    let imported = shell.import(lines, &[]).await;
+    let file = shell.file(lines);
+    let environment =
+        [("REDIS_URL", shell.database.url.as_str()), ("COTIZA__PRICES__TEXT", "forever")];
+    let imported = run(&["prices", "import", &file], &environment).await;
     assert_eq!(imported.code, 0, "{}", imported.stderr);
     assert_eq!(
         shell.database.prices().await,
@@ -74,12 +83,15 @@ async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
     let bad = "timestamp,price\n5,1.0\nyesterday,2.0\n30,-3\n40\n50,5.0\n";
     let refused = shell.import(bad, &[]).await;
     assert_eq!(refused.code, 1);
-    for line in ["line 3: timestamp: \"yesterday\"", "line 4: price: \"-3\"", "line 5: price: \"\""]
-    {
+    for line in [
+        "line 3: timestamp: \"yesterday\"",
+        "line 4: price: \"-3\"",
+        "line 5: it has 1 fields, the header has 2",
+    ] {
         assert!(refused.stderr.contains(line), "{}", refused.stderr);
     }
     assert!(refused.stderr.contains("nothing was imported: 3 bad lines"), "{}", refused.stderr);
-    assert!(shell.database.prices().await.is_empty());
+    assert_eq!(shell.count().await, 0);
 
     let skipped = shell.import(bad, &["--skip-bad"]).await;
     assert_eq!(skipped.code, 0);
@@ -87,7 +99,7 @@ async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
         skipped.stdout.contains("imported 2 samples")
             && skipped.stdout.contains("3 lines were bad")
     );
-    assert_eq!(shell.database.prices().await.len(), 2);
+    assert_eq!(shell.count().await, 2);
 
     let broken = shell.import("{\"timestamp\":5}\n{\"timestamp\":5,\"price\":1}\nx\n", &[]).await;
     assert!(
@@ -106,16 +118,16 @@ async fn files_of_other_programs_are_read_too() {
             shell.database.command::<()>(&["FLUSHDB"]).await;
             let output = shell.import(text, &["--skip-bad"]).await;
             assert_eq!(output.code, 0, "{}", output.stderr);
-            (shell.database.prices().await.len(), output.stderr)
+            (shell.count().await, output.stderr)
         }
     };
     // Windows: a byte order mark, CRLF; quotes; a blank line; another order of columns.
     let windows = "\u{feff}price,\"timestamp\",note\r\n\"1.0\",5,x\r\n\r\nbad,15,y\r\n2.0,25,z\r\n";
     let (count, told) = check(windows).await;
     assert_eq!((count, told.contains("line 4: price")), (2, true), "{told}");
-    // A quote that is not closed spoils its own line alone.
-    let (count, told) = check("timestamp,price\n5,1.0\n15,\"2.0\n25,3.0\n").await;
-    assert_eq!((count, told.contains("line 3: price")), (2, true), "{told}");
+    // A field with a line break, as spreadsheets write it.
+    let quoted = "note,timestamp,price\n\"a\nb, \"\"c\"\"\",5,1.0\nd,15,\"2.0\"\n";
+    assert_eq!(check(quoted).await, (2, String::new()));
     let escaped = "{\"timestamp\":\"2024-05-31T19:47:44\\u002B00:00\",\"price\":1}\n";
     assert_eq!(check(escaped).await.0, 1);
 }
@@ -171,49 +183,107 @@ async fn the_shell_can_ask_and_rebuild() {
     assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.50,\n");
     assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
 
-    let rollups = async || {
-        let mut fields: BTreeMap<String, Vec<u8>> =
-            shell.database.command(&["HGETALL", "{prices}:rollups:2"]).await;
-        // All of the frame but the moment of the last change.
-        let frame = fields.get_mut("frame").unwrap();
-        *frame = frame.splitn(2, |byte| *byte == b':').last().unwrap().to_vec();
-        fields
+    // Blocks of which nothing is wrong.
+    let checked = shell.prices(&["check"]).await;
+    assert_eq!((checked.code, checked.stdout.as_str()), (0, "checked 1 hours\n"));
+    assert_eq!(shell.prices(&["rebuild"]).await.stdout, "rebuilt 0 blocks\n");
+}
+
+#[tokio::test]
+async fn numbers_of_other_countries_are_refused_and_not_misread() {
+    let shell = Shell::new().await;
+    for (text, wrong) in [
+        (
+            "timestamp,price\n1717184864,84,873,600.00\n",
+            "line 2: it has 4 fields, the header has 2",
+        ),
+        ("timestamp,price\n1717184864,\"84.873.600,00\"\n", "line 2: price: \"84.873.600,00\""),
+        (
+            "timestamp,price,source\n1717184864,84873600,50\n",
+            "line 2: source: \"50\" is not a name",
+        ),
+        ("timestamp;price\n1717184864;84873600\n", "the first line is \"timestamp;price\""),
+        ("{\"timestamp\":5,\"price\":8.4e7}\n", "line 1: price: \"8.4e7\""),
+        ("timestamp,price\n5,1.0\n15,\"2.0\n25,3.0\n", "line 3: a quote is not closed"),
+    ] {
+        for flags in [&[][..], &["--skip-bad"]] {
+            let refused = shell.import(text, flags).await;
+            assert!(refused.stderr.contains(wrong), "{text:?}: {}", refused.stderr);
+            assert_eq!(shell.count().await, 0, "{text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sample_of_the_future_is_refused_with_its_line() {
+    let shell = Shell::new().await;
+    let now = cotiza::clock::unix_seconds();
+    let text =
+        format!("timestamp,price\n{},1.0\n{},2.0\n2100-01-01T00:00:00Z,3.0\n", now - 60, now + 60);
+    let refused = shell.import(&text, &[]).await;
+    let line = format!("line 3: timestamp: {} is in the future", now + 60);
+    assert!(refused.stderr.contains(&line), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("line 4: timestamp: 2100-01-01T00:00:00Z is"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(shell.import(&text, &["--skip-bad"]).await.code, 0);
+    assert_eq!(shell.count().await, 1);
+}
+
+#[tokio::test]
+async fn an_import_writes_old_hours_as_blocks_and_young_ones_as_text_too() {
+    let shell = Shell::new().await;
+    let now = cotiza::clock::unix_seconds();
+    let lines = |offset: i64| {
+        let rows = (0..500)
+            .map(|n| format!("{},{}.25,a+b", now - 400 * 86_400 + n * 80_000 + offset, n + 1));
+        let rows = rows.filter(|row| row.split(',').next().unwrap().parse::<i64>().unwrap() < now);
+        ["timestamp,price,source".to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
     };
-    let recorded = rollups().await;
-    assert_eq!(recorded.len(), 9, "two parts of a node of each level, and the frame");
-    shell.database.command::<()>(&["DEL", "{prices}:rollups:2"]).await;
-    let rebuilt = shell.prices(&["rebuild"]).await;
-    assert_eq!(rebuilt.stdout, "rebuilt the rollups of 2 samples\n");
-    assert_eq!(rollups().await, recorded);
+    assert_eq!(shell.import(&lines(0), &[]).await.code, 0);
+    let (all, text) = (shell.count().await, shell.database.prices().await.len() as u64);
+    assert!(all > 400 && (all - 60..all - 20).contains(&text), "{text} of {all} as text");
+    let blocks: u64 = shell.database.command(&["HLEN", "{prices}:hours"]).await;
+    assert_eq!(blocks, all, "an hour each");
+    // More samples of the same hours join them, in the form that each has.
+    assert_eq!(shell.import(&lines(20), &[]).await.code, 0);
+    assert_eq!(shell.import(&lines(20), &[]).await.code, 0);
+    assert_eq!(shell.count().await, 2 * all);
+    let exported = shell.prices(&["export"]).await.stdout;
+    assert_eq!(exported.lines().filter(|line| line.ends_with(",a+b")).count() as u64, 2 * all);
+    assert_eq!(shell.prices(&["check"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn fractions_of_seconds_go_out_and_in_again() {
+    let shell = Shell::new().await;
+    shell.database.put_prices(&[("1717184864.125", "5.5"), ("1717184874", "6.25")]).await;
+    let exported = shell.prices(&["export"]).await.stdout;
+    assert_eq!(exported, "timestamp,price,source\n1717184864.125,5.5,\n1717184874,6.25,\n");
+    shell.database.command::<()>(&["FLUSHDB"]).await;
+    assert_eq!(shell.import(&exported, &[]).await.code, 0);
+    assert_eq!(shell.prices(&["export"]).await.stdout, exported);
 }
 
 #[tokio::test]
 async fn an_import_killed_midway_leaves_right_sums_and_can_be_done_again() {
     let shell = Shell::new().await;
-    let count = 150_000;
+    let count = 300_000;
     let line = |n| format!("{},{}.5", 1_000_000_000 + n * 10, n + 1);
     let lines = (0..count).map(line).collect::<Vec<_>>().join("\n");
     let file = shell.file(&format!("timestamp,price\n{lines}"));
     let environment = [("REDIS_URL", shell.database.url.as_str())];
     let import = Cotiza::start(&["prices", "import", &file], &environment);
-    let stored = || async { shell.database.command::<u64>(&["ZCARD", "prices"]).await };
+    let stored = || async { shell.database.command::<u64>(&["HLEN", "{prices}:hours"]).await };
     eventually(SOON, "some are stored", || async { stored().await > 0 }).await;
     import.end(Signal::SIGKILL, SOON).await;
-    assert!(stored().await < count, "it was not killed midway");
-
-    let n = stored().await;
-    let aggregate = shell.database.store().aggregate(&TimeRange::default()).await.unwrap();
-    assert_eq!(aggregate.summary.count, n);
+    let part = shell.count().await;
+    assert!(part < count, "it was not killed midway");
+    assert_eq!(shell.prices(&["check"]).await.code, 0);
     let again = shell.prices(&["import", &file]).await;
     assert_eq!(again.code, 0, "{}", again.stderr);
     let average = shell.prices(&["average"]).await.stdout;
-    assert_eq!(average, format!("75001.00\t{count}\n"));
-}
-
-#[tokio::test]
-async fn an_import_notes_in_which_slots_it_was_counted() {
-    let shell = Shell::new().await;
-    let file = shell.file("timestamp,price\n1717184864,84873600.00\n");
-    assert_eq!(shell.prices(&["import", &file]).await.code, 0);
-    assert_eq!(shell.database.command::<String>(&["GET", "{prices}:slot"]).await, "10");
+    assert_eq!(average, format!("150001.00\t{count}\n"));
 }

@@ -27,9 +27,8 @@ async fn api() -> Api {
         ])
         .await;
     let store = database.store();
-    store.rebuild(1_717_184_000, 1_717_185_000, |_| ()).await.unwrap();
     let from =
-        ["HSET", "{prices}:quotes:1717184000", "1717184884", "buenbit:84881000.0:83216666.5"];
+        ["HSET", "{prices}:provenance:1717182000", "1717184884", "buenbit:84881000.0:83216666.5"];
     database.command::<()>(&from).await;
     let slow = [1_717_184_890, 1_717_184_900];
     store.miss(&slow, Reason::ExchangeTimeout).await.unwrap();

@@ -136,7 +136,7 @@ async fn the_median_is_weighted_and_needs_its_quorum() {
     let member = format!("84000000.0:{second}");
     market.database.put_prices(&[(&second.to_string(), &member)]).await;
     market.fetch().await.unwrap();
-    let latest = market.store().latest().await.unwrap().unwrap();
+    let latest = market.database.history().await.latest().await.unwrap().value.unwrap();
     assert_eq!(latest.sample.price.to_string(), "84000000");
     eventually(SOON, "the wild price is told", || async {
         market.store().rejected().await.unwrap().iter().any(|rejected| rejected.source == "c")

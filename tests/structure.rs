@@ -3,14 +3,15 @@
 use std::{fs, path::Path};
 
 /// Each room with the rooms it may use; the ground may be used by all.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("exchange", &["domain"]),
     ("store", &["domain"]),
     ("queue", &["domain"]),
-    ("jobs", &["domain", "exchange", "store", "queue"]),
-    ("api", &["domain", "store"]),
-    ("process", &["domain", "exchange", "store", "queue", "jobs", "api"]),
+    ("history", &["domain", "store"]),
+    ("jobs", &["domain", "exchange", "store", "queue", "history"]),
+    ("api", &["domain", "store", "history"]),
+    ("process", &["domain", "exchange", "store", "queue", "history", "jobs", "api"]),
 ];
 const GROUND: [&str; 7] =
     ["clock", "config", "connection", "http_client", "place", "shutdown", "telemetry"];

@@ -7,10 +7,13 @@
 //! - `prices`: the commands for samples
 //! - `sources`: several sources, and what is believed
 //! - `source_reports`: what is known of each source, and of each sample's
-//! - `retention`: samples that are trimmed, and what is left of them
-//! - `rollups`: where they are wrong, they are made anew
-//! - `store`: samples are recorded and read back
-//! - `sums`: all sums against a naive model
+//! - `history`: every answer against a naive model, within any limit of memory
+//! - `following`: a history equals Redis again after whatever happened to Redis
+//! - `sealing`: hours are sealed, lose their text, get it back; damaged blocks
+//! - `retention`: old hours are deleted
+//! - `stale`: what is answered while Redis is away
+//! - `upgrade`: data of version 0.1 and of the old stack
+//! - `recording`: a slot has one sample
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises
 //! - `queue_defects`: each defect of the library that is guarded against
@@ -39,6 +42,8 @@ mod chaos;
 mod command_line;
 mod errors;
 mod fetch;
+mod following;
+mod history;
 mod ledger;
 mod misbehaving;
 mod openapi;
@@ -48,13 +53,14 @@ mod processes;
 mod queue;
 mod queue_defects;
 mod readme;
+mod recording;
 mod retention;
-mod rollups;
+mod sealing;
 mod source_reports;
 mod sources;
-mod store;
+mod stale;
 mod structure;
-mod sums;
 mod ticker_list;
 mod ticker_price;
 mod up;
+mod upgrade;

@@ -1,10 +1,6 @@
 //! `/api/ticker-list/`: pages, links and their errors.
 
-use cotiza::{
-    config::Config,
-    domain::{Observation, PageNumber, PageSize, TimeRange, UnixTime},
-};
-use proptest::{prelude::*, test_runner::TestRunner};
+use cotiza::config::Config;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -165,47 +161,4 @@ async fn a_host_that_would_mislead_is_not_repeated() {
     for host in ["localhost:8000", "[::1]:8000", "10.0.0.1", "api.Example-1.com:80", "a_b"] {
         assert_eq!(next(host).await, format!("http://{host}/api/ticker-list/?page=2"));
     }
-}
-
-/// Pages of random samples and ranges against a list that is simply cut into chunks.
-#[test]
-fn every_page_is_the_chunk_of_a_naive_list() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let database = runtime.block_on(Database::new());
-    let store = runtime.block_on(async { database.store() });
-    let seconds = prop::collection::btree_set(0i64..400, 0..60);
-    let strategy = (seconds, 0i64..400, 0i64..400, 1u64..15, prop::option::of(1u64..12));
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) };
-    let mut runner = TestRunner::new(config);
-    let checked = runner.run(&strategy, |(seconds, one, other, size, number)| {
-        let (since, until) = (one.min(other), one.max(other));
-        runtime.block_on(async {
-            database.command::<()>(&["DEL", "prices"]).await;
-            for second in &seconds {
-                let member = format!("{}.5:{second}", second + 1);
-                database.put_prices(&[(&second.to_string(), &member)]).await;
-            }
-        });
-        let inside: Vec<i64> =
-            seconds.into_iter().filter(|s| (since..=until).contains(s)).collect();
-        let at = |second| Some(UnixTime::from_seconds(second));
-        let range = TimeRange::new(at(since), at(until)).unwrap();
-        let page_size: PageSize = size.to_string().parse().unwrap();
-        let page = number.map_or(PageNumber::Last, PageNumber::Number);
-        let got = runtime.block_on(store.page(&range, page, page_size)).unwrap();
-
-        let chunks: Vec<&[i64]> = inside.chunks(usize::try_from(size).unwrap()).collect();
-        let number = number.unwrap_or(chunks.len().max(1) as u64);
-        let chunk = chunks.get(usize::try_from(number - 1).unwrap()).copied();
-        let expected = chunk.or((number == 1).then_some(&[]));
-        let rows =
-            |rows: &[Observation]| rows.iter().map(|row| row.sample.timestamp).collect::<Vec<_>>();
-        prop_assert_eq!(got.as_ref().map(|page| rows(&page.items)), expected.map(<[i64]>::to_vec));
-        if let Some(page) = got {
-            prop_assert_eq!(page.count, inside.len() as u64);
-            prop_assert_eq!(page.number, number);
-        }
-        Ok(())
-    });
-    checked.unwrap();
 }

@@ -1,16 +1,15 @@
 //! The mean price between two times.
 
+use std::sync::Arc;
+
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
 use serde::Serialize;
 
 use super::{Tag, error::ApiError, json::Json, number, params};
-use crate::{
-    domain::UnixTime,
-    store::{Aggregate, Store},
-};
+use crate::{domain::UnixTime, history::History};
 
 pub(super) struct AveragePrice {
-    store: Store,
+    history: Arc<History>,
 }
 
 /// The answer to a question for a mean.
@@ -18,26 +17,27 @@ pub(super) struct AveragePrice {
 enum AveragePriceAnswer {
     /// The mean of the prices of the range.
     #[oai(status = 200)]
-    Mean(Json<AveragePriceResponse>),
+    Mean(
+        Json<AveragePriceResponse>,
+        /// The unix second since which the answer may have changed, set while the store cannot be
+        /// reached.
+        #[oai(header = "Cotiza-Known-Until")]
+        Option<i64>,
+    ),
 }
 
 /// The mean of the prices of a range.
 #[derive(Debug, Object, Serialize)]
 struct AveragePriceResponse {
-    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 where there is no sample.
+    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 if there is no sample.
     average_price: f64,
-    /// How many samples it is the mean of.
+    /// The number of samples in the range.
     count: u64,
-    /// Set where samples of the range have been trimmed: those are answered from sums over this
-    /// many seconds each, so the ends of the range are as coarse.
-    #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resolution: Option<u64>,
 }
 
 impl AveragePrice {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(history: Arc<History>) -> Self {
+        Self { history }
     }
 }
 
@@ -55,12 +55,12 @@ impl AveragePrice {
         until: Query<UnixTime>,
     ) -> Result<AveragePriceAnswer, ApiError> {
         let range = params::range(Some(since.0), Some(until.0))?;
-        let Aggregate { summary: total, resolution } = self.store.total(&range).await?;
-        Ok(AveragePriceAnswer::Mean(Json(AveragePriceResponse {
-            average_price: number(total.average()),
-            count: total.count,
-            resolution: resolution.map(|length| length.as_secs()),
-        })))
+        let total = self.history.total(&range).await?;
+        let response = AveragePriceResponse {
+            average_price: number(total.value.average()),
+            count: total.value.count,
+        };
+        Ok(AveragePriceAnswer::Mean(Json(response), total.until))
     }
 
     /// Average price, by its older name

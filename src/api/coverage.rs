@@ -1,5 +1,7 @@
 //! How much of a range was recorded, and where the gaps are.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
@@ -9,11 +11,11 @@ use super::{Tag, error::ApiError, json::Json, listing::ListingAnswer, params};
 use crate::{
     clock,
     domain::{self, Missed, PageNumber, PageSize, UnixTime},
-    store::Store,
+    history::History,
 };
 
 pub(super) struct Coverage {
-    store: Store,
+    history: Arc<History>,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -22,7 +24,13 @@ pub(super) struct Coverage {
 enum CoverageAnswer {
     /// How much of the range was recorded.
     #[oai(status = 200)]
-    Coverage(Json<CoverageResponse>),
+    Coverage(
+        Json<CoverageResponse>,
+        /// The unix second since which the answer may have changed, set while the store cannot be
+        /// reached.
+        #[oai(header = "Cotiza-Known-Until")]
+        Option<i64>,
+    ),
 }
 
 /// How much of a range was recorded. Each expected slot is recorded, missed or pending.
@@ -77,8 +85,8 @@ struct GapResponse {
 }
 
 impl Coverage {
-    pub(super) fn new(store: Store, trusted_proxies: Vec<IpNet>) -> Self {
-        Self { store, trusted_proxies }
+    pub(super) fn new(history: Arc<History>, trusted_proxies: Vec<IpNet>) -> Self {
+        Self { history, trusted_proxies }
     }
 }
 
@@ -133,15 +141,17 @@ impl Coverage {
         until: Query<Option<UnixTime>>,
     ) -> Result<CoverageAnswer, ApiError> {
         let range = params::range(since.0, until.0)?;
-        let coverage = self.store.coverage(&range, clock::unix_seconds()).await?;
-        Ok(CoverageAnswer::Coverage(Json(CoverageResponse {
+        let known = self.history.coverage(&range, clock::unix_seconds()).await?;
+        let coverage = known.value;
+        let response = CoverageResponse {
             expected: coverage.expected,
             recorded: coverage.recorded,
             missed: coverage.missed.total(),
             reasons: Reasons::from(&coverage.missed),
             pending: coverage.pending,
             share: coverage.share(),
-        })))
+        };
+        Ok(CoverageAnswer::Coverage(Json(response), known.until))
     }
 
     /// Gaps
@@ -163,7 +173,7 @@ impl Coverage {
     ) -> Result<ListingAnswer<GapResponse>, ApiError> {
         let range = params::range(since.0, until.0)?;
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
-        let page = self.store.gaps(&range, clock::unix_seconds(), number, size).await?;
+        let page = self.history.gaps(&range, clock::unix_seconds(), number, size).await?;
         Ok(ListingAnswer::of(page, request, &self.trusted_proxies))
     }
 }

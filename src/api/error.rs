@@ -9,7 +9,7 @@ use poem_openapi::{ApiResponse, Object, error::ParseParamError};
 use serde::Serialize;
 
 use super::json::Json;
-use crate::{domain::InvalidPage, store::StoreError};
+use crate::{domain::InvalidPage, history::HistoryError, store::StoreError};
 
 /// Seconds after which a client may try again when Redis is away.
 pub(super) const RETRY_AFTER: u64 = 1;
@@ -95,6 +95,26 @@ impl ApiError {
     /// A parameter that is wrong.
     pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::BadRequest(Json(Problem::of_parameter(StatusCode::BAD_REQUEST, name, detail)))
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Store(error) => error.into(),
+            HistoryError::Damaged { hour } => {
+                tracing::error!(%error, "answered 500");
+                let detail = format!(
+                    "The recorded prices of the hour from {hour} (unix seconds) are damaged; ranges \
+                     that do not include it can be answered."
+                );
+                Self::Internal(Json(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
+            }
+            error => {
+                tracing::warn!(%error, "answered 503");
+                Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER)
+            }
+        }
     }
 }
 

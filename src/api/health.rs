@@ -1,4 +1,6 @@
-//! Whether the process lives, and whether it can serve.
+//! Whether the process lives, and whether it can answer.
+
+use std::sync::Arc;
 
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Serialize;
@@ -8,19 +10,21 @@ use super::{
     error::{Problem, RETRY_AFTER},
     json::Json,
 };
-use crate::store::Store;
+use crate::history::{Freshness, History};
 
 pub(super) struct Health {
-    store: Store,
+    history: Arc<History>,
 }
 
-/// How it is.
+/// How the process is.
 #[derive(Debug, Enum, Serialize)]
 #[oai(rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 enum Status {
-    /// Well.
+    /// All is well.
     Ok,
+    /// The store cannot be reached. Everything that was recorded before can still be read.
+    Stale,
 }
 
 /// Whether the process lives.
@@ -28,16 +32,16 @@ enum Status {
 enum LivenessAnswer {
     /// It lives.
     #[oai(status = 200)]
-    Alive(Json<HealthResponse>),
+    Alive(Json<LivenessResponse>),
 }
 
-/// Whether the process can serve.
+/// Whether the process can answer.
 #[derive(ApiResponse)]
 enum ReadinessAnswer {
     /// It can.
     #[oai(status = 200)]
-    Ready(Json<HealthResponse>),
-    /// The store cannot be reached right now.
+    Ready(Json<ReadinessResponse>),
+    /// Requests are refused: the prices are being loaded, or the store has been away for too long.
     #[oai(status = 503, content_type = "application/problem+json")]
     Unready(
         Json<Problem>,
@@ -47,18 +51,25 @@ enum ReadinessAnswer {
     ),
 }
 
-/// The answer of something that is well.
+/// The answer of a process that lives.
 #[derive(Debug, Object, Serialize)]
-struct HealthResponse {
+struct LivenessResponse {
     /// Always `ok`; anything else is an error.
     status: Status,
 }
 
-const WELL: Json<HealthResponse> = Json(HealthResponse { status: Status::Ok });
+/// What the process can answer.
+#[derive(Debug, Object, Serialize)]
+struct ReadinessResponse {
+    /// `ok`, or `stale` while the store cannot be reached.
+    status: Status,
+    /// The unix second up to which everything that was recorded is known.
+    known_until: i64,
+}
 
 impl Health {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(history: Arc<History>) -> Self {
+        Self { history }
     }
 }
 
@@ -69,18 +80,22 @@ impl Health {
     /// Answers as long as the process lives; restart it when this fails.
     #[oai(path = "/health/live", method = "get", operation_id = "live")]
     async fn live(&self) -> LivenessAnswer {
-        LivenessAnswer::Alive(WELL)
+        LivenessAnswer::Alive(Json(LivenessResponse { status: Status::Ok }))
     }
 
     /// Readiness
     ///
-    /// Answers 200 when the store can be reached, else 503; send no requests meanwhile.
+    /// Answers 200 while requests are answered, also from memory while the store cannot be reached;
+    /// else 503: send no requests meanwhile.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> ReadinessAnswer {
-        match self.store.ping().await {
-            Ok(()) => ReadinessAnswer::Ready(WELL),
-            Err(error) => {
-                tracing::warn!(%error, "not ready");
+        let ready = |status, known_until| {
+            ReadinessAnswer::Ready(Json(ReadinessResponse { status, known_until }))
+        };
+        match self.history.freshness() {
+            Freshness::Current { known_until } => ready(Status::Ok, known_until),
+            Freshness::Stale { known_until } => ready(Status::Stale, known_until),
+            Freshness::Loading | Freshness::Refusing { .. } => {
                 ReadinessAnswer::Unready(Json(Problem::unavailable()), RETRY_AFTER)
             }
         }

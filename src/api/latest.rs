@@ -1,19 +1,23 @@
 //! The last price that was recorded.
 
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
+use std::sync::Arc;
+
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Serialize;
 
 use super::{
     Tag,
     error::{ApiError, Problem},
+    json::Json,
     number, pesos,
 };
 use crate::{
     domain::{self, Observation, Price},
-    store::Store,
+    history::History,
 };
 
 pub(super) struct Latest {
-    store: Store,
+    history: Arc<History>,
 }
 
 /// The answer to a question for the last price.
@@ -21,20 +25,26 @@ pub(super) struct Latest {
 enum LatestAnswer {
     /// The last price.
     #[oai(status = 200)]
-    Latest(Json<LatestResponse>),
+    Latest(
+        Json<LatestResponse>,
+        /// The unix second since which the answer may have changed, set while the store cannot be
+        /// reached.
+        #[oai(header = "Cotiza-Known-Until")]
+        Option<i64>,
+    ),
     /// Nothing has been recorded yet.
     #[oai(status = 404, content_type = "application/problem+json")]
     Nothing(Json<Problem>),
 }
 
 /// The last price that was recorded, and what was known with it.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct LatestResponse {
     /// When it was observed, in unix seconds (UTC).
     timestamp: i64,
     /// The price of one bitcoin in pesos.
     price: f64,
-    /// Who said so: the name of a source, or several joined by `+`; null where that is not known.
+    /// The name of the source, or several names joined by `+`; null if it is not known.
     source: Option<String>,
     /// What a buyer paid.
     ask: Option<f64>,
@@ -47,8 +57,8 @@ struct LatestResponse {
 }
 
 impl Latest {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(history: Arc<History>) -> Self {
+        Self { history }
     }
 }
 
@@ -60,7 +70,7 @@ impl From<Observation> for LatestResponse {
             number(domain::pesos(ask.ten_thousandths() - bid.ten_thousandths()))
         };
         Self {
-            timestamp: sample.timestamp,
+            timestamp: sample.timestamp.second(),
             price: pesos(sample.price),
             source: provenance.map(|from| from.source),
             ask: ask.map(pesos),
@@ -75,11 +85,12 @@ impl From<Observation> for LatestResponse {
 impl Latest {
     /// Latest price
     ///
-    /// The last price that was recorded, who said so, and what was asked and bid then.
+    /// The last price that was recorded, with its source, ask and bid.
     #[oai(path = "/api/latest", method = "get", operation_id = "latest")]
     async fn latest(&self) -> Result<LatestAnswer, ApiError> {
-        Ok(match self.store.latest().await? {
-            Some(observation) => LatestAnswer::Latest(Json(observation.into())),
+        let latest = self.history.latest().await?;
+        Ok(match latest.value {
+            Some(observation) => LatestAnswer::Latest(Json(observation.into()), latest.until),
             None => LatestAnswer::Nothing(Json(Problem::not_found("Nothing is recorded yet."))),
         })
     }

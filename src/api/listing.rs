@@ -10,7 +10,7 @@ use poem_openapi::{
 use serde::Serialize;
 
 use super::{error::Problem, json::Json, links::Links};
-use crate::domain::Page;
+use crate::{domain::Page, history::Known};
 
 /// One page of a list.
 #[derive(Debug, Object, Serialize)]
@@ -30,7 +30,13 @@ pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON + Serialize> {
 pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON + Serialize> {
     /// The page.
     #[oai(status = 200)]
-    Page(Json<Listing<T>>),
+    Page(
+        Json<Listing<T>>,
+        /// The unix second since which the answer may have changed, set while the store cannot be
+        /// reached.
+        #[oai(header = "Cotiza-Known-Until")]
+        Option<i64>,
+    ),
     /// There is no such page.
     #[oai(status = 404, content_type = "application/problem+json")]
     NoSuchPage(Json<Problem>),
@@ -39,19 +45,20 @@ pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON + Serialize> {
 impl<T: Type + ParseFromJSON + ToJSON + Serialize> ListingAnswer<T> {
     /// The answer to the request that asked for the page, which may be past the end.
     pub(super) fn of<U: Into<T>>(
-        page: Option<Page<U>>,
+        page: Known<Option<Page<U>>>,
         request: &Request,
         trusted_proxies: &[IpNet],
     ) -> Self {
-        let Some(page) = page else {
+        let Known { value: Some(page), until } = page else {
             return Self::NoSuchPage(Json(Problem::invalid_page()));
         };
         let links = Links::of(request, trusted_proxies);
-        Self::Page(Json(Listing {
+        let listing = Listing {
             count: page.count,
             next: page.next().map(|number| links.to_page(number)),
             previous: page.previous().map(|number| links.to_page(number)),
             results: page.items.into_iter().map(Into::into).collect(),
-        }))
+        };
+        Self::Page(Json(listing), until)
     }
 }

@@ -14,7 +14,8 @@ use super::error::{ApiError, problem};
 use crate::{
     clock, config,
     domain::{CircuitState, Reason, TimeRange},
-    store::{SourceReport, Store, StoreError},
+    history::{History, HistoryError},
+    store::SourceReport,
 };
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -24,12 +25,12 @@ type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 
 /// `GET /metrics`.
-pub(super) fn endpoint(store: Store, sources: &config::Sources) -> impl Endpoint + use<> {
+pub(super) fn endpoint(history: Arc<History>, sources: &config::Sources) -> impl Endpoint + use<> {
     let names: Arc<[String]> = sources.named.keys().cloned().collect();
     make(move |_| {
-        let (store, names) = (store.clone(), Arc::clone(&names));
+        let (history, names) = (Arc::clone(&history), Arc::clone(&names));
         async move {
-            match scrape(&store, &names).await {
+            match scrape(&history, &names).await {
                 Ok(text) => {
                     Response::builder().status(StatusCode::OK).content_type(CONTENT_TYPE).body(text)
                 }
@@ -39,11 +40,11 @@ pub(super) fn endpoint(store: Store, sources: &config::Sources) -> impl Endpoint
     })
 }
 
-async fn scrape(store: &Store, names: &[String]) -> Result<String, StoreError> {
+async fn scrape(history: &History, names: &[String]) -> Result<String, HistoryError> {
     let mut registry = Registry::with_prefix("cotiza");
-    slots(&mut registry, store).await?;
+    slots(&mut registry, history).await?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let reports = store.source_reports(&names).await?;
+    let reports = history.store().source_reports(&names).await?;
     sources(&mut registry, &names, &reports);
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -51,9 +52,9 @@ async fn scrape(store: &Store, names: &[String]) -> Result<String, StoreError> {
     Ok(text)
 }
 
-async fn slots(registry: &mut Registry, store: &Store) -> Result<(), StoreError> {
+async fn slots(registry: &mut Registry, history: &History) -> Result<(), HistoryError> {
     let now = clock::unix_seconds();
-    let coverage = store.coverage(&TimeRange::default(), now).await?;
+    let coverage = history.coverage(&TimeRange::default(), now).await?.value;
     let (recorded, missed) = (Gauge::<i64>::default(), Gauges::default());
     recorded.set(coverage.recorded.cast_signed());
     let told = Reason::ALL.iter().map(|reason| reason.name()).zip(coverage.missed.told);
@@ -62,9 +63,9 @@ async fn slots(registry: &mut Registry, store: &Store) -> Result<(), StoreError>
     }
     registry.register("recorded_slots", "Slots with a price", recorded);
     registry.register("missed_slots", "Slots that ended without a price, by reason", missed);
-    if let Some(latest) = store.latest().await? {
+    if let Some(latest) = history.latest().await?.value {
         let last = Gauge::<i64>::default();
-        last.set(latest.sample.timestamp);
+        last.set(latest.sample.timestamp.second());
         let help = "When the last price was observed, in unix seconds";
         registry.register("last_price_timestamp_seconds", help, last);
     }

@@ -2,20 +2,22 @@
 
 mod answer;
 
+use std::sync::Arc;
+
 use poem_openapi::{OpenApi, payload::Json};
 
 use self::answer::{SourcesAnswer, SourcesResponse};
 use super::{Tag, error::ApiError};
-use crate::{config, store::Store};
+use crate::{config, history::History};
 
 pub(super) struct Sources {
-    store: Store,
+    history: Arc<History>,
     config: config::Sources,
 }
 
 impl Sources {
-    pub(super) fn new(store: Store, config: config::Sources) -> Self {
-        Self { store, config }
+    pub(super) fn new(history: Arc<History>, config: config::Sources) -> Self {
+        Self { history, config }
     }
 }
 
@@ -29,8 +31,8 @@ impl Sources {
     async fn sources(&self) -> Result<SourcesAnswer, ApiError> {
         let named = self.config.in_order();
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-        let reports = self.store.source_reports(&names).await?;
-        let rejected = self.store.rejected().await?;
+        let reports = self.history.store().source_reports(&names).await?;
+        let rejected = self.history.store().rejected().await?;
         let all = reports.iter().map(|report| report.counted("samples")).sum();
         let sources = named.into_iter().zip(reports);
         let sources = sources

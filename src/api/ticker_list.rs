@@ -1,18 +1,21 @@
 //! The recorded prices, page by page.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{Object, OpenApi, param::Query};
 use serde::Serialize;
 
-use super::{Tag, error::ApiError, listing::ListingAnswer, params, pesos};
+use super::{Tag, error::ApiError, listing::ListingAnswer, number, params};
 use crate::{
-    domain::{Observation, PageNumber, PageSize, UnixTime},
-    store::Store,
+    domain::{PageNumber, PageSize, UnixTime, pesos},
+    history::History,
+    store::Row,
 };
 
 pub(super) struct TickerList {
-    store: Store,
+    history: Arc<History>,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -23,20 +26,20 @@ struct Ticker {
     timestamp: i64,
     /// The price of one bitcoin in pesos.
     price: f64,
-    /// Who said so: the name of a source, or several joined by `+`; null where that is not known.
+    /// The name of the source, or several names joined by `+`; null if it is not known.
     source: Option<String>,
 }
 
 impl TickerList {
-    pub(super) fn new(store: Store, trusted_proxies: Vec<IpNet>) -> Self {
-        Self { store, trusted_proxies }
+    pub(super) fn new(history: Arc<History>, trusted_proxies: Vec<IpNet>) -> Self {
+        Self { history, trusted_proxies }
     }
 }
 
-impl From<Observation> for Ticker {
-    fn from(Observation { sample, provenance }: Observation) -> Self {
-        let source = provenance.map(|from| from.source);
-        Self { timestamp: sample.timestamp, price: pesos(sample.price), source }
+impl From<Row> for Ticker {
+    fn from(Row { timestamp, price, source }: Row) -> Self {
+        let source = source.map(|name| name.to_string());
+        Self { timestamp: timestamp.second(), price: number(pesos(price)), source }
     }
 }
 
@@ -61,7 +64,7 @@ impl TickerList {
     ) -> Result<ListingAnswer<Ticker>, ApiError> {
         let range = params::range(since.0, until.0)?;
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
-        let page = self.store.page(&range, number, size).await?;
+        let page = self.history.page(&range, number, size).await?;
         Ok(ListingAnswer::of(page, request, &self.trusted_proxies))
     }
 }

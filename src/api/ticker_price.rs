@@ -1,13 +1,18 @@
 //! The price at one second.
 
+use std::sync::Arc;
+
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
 use serde::Serialize;
 
-use super::{Tag, error::ApiError, json::Json, pesos};
-use crate::{domain::UnixTime, store::Store};
+use super::{Tag, error::ApiError, json::Json, number};
+use crate::{
+    domain::{UnixTime, pesos},
+    history::History,
+};
 
 pub(super) struct TickerPrice {
-    store: Store,
+    history: Arc<History>,
 }
 
 /// The answer to a question for a price.
@@ -15,7 +20,13 @@ pub(super) struct TickerPrice {
 enum TickerPriceAnswer {
     /// The price at that second, or null.
     #[oai(status = 200)]
-    Price(Json<TickerPriceResponse>),
+    Price(
+        Json<TickerPriceResponse>,
+        /// The unix second since which the answer may have changed, set while the store cannot be
+        /// reached.
+        #[oai(header = "Cotiza-Known-Until")]
+        Option<i64>,
+    ),
 }
 
 /// The price at one second.
@@ -26,8 +37,8 @@ struct TickerPriceResponse {
 }
 
 impl TickerPrice {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store }
+    pub(super) fn new(history: Arc<History>) -> Self {
+        Self { history }
     }
 }
 
@@ -42,8 +53,8 @@ impl TickerPrice {
         /// The second.
         timestamp: Query<UnixTime>,
     ) -> Result<TickerPriceAnswer, ApiError> {
-        let sample = self.store.sample_at(timestamp.0.second()).await?;
-        let price = sample.map(|sample| pesos(sample.price));
-        Ok(TickerPriceAnswer::Price(Json(TickerPriceResponse { price })))
+        let found = self.history.price_at(timestamp.0.second()).await?;
+        let price = found.value.map(|price| number(pesos(price)));
+        Ok(TickerPriceAnswer::Price(Json(TickerPriceResponse { price }), found.until))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct Prices {
     /// How long samples are kept; `None` is for ever.
     #[serde(with = "forever")]
     pub keep: Option<Duration>,
+    /// How long samples are also kept as text; `None` is for ever.
+    #[serde(with = "forever")]
+    pub text: Option<Duration>,
 }
 
 /// `[worker]`.
@@ -67,6 +71,11 @@ pub struct Queue {
 pub struct Api {
     /// The address it listens on.
     pub listen: SocketAddr,
+    /// The memory that samples may take.
+    pub memory: ByteSize,
+    /// How long answers are given from memory that may have changed while Redis is away.
+    #[serde(with = "humantime_serde")]
+    pub stale_for: Duration,
     /// The proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
 }

@@ -13,13 +13,8 @@ mod sources;
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     slots("schedule.every", config.schedule.every)?;
     slots("queue.housekeeping_every", config.queue.housekeeping_every)?;
-    if let Some(keep) = config.prices.keep.filter(|keep| *keep < Duration::from_hours(24)) {
-        return Err(ConfigError::NotAllowed {
-            key: "prices.keep".to_owned(),
-            value: format_duration(keep).to_string(),
-            reason: "give \"forever\" or at least 1day".to_owned(),
-        });
-    }
+    at_least_a_day("prices.keep", config.prices.keep)?;
+    at_least_a_day("prices.text", config.prices.text)?;
     redis::Client::open(config.redis.url.as_str()).map_err(|error| ConfigError::NotAllowed {
         key: "redis.url".to_owned(),
         value: masked(&config.redis.url),
@@ -45,7 +40,18 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     lasting("worker.drain", config.worker.drain, Duration::ZERO..=minutes)?;
     lasting("queue.keep_done", config.queue.keep_done, second..=month)?;
     lasting("queue.keep_dead", config.queue.keep_dead, second..=month)?;
+    lasting("api.stale_for", config.api.stale_for, Duration::ZERO..=month)?;
     heartbeat(config.queue.heartbeat)
+}
+
+fn at_least_a_day(key: &str, age: Option<Duration>) -> Result<(), ConfigError> {
+    age.filter(|age| *age < Duration::from_hours(24)).map_or(Ok(()), |age| {
+        Err(ConfigError::NotAllowed {
+            key: key.to_owned(),
+            value: format_duration(age).to_string(),
+            reason: "give \"forever\" or at least 1day".to_owned(),
+        })
+    })
 }
 
 /// A word alone must be a level: `tracing` would take any other one for the name of a module.

@@ -49,6 +49,14 @@ impl Price {
         Self { exact, ten_thousandths }
     }
 
+    /// The price of so many 1/10000 pesos; `None` unless it is positive and at most [`Price::MAX`].
+    pub fn from_ten_thousandths(ten_thousandths: i64) -> Option<Self> {
+        (1..=Self::MOST).contains(&ten_thousandths).then(|| {
+            let exact = Decimal::new(ten_thousandths, Self::SCALE).normalize();
+            Self { exact, ten_thousandths }
+        })
+    }
+
     /// A whole number of pesos; none is taken for the least price, too many for [`Price::MAX`].
     pub fn from_pesos(pesos: u64) -> Self {
         let pesos = i64::try_from(pesos).unwrap_or(Self::MAX).clamp(1, Self::MAX);
@@ -76,7 +84,7 @@ impl FromStr for Price {
         let shown = || text.chars().take(40).collect::<String>();
         let decimal = Decimal::from_str(text).ok().filter(|_| plain);
         let exact = decimal.ok_or_else(|| PriceError::NotDecimal(shown()))?;
-        // Nearly all prices have no more digits than are kept: nothing of them is rounded.
+        // Nearly all prices have no more digits than are kept, so nothing is rounded.
         let too_fine = exact.scale() > Self::SCALE;
         let kept = if too_fine { round(exact) } else { exact };
         let missing = usize::try_from(Self::SCALE.saturating_sub(kept.scale())).unwrap_or_default();
@@ -96,6 +104,11 @@ impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.exact.fmt(f)
     }
+}
+
+/// So many 1/10000 pesos in pesos.
+pub fn pesos(ten_thousandths: i64) -> Decimal {
+    Decimal::new(ten_thousandths, Price::SCALE)
 }
 
 #[cfg(test)]

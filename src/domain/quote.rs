@@ -50,10 +50,12 @@ pub struct Observation {
     pub provenance: Option<Provenance>,
 }
 
-/// Whether a source may have that name: up to 32 of a-z, 0-9, - and _.
+/// Whether a source may have that name: up to 32 of a-z, 0-9, - and _, with a letter among them, so
+/// that no number is one.
 pub fn is_source_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-    (1..=32).contains(&name.len()) && name.chars().all(plain)
+    let has_letter = name.contains(|c: char| c.is_ascii_lowercase());
+    (1..=32).contains(&name.len()) && has_letter && name.chars().all(plain)
 }
 
 impl Quote {

@@ -1,52 +1,118 @@
-//! A sample: a price and the second at which it was observed.
+//! A sample: a price and the time at which it was observed.
 
-use super::{Price, PriceError};
+use std::{cmp::Ordering, fmt};
+
+use super::{Price, PriceError, UnixTime};
+
+/// The time of a sample: unix seconds (UTC) within the years 1 to 9999, as the double that Redis
+/// keeps as a score. Cotiza observes at whole seconds; samples of the old stack have fractions.
+#[derive(Debug, Clone, Copy)]
+pub struct Timestamp(f64);
 
 /// One observed price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// When the price was observed, in unix seconds (UTC).
-    pub timestamp: i64,
+    /// When the price was observed.
+    pub timestamp: Timestamp,
     /// The price in pesos.
     pub price: Price,
 }
 
-/// A stored member that is no sample.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the stored member {member:?} is no sample: {reason}")]
-pub struct SampleError {
-    member: String,
-    reason: PriceError,
+/// Why a stored member is not a sample.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SampleError {
+    /// The part before the ':' is not a price.
+    #[error("the stored member {member:?} is not a sample: {reason}")]
+    NotAPrice {
+        /// The beginning of the member.
+        member: String,
+        /// What is wrong with the price.
+        reason: PriceError,
+    },
+    /// The score is not within the years 1 to 9999.
+    #[error("the stored member {member:?} is not a sample: its score {score} is not a unix time")]
+    NotATime {
+        /// The beginning of the member.
+        member: String,
+        /// The score.
+        score: f64,
+    },
+}
+
+impl Timestamp {
+    /// A whole unix second. Must lie within the years 1 to 9999.
+    pub fn from_second(second: i64) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]
+        Self(second as f64)
+    }
+
+    /// The time that a score stands for; `None` outside of the years 1 to 9999.
+    pub fn from_score(score: f64) -> Option<Self> {
+        let calendar = UnixTime::MIN.as_score()..UnixTime::MAX.as_score() + 1.0;
+        // Adding 0 turns -0 into 0, so that equal scores are equal bits.
+        calendar.contains(&score).then_some(Self(score + 0.0))
+    }
+
+    /// The time as a score.
+    pub fn score(self) -> f64 {
+        self.0
+    }
+
+    /// The unix second that the time lies in.
+    pub fn second(self) -> i64 {
+        #[allow(clippy::cast_possible_truncation, reason = "within the calendar")]
+        let second = self.0.floor() as i64;
+        second
+    }
+}
+
+impl PartialEq for Timestamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Timestamp {}
+
+impl PartialOrd for Timestamp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timestamp {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// Plain decimal unix seconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Sample {
-    /// The text that is stored for the sample, `<price>:<unix seconds>`: the time makes a
-    /// price that is seen again a new member instead of moving the old one.
+    /// The text that is stored for the sample, `<price>:<unix seconds>`. The time makes a price
+    /// that is observed again a new member instead of moving the old one.
     pub fn member(&self) -> String {
         format!("{}:{}", self.price, self.timestamp)
     }
 
-    /// Reads a stored member that tells its second itself; `None` of any other one.
-    pub fn from_own_member(member: &str) -> Option<Self> {
-        let (price, timestamp) = member.split_once(':')?;
-        Some(Self { timestamp: timestamp.parse().ok()?, price: price.parse().ok()? })
-    }
-
-    /// Reads a stored member and its score (unix seconds). A member without ':' was written
-    /// by the old stack, which stored the price alone. The score tells the time of either.
+    /// Reads a stored member and its score. The old stack stored the price alone, without ':'. The
+    /// score is the time of either.
     ///
     /// # Errors
-    /// If the part before the ':' is not a price.
+    /// If the part before the ':' is not a price, or the score is not a time.
     pub fn from_member(member: &str, score: f64) -> Result<Self, SampleError> {
+        let shown = || member.chars().take(80).collect();
         let text = member.split_once(':').map_or(member, |(price, _)| price);
-        let price = text
-            .parse()
-            .map_err(|reason| SampleError { member: member.chars().take(80).collect(), reason })?;
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "unix seconds are far below 2^53; a float cast saturates"
-        )]
-        let timestamp = score.floor() as i64;
+        let price =
+            text.parse().map_err(|reason| SampleError::NotAPrice { member: shown(), reason })?;
+        let timestamp = Timestamp::from_score(score)
+            .ok_or_else(|| SampleError::NotATime { member: shown(), score })?;
         Ok(Self { timestamp, price })
     }
 }
@@ -57,15 +123,19 @@ mod tests {
 
     #[test]
     fn a_member_reads_back_as_it_was_written() {
-        let sample = Sample { timestamp: 1_717_184_864, price: "84436700.0".parse().unwrap() };
-        assert_eq!(sample.member(), "84436700.0:1717184864");
-        assert_eq!(Sample::from_member(&sample.member(), 1_717_184_864.0), Ok(sample));
+        for (member, score) in
+            [("84436700.0:1717184864", 1_717_184_864.0), ("5.50:1717184864.25", 1_717_184_864.25)]
+        {
+            let sample = Sample::from_member(member, score).unwrap();
+            assert_eq!(sample.member(), member);
+            assert_eq!(sample.timestamp.second(), 1_717_184_864);
+        }
     }
 
     #[test]
     fn a_legacy_member_is_a_price_alone() {
         let sample = Sample::from_member("84436700.0", 1_717_184_864.75).unwrap();
-        assert_eq!(sample.timestamp, 1_717_184_864);
+        assert_eq!(sample.timestamp.score().to_string(), "1717184864.75");
         assert_eq!(sample.price.to_string(), "84436700.0");
     }
 
@@ -75,5 +145,10 @@ mod tests {
             let error = Sample::from_member(member, 5.0).unwrap_err().to_string();
             assert!(error.contains(&format!("{member:?}")), "{error}");
         }
+        for score in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e15, -1e15, 253_402_300_800.0] {
+            let error = Sample::from_member("5.0", score).unwrap_err().to_string();
+            assert!(error.contains("is not a unix time"), "{error}");
+        }
+        assert!(Sample::from_member("5.0", 253_402_300_799.5).is_ok());
     }
 }

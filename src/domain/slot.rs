@@ -38,6 +38,12 @@ impl Slots {
         Slot { start: unix_seconds.div_euclid(self.seconds) * self.seconds, seconds: self.seconds }
     }
 
+    /// How many slots begin in the seconds `[from, until)`.
+    pub fn count(self, from: i64, until: i64) -> u64 {
+        let before = |second: i64| second.saturating_sub(1).div_euclid(self.seconds);
+        (before(until) - before(from)).max(0).unsigned_abs()
+    }
+
     /// The length of a slot.
     pub fn length(self) -> Duration {
         Duration::from_secs(self.seconds.unsigned_abs())
@@ -53,6 +59,14 @@ impl Slot {
     /// The first unix second after the slot.
     pub fn end(self) -> i64 {
         self.start + self.seconds
+    }
+
+    /// The part of the slot between two seconds, either of which may be open.
+    #[must_use]
+    pub fn within(self, from: Option<i64>, until: Option<i64>) -> Self {
+        let start = from.map_or(self.start, |from| self.start.max(from));
+        let end = until.map_or(self.end(), |until| self.end().min(until));
+        Self { start, seconds: end - start }
     }
 
     /// The slot after this one.
@@ -74,6 +88,8 @@ mod tests {
     #[test]
     fn a_slot_starts_at_a_multiple_of_its_length() {
         let slots = Slots::new(Duration::from_secs(10)).unwrap();
+        assert_eq!([slots.count(0, 30), slots.count(1, 31), slots.count(-10, 0)], [3, 3, 1]);
+        assert_eq!([slots.count(5, 5), slots.count(1, 10), slots.count(30, 0)], [0, 0, 0]);
         let slot = slots.containing(1_717_184_864);
         assert_eq!((slot.start(), slot.end()), (1_717_184_860, 1_717_184_870));
         assert!(slot.contains(1_717_184_869) && !slot.contains(1_717_184_870));

@@ -2,122 +2,99 @@
 
 use rust_decimal::Decimal;
 
-use super::{Price, Sample, Slots};
+use super::{Schedule, Timestamp};
 
-/// The samples of a stretch of time, summed up. Prices are in whole 1/10000 pesos, so no
-/// rounding piles up.
+/// What the samples of a stretch of time come to. Prices are whole 1/10000 pesos, so no rounding
+/// accumulates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// How many samples there are.
+    /// The number of samples.
     pub count: u64,
-    /// In how many different slots they lie.
+    /// The number of different slots that they lie in.
     pub slots: u64,
+    /// The number of stretches of slots without a sample between the first sample and the last.
+    pub gaps: u64,
     /// The sum of their prices.
     pub sum: i128,
-    /// The extremes; `None` of no samples.
+    /// The extremes; `None` if there is no sample.
     pub extremes: Option<Extremes>,
 }
 
-/// What the prices of some samples add up to.
+/// Count and sum of the prices of some samples: what a mean needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
-    /// How many samples there are.
+    /// The number of samples.
     pub count: u64,
     /// The sum of their prices, in 1/10000 peso.
     pub sum: i128,
 }
 
-/// The extremes of some samples, in price and in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The extremes of some samples, in price (1/10000 peso) and in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extremes {
     /// The lowest price.
     pub min: i64,
     /// The highest price.
     pub max: i64,
-    /// The earliest sample: its unix second and its price.
-    pub first: (i64, i64),
-    /// The latest sample: its unix second and its price.
-    pub last: (i64, i64),
-}
-
-impl Extremes {
-    fn of(sample: &Sample) -> Self {
-        let price = sample.price.ten_thousandths();
-        let (first, last) = ((sample.timestamp, price), (sample.timestamp, price));
-        Self { min: price, max: price, first, last }
-    }
-
-    /// The extremes of both; `later` holds what was observed after `self`, or at the same time.
-    fn and(self, later: Self) -> Self {
-        Self {
-            min: self.min.min(later.min),
-            max: self.max.max(later.max),
-            first: self.first,
-            last: later.last,
-        }
-    }
+    /// The earliest sample: its time and its price.
+    pub first: (Timestamp, i64),
+    /// The latest sample: its time and its price.
+    pub last: (Timestamp, i64),
 }
 
 impl Summary {
-    /// Sums up samples that come oldest first.
-    pub fn of(samples: impl IntoIterator<Item = Sample>, slots: Slots) -> Self {
-        let (mut summary, mut last) = (Self::default(), None);
-        for sample in samples {
-            let slot = slots.containing(sample.timestamp);
-            let is_new = last.replace(slot) != Some(slot);
-            summary = summary.and(Self {
-                count: 1,
-                slots: u64::from(is_new),
-                sum: i128::from(sample.price.ten_thousandths()),
-                extremes: Some(Extremes::of(&sample)),
-            });
-        }
-        summary
+    /// The summary of one sample: its time, and its price in 1/10000 peso.
+    pub fn of_one(timestamp: Timestamp, price: i64) -> Self {
+        let (first, last) = ((timestamp, price), (timestamp, price));
+        let extremes = Some(Extremes { min: price, max: price, first, last });
+        Self { count: 1, slots: 1, gaps: 0, sum: price.into(), extremes }
     }
 
-    /// Takes in what was observed after all of this, or at the same time.
+    /// The summary of samples that come oldest first, each a time and a price in 1/10000 peso.
+    pub fn of(samples: impl IntoIterator<Item = (Timestamp, i64)>, schedule: &Schedule) -> Self {
+        let add = |summary: Self, (timestamp, price)| {
+            summary.and(Self::of_one(timestamp, price), schedule)
+        };
+        samples.into_iter().fold(Self::default(), add)
+    }
+
+    /// The summary of these samples and of `later` ones.
     #[must_use]
-    pub fn and(self, later: Self) -> Self {
+    pub fn and(self, later: Self, schedule: &Schedule) -> Self {
+        let (Some(own), Some(other)) = (self.extremes, later.extremes) else {
+            return if self.count == 0 { later } else { self };
+        };
+        let (last, next) =
+            (schedule.slot(own.last.0.second()), schedule.slot(other.first.0.second()));
         Self {
             count: self.count + later.count,
-            slots: self.slots + later.slots,
+            // A slot that both have samples in counts once.
+            slots: self.slots + later.slots - u64::from(last == next),
+            gaps: self.gaps + later.gaps + u64::from(last.end() < next.start()),
             sum: self.sum + later.sum,
-            extremes: match (self.extremes, later.extremes) {
-                (Some(one), Some(other)) => Some(one.and(other)),
-                (one, other) => one.or(other),
-            },
+            extremes: Some(Extremes {
+                min: own.min.min(other.min),
+                max: own.max.max(other.max),
+                first: own.first,
+                last: other.last,
+            }),
         }
     }
 
-    /// What its prices add up to.
+    /// Count and sum.
     pub fn total(&self) -> Total {
         Total { count: self.count, sum: self.sum }
     }
 }
 
 impl Total {
-    /// Adds samples up, in any order.
-    pub fn of(samples: impl IntoIterator<Item = Sample>) -> Self {
-        samples.into_iter().fold(Self::default(), |Self { count, sum }, sample| Self {
-            count: count + 1,
-            sum: sum + i128::from(sample.price.ten_thousandths()),
-        })
-    }
-
-    /// The total with that of others.
+    /// The total of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { count: self.count + other.count, sum: self.sum + other.sum }
     }
 
-    /// The total without that of some of its samples.
-    #[must_use]
-    pub fn without(self, part: Self) -> Self {
-        // Wrapping: an index that is wrong may have less than its parts, which its reader notices.
-        Self { count: self.count.wrapping_sub(part.count), sum: self.sum - part.sum }
-    }
-
-    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 of no samples.
+    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 if there is no sample.
     pub fn average(&self) -> Decimal {
         // One centavo is 100 of the sum's units.
         let unit = i128::from(self.count.max(1)) * 100;
@@ -131,25 +108,6 @@ impl Total {
     }
 }
 
-impl FromIterator<Summary> for Summary {
-    /// Sums up summaries that come oldest first.
-    fn from_iter<I: IntoIterator<Item = Self>>(summaries: I) -> Self {
-        summaries.into_iter().fold(Self::default(), Self::and)
-    }
-}
-
-impl From<Total> for Summary {
-    /// Only count and sum.
-    fn from(Total { count, sum }: Total) -> Self {
-        Self { count, sum, ..Self::default() }
-    }
-}
-
-/// A price as it is summed up.
-pub fn pesos(ten_thousandths: i64) -> Decimal {
-    Decimal::new(ten_thousandths, Price::SCALE)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -158,20 +116,22 @@ mod tests {
     use rust_decimal::RoundingStrategy;
 
     use super::*;
+    use crate::domain::{Price, Slots, pesos};
 
-    fn sample(timestamp: i64, price: &str) -> Sample {
-        Sample { timestamp, price: price.parse().unwrap() }
+    fn schedule() -> Schedule {
+        Schedule::new(Slots::new(Duration::from_secs(10)).unwrap())
     }
 
-    fn slots() -> Slots {
-        Slots::new(Duration::from_secs(10)).unwrap()
+    fn samples(of: &[(i64, &str)]) -> Vec<(Timestamp, i64)> {
+        let units = |price: &str| price.parse::<Price>().unwrap().ten_thousandths();
+        of.iter().map(|(at, price)| (Timestamp::from_second(*at), units(price))).collect()
     }
 
     #[test]
     fn the_mean_is_rounded_half_to_even() {
         let check = |prices: &[&str], expected: &str| {
-            let samples = prices.iter().map(|price| sample(0, price));
-            let average = Summary::of(samples, slots()).total().average();
+            let rows: Vec<_> = prices.iter().map(|price| (0, *price)).collect();
+            let average = Summary::of(samples(&rows), &schedule()).total().average();
             assert_eq!(average.to_string(), expected, "{prices:?}");
         };
         check(&[], "0.00");
@@ -185,13 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_counted_once_however_many_samples_lie_in_them() {
-        let samples = [(0, "3"), (9, "1"), (10, "5"), (35, "2")];
-        let summary = Summary::of(samples.map(|(at, price)| sample(at, price)), slots());
-        assert_eq!((summary.count, summary.slots), (4, 3));
-        let expected =
-            Extremes { min: 10_000, max: 50_000, first: (0, 30_000), last: (35, 20_000) };
-        assert_eq!(summary.extremes, Some(expected));
+    fn slots_and_gaps_are_counted_once_however_the_samples_are_grouped() {
+        let rows = samples(&[(0, "3"), (9, "1"), (10, "5"), (35, "2"), (39, "2"), (60, "4")]);
+        for at in 0..=rows.len() {
+            let (one, other) = rows.split_at(at);
+            let parts = [one, other].map(|part| Summary::of(part.iter().copied(), &schedule()));
+            let whole = parts[0].and(parts[1], &schedule());
+            assert_eq!((whole.count, whole.slots, whole.gaps), (6, 4, 2), "split at {at}");
+            let (first, last) = (rows[0], rows[5]);
+            let expected = Extremes { min: 10_000, max: 50_000, first, last };
+            assert_eq!(whole.extremes, Some(expected));
+        }
     }
 
     proptest! {
@@ -199,16 +163,18 @@ mod tests {
         fn the_mean_equals_decimal_arithmetic_however_it_is_put_together(
             units in prop::collection::vec(1i64..9_000_000_000_000_000, 1..200), at in 0usize..200,
         ) {
-            let samples: Vec<Sample> =
-                units.iter().map(|&unit| sample(0, &pesos(unit).to_string())).collect();
             let sum: Decimal = units.iter().map(|&unit| pesos(unit)).sum();
             let mean = (sum / Decimal::from(units.len()))
                 .round_dp_with_strategy(2, RoundingStrategy::MidpointNearestEven);
-            let (one, other) = samples.split_at(at.min(samples.len()));
-            let parts = [one, other].map(|part| Summary::of(part.iter().copied(), slots()));
-            let summary: Summary = parts.into_iter().collect();
-            prop_assert_eq!(summary.total().average(), mean);
-            prop_assert_eq!(summary.count, units.len() as u64);
+            let (one, other) = units.split_at(at.min(units.len()));
+            let parts = [one, other].map(|part| {
+                let rows = part.iter().map(|&unit| (Timestamp::from_second(0), unit));
+                Summary::of(rows, &schedule())
+            });
+            let whole = parts[0].and(parts[1], &schedule());
+            prop_assert_eq!(whole.total().average(), mean);
+            prop_assert_eq!(parts[0].total().and(parts[1].total()), whole.total());
+            prop_assert_eq!(whole.count, units.len() as u64);
         }
     }
 }

@@ -42,6 +42,16 @@ impl UnixTime {
         i64::try_from(self.0.ceil().mantissa()).unwrap_or(i64::MAX)
     }
 
+    /// The time as a score of Redis: the double that is nearest to it.
+    pub fn as_score(self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]
+        if self.0.scale() == 0 {
+            return self.second() as f64;
+        }
+        // The conversion of the crate is not exact to the last bit, as that of a text is.
+        self.0.to_string().parse().unwrap_or(f64::NAN)
+    }
+
     fn round(self, strategy: RoundingStrategy) -> Self {
         Self(self.0.round_dp_with_strategy(FRACTION, strategy))
     }

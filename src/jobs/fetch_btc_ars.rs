@@ -10,7 +10,7 @@ use super::{Context, ScheduledJob};
 use crate::{
     clock,
     config::Config,
-    domain::{Attempt, Observation, Reason, Sample, Slot},
+    domain::{Attempt, Observation, Reason, Sample, Slot, Timestamp},
     exchange::{Chosen, ExchangeError},
     queue::{GiveUp, GivenUp, Job},
     store::{Recorded, Store, StoreError},
@@ -151,6 +151,9 @@ async fn observe_and_record(
             let (price, source) = (sample.price, provenance.map(|from| from.source));
             tracing::info!(slot = slot.start(), %price, source, "recorded a price");
         }
+        Recorded::HourClosed => {
+            tracing::warn!(slot = slot.start(), "not recorded: the text of this hour was dropped");
+        }
         Recorded::SlotTaken => {
             tracing::info!(slot = slot.start(), "the slot has its price already");
         }
@@ -206,7 +209,7 @@ fn dated(slot: Slot, chosen: Chosen) -> Result<Observation, FetchError> {
     if !slot.contains(timestamp) {
         return Err(FetchError::TooLate);
     }
-    let sample = Sample { timestamp, price: chosen.price };
+    let sample = Sample { timestamp: Timestamp::from_second(timestamp), price: chosen.price };
     Ok(Observation { sample, provenance: Some(chosen.provenance) })
 }
 

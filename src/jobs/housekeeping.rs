@@ -12,7 +12,8 @@ use crate::{
     queue::{GiveUp, Job},
 };
 
-/// Forget finished jobs, and trim samples that are older than `prices.keep`.
+/// Forget finished jobs; seal hours that have ended, drop text older than `prices.text`, delete
+/// samples older than `prices.keep`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Housekeeping {
     /// The unix second at which it became due.
@@ -30,13 +31,10 @@ impl Job for Housekeeping {
 
     async fn run(self, context: Context, _tries: u32) -> Result<(), GiveUp> {
         let forgotten = context.caretaker.tidy().await?;
-        tracing::debug!(forgotten, "tidied the queues up");
-        if let Some(keep) = context.keep_prices {
-            let before = clock::unix_seconds().saturating_sub_unsigned(keep.as_secs());
-            let trimmed = context.store.trim(before).await?;
-            if trimmed > 0 {
-                tracing::info!(trimmed, "trimmed old samples");
-            }
+        tracing::debug!(forgotten, "forgot finished jobs");
+        let done = context.history.maintain(clock::unix_seconds(), context.retention).await?;
+        if done != Default::default() {
+            tracing::info!(?done, "maintained the recorded prices, in hours");
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! `cotiza openapi`: the document that describes the API, without serving it.
 
+use std::sync::Arc;
+
 use crate::{api, config::Config};
 
 /// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
@@ -7,7 +9,7 @@ use crate::{api, config::Config};
 /// # Errors
 /// If the configuration cannot be used.
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
-    let (store, _) = super::store(config)?;
+    let history = Arc::new(super::history(config)?);
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
-    Ok(print(store, config))
+    Ok(print(history, config))
 }

@@ -1,10 +1,11 @@
-//! `cotiza prices`: samples in and out, and questions to them, for the shell.
+//! `cotiza prices`: samples in and out, questions to them, and the care of blocks, for the shell.
 
+mod blocks;
 mod export;
 mod import;
 mod query;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -55,8 +56,14 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Make the rollups anew from the samples, at once
+    /// Compare the blocks of all hours with their text and their checksums; exit with 1 if one is
+    /// wrong
+    Check,
+    /// Rebuild wrong blocks from text, after samples were edited by hand
     Rebuild,
+    /// Restore the text of all hours, to go back to an older version or to the old stack; stop the
+    /// workers first
+    Unseal,
 }
 
 /// A stretch of time, both ends inclusive.
@@ -84,19 +91,25 @@ pub enum Format {
 /// # Errors
 /// On bad input, a file that cannot be used, or a Redis that fails.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
-    let (store, _) = super::store(config)?;
-    // The shell need not know in which slots the service records.
-    let store = store.in_stored_slots().await?;
+    let mut config = config.clone();
+    // What was read at the start of the command stays valid until its end.
+    config.api.stale_for = Duration::MAX;
+    let history = super::history(&config)?;
+    history.refresh().await?;
     match command {
-        Command::Average(range) => query::average(&store, &range.try_into()?).await,
+        Command::Average(range) => query::average(&history, &range.try_into()?).await,
         Command::List { range, page, page_size } => {
-            query::list(&store, &range.try_into()?, page, page_size).await
+            query::list(&history, &range.try_into()?, page, page_size).await
         }
-        Command::Import { file, skip_bad } => import::run(&store, &file, skip_bad).await,
         Command::Export { range, format, output } => {
-            export::run(&store, &range.try_into()?, format, output.as_deref()).await
+            export::run(&history, &range.try_into()?, format, output.as_deref()).await
         }
-        Command::Rebuild => query::rebuild(&store).await,
+        Command::Check => blocks::check(&history).await,
+        Command::Rebuild => blocks::rebuild(&history).await,
+        Command::Unseal => blocks::unseal(&history).await,
+        Command::Import { file, skip_bad } => {
+            import::run(&history, &file, skip_bad, config.prices.text).await
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The worker process: takes jobs and runs them. Any number of them may run.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     domain::Slots,
     exchange::Sources,
+    history::{History, Limits},
     jobs::{self, Context, Runner, ScheduledJob},
     queue::{self, Caretaker, Pulse},
     store::{Role, Store},
@@ -20,6 +21,9 @@ use crate::{
 
 /// How often a worker that looks into its queue says so, for health checks.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// Housekeeping needs no samples in memory.
+const SUMMARIES_ALONE: Limits = Limits { memory: 0, stale_for: Duration::MAX };
 
 struct Worker<'a> {
     config: &'a Config,
@@ -42,12 +46,13 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         sources: Sources::new(&config.sources, config.schedule.every)?,
         doubt: super::doubt(config),
         store: store.clone(),
-        keep_prices: config.prices.keep,
+        history: Arc::new(History::new(store.clone(), SUMMARIES_ALONE)),
+        retention: super::retention(config),
         caretaker: Caretaker::new(&client, jobs::QUEUES.to_vec(), &config.queue)?,
     };
     let (name, pulses) = (super::name(), Mutex::default());
     tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
-    tokio::spawn(settle_slots(store.clone()));
+    tokio::spawn(set_slots(store.clone()));
     let worker = Worker { config, shutdown, client, context, name, pulses };
     tokio::select! {
         // Boxed, as it is large.
@@ -93,10 +98,10 @@ impl Worker<'_> {
     }
 }
 
-/// Sees to it that what is stored is counted in our slots, as soon as Redis can be reached.
-async fn settle_slots(store: Store) {
-    while let Err(error) = store.settle_slots().await {
-        tracing::debug!(%error, "the length of slots is not settled yet");
+/// Notes the configured length of slots as soon as Redis can be reached.
+async fn set_slots(store: Store) {
+    while let Err(error) = store.set_slots(clock::unix_seconds()).await {
+        tracing::debug!(%error, "the length of slots is not noted yet");
         sleep(SIGN_OF_LIFE).await;
     }
 }

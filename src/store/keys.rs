@@ -2,17 +2,27 @@
 //! apalis-redis's: `fetch_btc_ars:*`, `housekeeping:*`, and its list of queues,
 //! `core:apalis:queues:list`.
 
-/// ZSET, the truth: one member a sample, `<price>:<unix seconds>`, its score the unix second
-/// at which the price was observed. The old stack wrote members without ':'.
+/// ZSET: the samples as text, one member each, `<price>:<unix seconds>`; its score is the unix
+/// second at which the price was observed. The old stack wrote members without ':'.
 pub const PRICES: &str = "prices";
 
-/// HASH, an index over `prices`: a field a node, `<level>:<its first second>`, such as
-/// `5m:1717182000`, with its sums, and one with `:extremes` at its end, see `node` for what is in
-/// them; and `frame`, `<changed>:<first>:<last>:<trimmed>`: the microsecond of the last change, the
-/// seconds `[first, last)` that there may be nodes for, and the second before which samples have
-/// been trimmed, of which only the rollups are left. It ends in the number of this format: who
-/// writes another one, as during an upgrade, must not meet it under the same name.
-pub const ROLLUPS: &str = "{prices}:rollups:2";
+/// HASH: the samples as blocks, see `block`; a field for each hour, named by its first unix second.
+pub const HOURS: &str = "{prices}:hours";
+
+/// HASH: `boundary`, the unix second before which the text of hours has been dropped; `changes`,
+/// how many entries have been appended to [`CHANGES`].
+pub const META: &str = "{prices}:meta";
+
+/// STREAM: what has changed, see `changes`.
+pub const CHANGES: &str = "{prices}:changes";
+
+/// `HASH`es, one for each hour that is not sealed, whose first unix second ends the name: a field a
+/// sample, its unix second, with where its price came from, `<sources>:<ask>:<bid>`.
+pub const PROVENANCE: &str = "{prices}:provenance:";
+
+/// HASH: the lengths of slots; the unix second from which a length applies, and the length in
+/// seconds.
+pub const SLOTS: &str = "{prices}:slots";
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
 /// second, which is its score too.
@@ -26,22 +36,11 @@ pub const MISSED: [&str; 7] = [
     "{prices}:missed:price_rejected",
 ];
 
-/// ZSET: one member a stretch between recorded slots, `<first second>:<first second after it>`,
-/// its score the first second.
-pub const GAPS: &str = "{prices}:gaps";
-
-/// STRING: the seconds a slot in which ledger and rollups are counted.
-pub const SLOT: &str = "{prices}:slot";
-
-/// ZSET: one member a scheduler, `<host>-<pid>`, its score the unix second it last did its work.
+/// ZSET: one member a scheduler, `<host>-<pid>`; its score is the unix second of its last work.
 pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";
 
-/// ZSET: one member a worker, `<host>-<pid>`, its score the unix second it last did its work.
+/// ZSET: one member a worker, `<host>-<pid>`; its score is the unix second of its last work.
 pub const WORKERS_SEEN: &str = "{prices}:seen:worker";
-
-/// `HASH`es, one for each 1000 seconds, whose first one ends the name: a field a sample, its
-/// second, with where its price came from, `<sources>:<ask>:<bid>`.
-pub const QUOTES: &str = "{prices}:quotes:";
 
 /// `HASH`es, one a source, whose name ends the key: how often it answered, how often it failed for
 /// each reason, how many samples are from it, its last answer and its last failure.
@@ -51,9 +50,26 @@ pub const SOURCE: &str = "{prices}:source:";
 /// `<microseconds>:<1 if it answered, else 0>`.
 pub const ATTEMPTS: &str = "{prices}:attempts:";
 
-/// LIST: the prices that were not believed, the last one first, as JSON.
+/// LIST: the rejected prices, the last one first, as JSON.
 pub const REJECTED: &str = "{prices}:rejected";
 
 /// `HASH`es, one a worker, whose name ends the key: a field a source, `closed`, `half_open` or the
-/// unix second until which it is left alone. They expire when the worker is silent.
+/// unix second until which its circuit is open. They expire when the worker is silent.
 pub const CIRCUITS: &str = "{prices}:circuits:";
+
+/// The keys of version 0.1, see `upgrade`.
+pub mod before {
+    /// `HASH`es: sums over the samples.
+    pub const ROLLUPS: [&str; 2] = ["{prices}:rollups", "{prices}:rollups:2"];
+    /// ZSET: stretches of missed slots.
+    pub const GAPS: &str = "{prices}:gaps";
+    /// STRING: the length of slots in seconds.
+    pub const SLOT: &str = "{prices}:slot";
+    /// `HASH`es: the provenance of 1000 seconds each, the first of which ends the name.
+    pub const QUOTES: &str = "{prices}:quotes:";
+}
+
+/// The key of [`PROVENANCE`] for an hour.
+pub fn provenance(hour: i64) -> String {
+    format!("{PROVENANCE}{hour}")
+}

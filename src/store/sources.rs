@@ -7,10 +7,11 @@ use redis::{Pipeline, RedisResult, pipe};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store, StoreError, failed, keys,
-    samples::{Rows, samples},
+    Store, StoreError, failed,
+    hours::{Row, readable},
+    keys,
 };
-use crate::domain::{Attempt, Circuit, CircuitState, Price, Sample, Slot};
+use crate::domain::{Attempt, Circuit, CircuitState, Observation, Price, Slot};
 
 /// The slots whose prices a new one is held against, and how many of these prices.
 const RECENT_SLOTS: i64 = 60;
@@ -62,7 +63,7 @@ impl Store {
         &self,
         slot: Slot,
     ) -> Result<(Vec<Price>, Vec<(i64, Price)>), StoreError> {
-        let length = self.seconds();
+        let length = slot.end() - slot.start();
         let mut read = pipe();
         read.cmd("ZREVRANGEBYSCORE")
             .arg(keys::PRICES)
@@ -73,19 +74,21 @@ impl Store {
             .arg(0)
             .arg(RECENT_PRICES);
         read.lrange(keys::REJECTED, 0, -1);
-        let read: RedisResult<(Rows, Vec<String>)> =
+        let read: RedisResult<(Vec<Row>, Vec<String>)> =
             read.query_async(&mut self.connection.clone()).await;
         let (recent, rejected) = read.map_err(failed("read the last samples"))?;
-        let recent: Vec<Sample> = samples(recent).collect();
+        let recent: Vec<Observation> = readable(&recent);
         let is_witness = |other: i64| {
             (1..=EARLIER_SLOTS * length).contains(&(slot.start() - other))
-                && !recent.iter().any(|sample| (other..other + length).contains(&sample.timestamp))
+                && !recent.iter().any(|observation| {
+                    (other..other + length).contains(&observation.sample.timestamp.second())
+                })
         };
         let earlier = rejections(&rejected)
             .filter(|rejected| is_witness(rejected.slot))
             .filter_map(|rejected| Some((rejected.slot, rejected.price.parse().ok()?)))
             .collect();
-        Ok((recent.into_iter().map(|sample| sample.price).collect(), earlier))
+        Ok((recent.into_iter().map(|observation| observation.sample.price).collect(), earlier))
     }
 
     /// Notes what came of asking sources for the price of a slot. Of the prices that a source gave

@@ -1,8 +1,13 @@
 //! The API, served over real HTTP from this process.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use cotiza::{api, config::Config, http_client};
+use cotiza::{
+    api,
+    config::Config,
+    history::{History, Limits},
+    http_client,
+};
 use poem::{
     Server,
     listener::{Acceptor, Listener, TcpListener},
@@ -11,13 +16,14 @@ use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::Database;
+use super::{Database, SOON, eventually};
 
 /// A served API; it stops with the test.
 pub struct Api {
     pub origin: String,
     client: reqwest::Client,
     server: JoinHandle<()>,
+    following: JoinHandle<()>,
 }
 
 /// What stands at an address, if anybody answers there.
@@ -39,15 +45,30 @@ impl Api {
         Self::with_config(database, &Config::default()).await
     }
 
+    /// An API that has loaded what is stored.
     pub async fn with_config(database: &Database, config: &Config) -> Self {
+        let api = Self::unready(database, config).await;
+        eventually(SOON, "the API is ready", || async {
+            api.get("/health/ready").await.status == StatusCode::OK
+        })
+        .await;
+        api
+    }
+
+    /// An API that may not have loaded anything.
+    pub async fn unready(database: &Database, config: &Config) -> Self {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
-        let routes = api::routes(database.store(), config);
+        let memory = usize::try_from(config.api.memory.as_u64()).expect("64 bits");
+        let limits = Limits { memory, stale_for: config.api.stale_for };
+        let history = Arc::new(History::new(database.store(), limits));
+        let routes = api::routes(Arc::clone(&history), config);
+        let following = tokio::spawn(async move { history.follow().await });
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(routes).await.expect("served");
         });
         let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
-        Self { origin: format!("http://{address}"), client, server }
+        Self { origin: format!("http://{address}"), client, server, following }
     }
 
     /// Gets a path, or a whole link.
@@ -73,6 +94,7 @@ impl Api {
 impl Drop for Api {
     fn drop(&mut self) {
         self.server.abort();
+        self.following.abort();
     }
 }
 

@@ -49,14 +49,9 @@ impl Market {
 
     pub fn context(&self) -> Context {
         let (lowest, highest) = (Price::from_pesos(1_000_000), Price::from_pesos(u64::MAX));
-        Context {
-            slots: self.slots,
-            sources: Sources::new(&self.config.sources, self.slots.length()).unwrap(),
-            doubt: Doubt::new(lowest, highest, self.config.sources.max_jump),
-            store: self.store(),
-            keep_prices: None,
-            caretaker: self.database.caretaker(),
-        }
+        let sources = Sources::new(&self.config.sources, self.slots.length()).unwrap();
+        let doubt = Doubt::new(lowest, highest, self.config.sources.max_jump);
+        self.database.context(self.slots, sources, doubt)
     }
 
     pub fn now(&self) -> Slot {

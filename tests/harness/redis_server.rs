@@ -3,13 +3,21 @@
 use std::{
     process::{Child, Command, Stdio},
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use cotiza::{config::Config, domain::Slots, jobs::QUEUES, queue::Caretaker, store::Store};
+use cotiza::{
+    config::Config,
+    domain::{Doubt, Observation, Sample, Slots, Timestamp},
+    exchange::Sources,
+    history::{History, Limits, Retention},
+    jobs::{Context, QUEUES},
+    queue::Caretaker,
+    store::{Recorded, Store},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -17,6 +25,15 @@ use nix::{
 use tempfile::TempDir;
 
 use super::{eventually, free_port};
+
+/// Room for everything, and patience without end.
+pub const LIMITS: Limits = Limits { memory: usize::MAX, stale_for: Duration::MAX };
+
+/// A sample of unknown origin.
+pub fn observation(second: i64, price: &str) -> Observation {
+    let timestamp = Timestamp::from_second(second);
+    Sample { timestamp, price: price.parse().expect("a price") }.into()
+}
 
 /// The server that most tests share, each in a database of its own.
 static SHARED: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
@@ -88,6 +105,11 @@ impl RedisServer {
         self.child = Self::spawn(self.port, &self.folder);
     }
 
+    /// The folder of its data.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Forgets what it has on disk.
     pub fn wipe(&self) {
         std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).expect("an AOF");
@@ -124,6 +146,27 @@ impl Database {
         Store::new(&self.client, slots).expect("a URL")
     }
 
+    /// A history of everything that is stored now.
+    pub async fn history(&self) -> History {
+        let history = History::new(self.store(), LIMITS);
+        history.refresh().await.expect("loaded");
+        history
+    }
+
+    /// What jobs work with, in slots of that length.
+    pub fn context(&self, slots: Slots, sources: Sources, doubt: Doubt) -> Context {
+        let store = Store::new(&self.client, slots).expect("a URL");
+        Context {
+            slots,
+            sources,
+            doubt,
+            history: Arc::new(History::new(store.clone(), LIMITS)),
+            store,
+            retention: Retention::default(),
+            caretaker: self.caretaker(),
+        }
+    }
+
     pub fn caretaker(&self) -> Caretaker {
         let config = Config::default().queue;
         Caretaker::new(&self.client, QUEUES.to_vec(), &config).expect("a URL")
@@ -132,7 +175,7 @@ impl Database {
     /// Waits until the server answers.
     pub async fn answers(&self) {
         eventually(Duration::from_secs(10), "Redis answers", || async {
-            self.store().ping().await.is_ok()
+            self.store().counts().await.is_ok()
         })
         .await;
     }
@@ -151,6 +194,16 @@ impl Database {
         for (score, member) in members {
             self.command::<()>(&["ZADD", "prices", score, member]).await;
         }
+    }
+
+    /// Records samples, given as seconds and prices; gives how many were stored.
+    pub async fn record(&self, samples: &[(i64, &str)]) -> usize {
+        let store = self.store();
+        let recorded = samples.iter().map(async |(second, price)| {
+            let observation = observation(*second, price);
+            store.record(&observation).await.expect("answered") == Recorded::Stored
+        });
+        futures_util::future::join_all(recorded).await.into_iter().filter(|stored| *stored).count()
     }
 
     /// The members of `prices`, oldest first.

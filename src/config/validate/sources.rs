@@ -44,7 +44,7 @@ pub(super) fn check(sources: &Sources) -> Result<(), ConfigError> {
 fn one(name: &str, source: &Source, side: Side) -> Result<(), ConfigError> {
     let key = |key: &str| format!("sources.{name}.{key}");
     if !is_source_name(name) {
-        let reason = "name a source with up to 32 of a-z, 0-9, - and _";
+        let reason = "name a source with up to 32 of a-z, 0-9, - and _, with a letter among them";
         return Err(not_allowed("sources", &format!("{name:?}"), reason));
     }
     if !matches!(source.url.scheme(), "http" | "https") {

@@ -10,12 +10,16 @@ use anyhow::Context as _;
 
 use super::{CSV_HEADER, Format};
 use crate::{
-    domain::{Observation, TimeRange},
-    store::Store,
+    domain::{TimeRange, pesos},
+    history::History,
+    store::Row,
 };
 
+/// Samples that are read at once.
+const ROWS: u64 = 36_000;
+
 pub(super) async fn run(
-    store: &Store,
+    history: &History,
     range: &TimeRange,
     format: Format,
     output: Option<&Path>,
@@ -26,7 +30,7 @@ pub(super) async fn run(
         ),
         None => Box::new(io::stdout()),
     };
-    match export(store, range, format, BufWriter::with_capacity(1 << 16, &mut out)).await {
+    match export(history, range, format, BufWriter::with_capacity(1 << 16, &mut out)).await {
         // `cotiza prices export | head` has read enough.
         Err(error) if is_closed_pipe(&error) => Ok(()),
         ended => ended,
@@ -34,7 +38,7 @@ pub(super) async fn run(
 }
 
 async fn export(
-    store: &Store,
+    history: &History,
     range: &TimeRange,
     format: Format,
     mut out: impl Write + Send,
@@ -42,32 +46,34 @@ async fn export(
     if format == Format::Csv {
         writeln!(out, "{CSV_HEADER}")?;
     }
-    let mut pieces = store.pieces(range);
-    while let Some(observations) = pieces.next().await? {
-        for observation in &observations {
+    let ranks = history.ranks(range).await?.value;
+    let mut next = ranks.start;
+    while next < ranks.end {
+        let end = (next + ROWS).min(ranks.end);
+        for row in history.rows(next..end).await?.value {
             match format {
-                Format::Csv => write_csv(&mut out, observation)?,
-                Format::Ndjson => write_json(&mut out, observation)?,
+                Format::Csv => write_csv(&mut out, &row)?,
+                Format::Ndjson => write_json(&mut out, &row)?,
             }
         }
+        next = end;
     }
     out.flush()?;
     Ok(())
 }
 
 /// Writes one line of CSV. No field needs quotes.
-pub(super) fn write_csv(out: &mut impl Write, observation: &Observation) -> io::Result<()> {
-    let Observation { sample, provenance } = observation;
-    let source = provenance.as_ref().map(|from| from.source.as_str()).unwrap_or_default();
-    writeln!(out, "{},{},{source}", sample.timestamp, sample.price)
+pub(super) fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
+    let source = row.source.as_deref().unwrap_or_default();
+    writeln!(out, "{},{},{source}", row.timestamp, pesos(row.price).normalize())
 }
 
 /// Writes one line of NDJSON.
-fn write_json(out: &mut impl Write, observation: &Observation) -> io::Result<()> {
-    let Observation { sample, provenance } = observation;
-    write!(out, r#"{{"timestamp":{},"price":{},"source":"#, sample.timestamp, sample.price)?;
-    match provenance {
-        Some(from) => writeln!(out, "\"{}\"}}", from.source),
+fn write_json(out: &mut impl Write, row: &Row) -> io::Result<()> {
+    let price = pesos(row.price).normalize();
+    write!(out, r#"{{"timestamp":{},"price":{price},"source":"#, row.timestamp)?;
+    match &row.source {
+        Some(source) => writeln!(out, "\"{source}\"}}"),
         None => writeln!(out, "null}}"),
     }
 }

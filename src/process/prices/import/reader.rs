@@ -1,36 +1,44 @@
-//! Reads samples line by line: CSV with the header `timestamp,price`, or NDJSON with these names; `source`
-//! may stand beside them.
+//! Reads samples from CSV (RFC 4180) with the header `timestamp,price`, or from NDJSON with these
+//! names; `source` may stand beside them, and other columns, which are ignored.
 
 use std::{
     collections::HashSet,
     fs::File,
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Lines},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail, ensure};
+use csv::{ByteRecord, ReaderBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Observation, Provenance, Sample, UnixTime, is_source_name};
+use crate::domain::{Observation, Provenance, Sample, Timestamp, UnixTime, is_source_name};
 
 /// What spreadsheets on Windows put first.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The samples of a file, or what is wrong with a line, or an error of the file itself.
+/// The samples of a file, one after the other.
 pub(super) struct Reader<'a> {
-    input: BufReader<&'a mut File>,
-    format: Format,
-    line: Vec<u8>,
-    number: u64,
+    rows: Rows<'a>,
+    /// The first unix second that has not begun when the current slot ends: a sample of then or
+    /// later is in the future.
+    end: i64,
 }
 
-enum Format {
-    /// The columns of the timestamp, of the price, and of the source if there is one.
-    Csv(usize, usize, Option<usize>),
-    Ndjson,
+enum Rows<'a> {
+    Csv { reader: csv::Reader<BufReader<&'a mut File>>, columns: Columns, record: ByteRecord },
+    Ndjson { lines: Lines<BufReader<&'a mut File>>, number: u64 },
 }
 
-/// A line that holds no sample.
+/// Where in a record of CSV the fields stand.
+struct Columns {
+    timestamp: usize,
+    price: usize,
+    source: Option<usize>,
+    count: usize,
+}
+
+/// A line that has no sample.
 pub(super) struct BadLine {
     pub(super) number: u64,
     pub(super) reason: String,
@@ -47,75 +55,86 @@ struct Line<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Sees from its first line which of the two the file is.
-    pub(super) fn new(file: &'a mut File) -> anyhow::Result<Self> {
+    /// Tells from its beginning which of the two formats the file has.
+    pub(super) fn new(file: &'a mut File, end: i64) -> anyhow::Result<Self> {
         let mut input = BufReader::with_capacity(1 << 16, file);
         if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
             input.consume(BYTE_ORDER_MARK.len());
         }
-        let mut reader = Self { input, format: Format::Ndjson, line: Vec::new(), number: 0 };
-        if reader.input.fill_buf()?.trim_ascii_start().starts_with(b"{") {
-            return Ok(reader);
+        if input.fill_buf()?.trim_ascii_start().starts_with(b"{") {
+            return Ok(Self { rows: Rows::Ndjson { lines: input.lines(), number: 0 }, end });
         }
-        reader.next_line()?;
-        let header = String::from_utf8_lossy(&reader.line).into_owned();
-        let column = |name| header.split(',').position(|field| unquoted(field) == name);
-        let (Some(timestamp), Some(price)) = (column("timestamp"), column("price")) else {
-            let seen: String = header.trim_end().chars().take(80).collect();
-            bail!("the first line is {seen:?}: give CSV with the header timestamp,price or NDJSON");
+        // Numbers of fields are checked here, since a record with a wrong one is a bad line.
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
+        let header = reader.byte_headers().context("the header")?;
+        let column = |name: &[u8]| header.iter().position(|field| field.trim_ascii() == name);
+        let (Some(timestamp), Some(price)) = (column(b"timestamp"), column(b"price")) else {
+            let shown =
+                String::from_utf8_lossy(header.as_slice()).chars().take(80).collect::<String>();
+            bail!(
+                "the first line is {shown:?}: give CSV with the header timestamp,price or NDJSON"
+            );
         };
-        reader.format = Format::Csv(timestamp, price, column("source"));
-        Ok(reader)
+        let columns = Columns { timestamp, price, source: column(b"source"), count: header.len() };
+        Ok(Self { rows: Rows::Csv { reader, columns, record: ByteRecord::new() }, end })
     }
 
-    /// Reads the next line that is not blank; false at the end.
-    fn next_line(&mut self) -> io::Result<bool> {
-        loop {
-            self.line.clear();
-            self.number += 1;
-            if self.input.read_until(b'\n', &mut self.line)? == 0 {
-                return Ok(false);
+    /// The next sample, or why a line has none; `None` at the end.
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Result<Observation, BadLine>>> {
+        let end = self.end;
+        let (number, read) = match &mut self.rows {
+            Rows::Csv { reader, columns, record } => {
+                if !reader.read_byte_record(record)? {
+                    return Ok(None);
+                }
+                let number = record.position().map_or(0, csv::Position::line);
+                // No field of ours has a line break: the rest of the file would be lost in it.
+                let is_open =
+                    columns.of(record).into_iter().flatten().any(|it| it.contains(&b'\n'));
+                ensure!(!is_open, "line {number}: a quote is not closed");
+                (number, columns.observation(record, end))
             }
-            if !self.line.trim_ascii().is_empty() {
-                return Ok(true);
-            }
-        }
-    }
-
-    fn observation(&self) -> Result<Observation, String> {
-        let line = std::str::from_utf8(&self.line).map_err(|error| error.to_string())?;
-        match self.format {
-            Format::Csv(timestamp, price, source) => {
-                let field = |column| line.split(',').nth(column).map(unquoted).unwrap_or_default();
-                observation(field(timestamp), field(price), source.map_or("", field))
-            }
-            Format::Ndjson => from_json(line),
-        }
-    }
-}
-
-impl Iterator for Reader<'_> {
-    type Item = io::Result<Result<Observation, BadLine>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.next_line() {
-            Ok(false) => None,
-            Ok(true) => {
-                let number = self.number;
-                Some(Ok(self.observation().map_err(|reason| BadLine { number, reason })))
-            }
-            Err(error) => Some(Err(error)),
-        }
+            Rows::Ndjson { lines, number } => loop {
+                *number += 1;
+                let Some(line) = lines.next() else { return Ok(None) };
+                match line {
+                    Ok(line) if line.trim().is_empty() => {}
+                    Ok(line) => break (*number, from_json(&line, end)),
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        break (*number, Err(error.to_string()));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            },
+        };
+        Ok(Some(read.map_err(|reason| BadLine { number, reason })))
     }
 }
 
-/// A field of CSV without its quotes. No time, price or name has a comma or a quote in it.
-fn unquoted(field: &str) -> &str {
-    let field = field.trim();
-    field.strip_prefix('"').and_then(|field| field.strip_suffix('"')).unwrap_or(field)
+impl Columns {
+    /// The fields of a record: timestamp, price, source.
+    fn of<'a>(&self, record: &'a ByteRecord) -> [Option<&'a [u8]>; 3] {
+        [Some(self.timestamp), Some(self.price), self.source].map(|at| record.get(at?))
+    }
+
+    fn observation(&self, record: &ByteRecord, end: i64) -> Result<Observation, String> {
+        if record.len() != self.count {
+            return Err(format!(
+                "it has {} fields, the header has {}; quote a field that has a comma",
+                record.len(),
+                self.count
+            ));
+        }
+        let text = |field: Option<&'_ [u8]>| {
+            let field = field.unwrap_or_default().trim_ascii();
+            String::from_utf8(field.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
+        };
+        let [timestamp, price, source] = self.of(record);
+        observation(&text(timestamp)?, &text(price)?, &text(source)?, end)
+    }
 }
 
-fn from_json(line: &str) -> Result<Observation, String> {
+fn from_json(line: &str, end: i64) -> Result<Observation, String> {
     let wrong = |error| format!("not {{\"timestamp\": .., \"price\": ..}}: {error}");
     let Line { timestamp, price, source } = serde_json::from_str(line).map_err(wrong)?;
     // A number as it stands: no digit is lost.
@@ -123,19 +142,29 @@ fn from_json(line: &str) -> Result<Observation, String> {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(wrong),
         number => Ok(number.to_owned()),
     };
-    observation(&text(timestamp)?, &text(price)?, &source.unwrap_or_default())
+    observation(&text(timestamp)?, &text(price)?, &source.unwrap_or_default(), end)
 }
 
-fn observation(timestamp: &str, price: &str, source: &str) -> Result<Observation, String> {
+fn observation(
+    timestamp: &str,
+    price: &str,
+    source: &str,
+    end: i64,
+) -> Result<Observation, String> {
     let time: UnixTime = timestamp.parse().map_err(|error| format!("timestamp: {error}"))?;
+    if time.second() >= end {
+        return Err(format!("timestamp: {timestamp} is in the future"));
+    }
+    let time = Timestamp::from_score(time.as_score()).ok_or("timestamp: not a unix time")?;
     let price = price.parse().map_err(|error| format!("price: {error}"))?;
     let names: Vec<&str> = source.split('+').filter(|_| !source.is_empty()).collect();
     let named = names.iter().all(|name| is_source_name(name));
     let distinct = names.iter().collect::<HashSet<_>>().len();
     if !named || names.len() > 10 || distinct < names.len() {
-        let seen: String = source.chars().take(40).collect();
+        let shown: String = source.chars().take(40).collect();
         return Err(format!(
-            "source: {seen:?} is no name: give up to 32 of a-z, 0-9, - and _, several joined by +"
+            "source: {shown:?} is not a name: give up to 32 of a-z, 0-9, - and _ with a letter \
+             among them, several joined by +"
         ));
     }
     let provenance = (!source.is_empty()).then(|| Provenance {
@@ -143,5 +172,5 @@ fn observation(timestamp: &str, price: &str, source: &str) -> Result<Observation
         ask: None,
         bid: None,
     });
-    Ok(Observation { sample: Sample { timestamp: time.second(), price }, provenance })
+    Ok(Observation { sample: Sample { timestamp: time, price }, provenance })
 }

@@ -1,0 +1,295 @@
+//! All hours, in order, with a tree of summaries over them: sums any stretch of hours, and finds
+//! the hour of any rank, in O(log n).
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use crate::{
+    domain::{Schedule, Summary, Total},
+    store::{HOUR, Hour},
+};
+
+/// What is known of some hours without their samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Node {
+    pub(super) summary: Summary,
+    /// The number of members of `prices` in these hours, samples or not.
+    pub(super) members: u64,
+    /// The number of these hours that have a block.
+    pub(super) blocks: u64,
+    /// The number of these hours whose samples are lost.
+    pub(super) damaged: u64,
+}
+
+/// One hour.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Its first unix second.
+    pub(super) start: i64,
+    pub(super) node: Node,
+    /// Whether its block has all of its samples and no others.
+    pub(super) is_sealed: bool,
+    /// Its samples, if they are in memory.
+    pub(super) columns: Option<Arc<Columns>>,
+}
+
+/// The samples of an hour in memory, and when they were last used.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub(super) hour: Hour,
+    used: AtomicU32,
+}
+
+/// All hours. Entries are sorted; the tree is a binary tree in one array, whose node `n` has the
+/// children `2n` and `2n + 1`, and whose second half are the entries' own nodes.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    entries: Vec<Entry>,
+    tree: Vec<Node>,
+    schedule: Arc<Schedule>,
+    /// The bytes of all columns in memory.
+    bytes: usize,
+}
+
+impl Node {
+    fn and(self, later: Self, schedule: &Schedule) -> Self {
+        Self {
+            summary: self.summary.and(later.summary, schedule),
+            members: self.members + later.members,
+            blocks: self.blocks + later.blocks,
+            damaged: self.damaged + later.damaged,
+        }
+    }
+}
+
+impl Columns {
+    pub(super) fn new(hour: Hour) -> Arc<Self> {
+        Arc::new(Self { hour, used: AtomicU32::new(0) })
+    }
+
+    /// Notes the time of use, by a clock that only needs to go forward.
+    pub(super) fn touch(&self, now: u32) {
+        self.used.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Entry {
+    /// Whether anything at all is known of the hour.
+    fn is_empty(&self) -> bool {
+        self.node == Node::default()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.columns.as_ref().map_or(0, |columns| columns.hour.bytes())
+    }
+}
+
+impl Index {
+    /// An index of entries in any order, one for each hour.
+    pub(super) fn new(schedule: Arc<Schedule>, mut entries: Vec<Entry>) -> Self {
+        entries.retain(|entry| !entry.is_empty());
+        entries.sort_by_key(|entry| entry.start);
+        let bytes = entries.iter().map(Entry::bytes).sum();
+        let mut index = Self { entries, tree: Vec::new(), schedule, bytes };
+        index.rebuild_tree();
+        index
+    }
+
+    pub(super) fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of the hour that begins at `start`.
+    pub(super) fn entry(&self, start: i64) -> Option<&Entry> {
+        let position = self.entries.binary_search_by_key(&start, |entry| entry.start).ok()?;
+        self.entries.get(position)
+    }
+
+    /// The positions of the hours that begin in the seconds `[from, until)`.
+    pub(super) fn positions(&self, from: i64, until: i64) -> Range<usize> {
+        let before = |second| self.entries.partition_point(|entry| entry.start < second);
+        before(from)..before(until)
+    }
+
+    /// The position of the first hour that ends after a score.
+    pub(super) fn position_at(&self, score: f64) -> usize {
+        #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]
+        self.entries.partition_point(|entry| (entry.start + HOUR) as f64 <= score)
+    }
+
+    /// Puts entries in the place of those of the same hours. O(log n) for one of an hour that is
+    /// known already or later than all others; O(n) for several or for others.
+    pub(super) fn put(&mut self, mut entries: Vec<Entry>) {
+        if let [entry] = entries.as_slice()
+            && !entry.is_empty()
+            && self.put_one(entry)
+        {
+            return;
+        }
+        let starts: std::collections::HashSet<i64> =
+            entries.iter().map(|entry| entry.start).collect();
+        entries.extend(
+            std::mem::take(&mut self.entries)
+                .into_iter()
+                .filter(|entry| !starts.contains(&entry.start)),
+        );
+        *self = Self::new(Arc::clone(&self.schedule), entries);
+    }
+
+    fn put_one(&mut self, entry: &Entry) -> bool {
+        let position = self.entries.partition_point(|other| other.start < entry.start);
+        let has_room = self.entries.len() < self.width();
+        match self.entries.get_mut(position) {
+            Some(known) if known.start == entry.start => {
+                self.bytes = self.bytes + entry.bytes() - known.bytes();
+                *known = entry.clone();
+            }
+            None if has_room => {
+                self.bytes += entry.bytes();
+                self.entries.push(entry.clone());
+            }
+            _ => return false,
+        }
+        let mut at = self.width() + position;
+        if let Some(leaf) = self.tree.get_mut(at) {
+            *leaf = entry.node;
+        }
+        while at > 1 {
+            at /= 2;
+            let node = self.node(2 * at).and(self.node(2 * at + 1), &self.schedule);
+            if let Some(parent) = self.tree.get_mut(at) {
+                *parent = node;
+            }
+        }
+        true
+    }
+
+    /// Keeps the samples of an hour in memory, if they are those that the index has a summary of;
+    /// `false` if they are not.
+    pub(super) fn keep(&mut self, start: i64, columns: &Arc<Columns>, limit: usize) -> bool {
+        let summary = columns.hour.summary(0..columns.hour.len(), &self.schedule);
+        let position = self.entries.partition_point(|entry| entry.start < start);
+        match self.entries.get_mut(position) {
+            Some(entry) if entry.start == start && entry.node.summary == summary => {
+                self.bytes -= entry.bytes();
+                entry.columns = Some(Arc::clone(columns));
+                self.bytes += entry.bytes();
+                self.evict(limit);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Removes the columns that were not used for longest from memory, until an eighth of the limit
+    /// is free.
+    pub(super) fn evict(&mut self, limit: usize) {
+        if self.bytes <= limit {
+            return;
+        }
+        let used = |entry: &Entry| Some(entry.columns.as_ref()?.used.load(Ordering::Relaxed));
+        let mut oldest: Vec<(u32, usize)> = (0..)
+            .zip(&self.entries)
+            .filter_map(|(position, entry)| Some((used(entry)?, position)))
+            .collect();
+        oldest.sort_unstable();
+        for (_, position) in oldest {
+            if self.bytes <= limit - limit / 8 {
+                return;
+            }
+            if let Some(entry) = self.entries.get_mut(position) {
+                self.bytes -= entry.bytes();
+                entry.columns = None;
+            }
+        }
+    }
+
+    /// What is known of the hours at some positions.
+    pub(super) fn sum(&self, positions: Range<usize>) -> Node {
+        let and = |one: Node, other: Node| one.and(other, &self.schedule);
+        self.fold(positions, Node::default(), |node| *node, and)
+    }
+
+    /// Count and sum of the hours at some positions; the same as of [`Index::sum`], in a fraction
+    /// of the time.
+    pub(super) fn total(&self, positions: Range<usize>) -> Total {
+        self.fold(positions, Total::default(), |node| node.summary.total(), Total::and)
+    }
+
+    /// The first position up to and including which the hours are `enough`, and what is known of
+    /// the hours before it. `enough` stays true once it is.
+    pub(super) fn find(&self, enough: impl Fn(&Node) -> bool) -> Option<(usize, Node)> {
+        let mut before = Node::default();
+        if !enough(&self.node(1)) {
+            return None;
+        }
+        let mut at = 1;
+        while at < self.width() {
+            let with_left = before.and(self.node(2 * at), &self.schedule);
+            at *= 2;
+            if !enough(&with_left) {
+                before = with_left;
+                at += 1;
+            }
+        }
+        Some((at - self.width(), before))
+    }
+
+    fn fold<T: Copy>(
+        &self,
+        positions: Range<usize>,
+        zero: T,
+        of: impl Fn(&Node) -> T,
+        and: impl Fn(T, T) -> T,
+    ) -> T {
+        let (mut left, mut right) = (zero, zero);
+        let (mut from, mut until) = (positions.start + self.width(), positions.end + self.width());
+        while from < until {
+            if from % 2 == 1 {
+                left = self.tree.get(from).map_or(left, |node| and(left, of(node)));
+                from += 1;
+            }
+            if until % 2 == 1 {
+                until -= 1;
+                right = self.tree.get(until).map_or(right, |node| and(of(node), right));
+            }
+            from /= 2;
+            until /= 2;
+        }
+        and(left, right)
+    }
+
+    /// How many entries the tree has room for.
+    fn width(&self) -> usize {
+        self.tree.len() / 2
+    }
+
+    fn node(&self, at: usize) -> Node {
+        self.tree.get(at).copied().unwrap_or_default()
+    }
+
+    fn rebuild_tree(&mut self) {
+        // One more than needed, so that the next hour has room.
+        let width = (self.entries.len() + 1).next_power_of_two();
+        let mut tree = vec![Node::default(); width];
+        tree.extend(self.entries.iter().map(|entry| entry.node));
+        tree.resize(2 * width, Node::default());
+        for at in (1..width).rev() {
+            let [left, right] = [2 * at, 2 * at + 1].map(|at| tree.get(at).copied());
+            let sum = left.unwrap_or_default().and(right.unwrap_or_default(), &self.schedule);
+            if let Some(node) = tree.get_mut(at) {
+                *node = sum;
+            }
+        }
+        self.tree = tree;
+    }
+}

@@ -1,0 +1,138 @@
+//! Filling the index from Redis.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    History, HistoryError,
+    index::{Columns, Entry, Index, Node},
+};
+use crate::{
+    domain::{Schedule, Summary, UnixTime},
+    store::{self, BlockState, Counts, HOUR, StoredHour, hour_of},
+};
+
+/// Blocks that are read in one request.
+const BLOCKS: usize = 200;
+/// Requests under way at the same time.
+const IN_FLIGHT: usize = 4;
+/// Into how many parts a stretch is cut to find what differs.
+const PARTS: i64 = 8;
+/// Members that are read at once: Redis is busy with them for some milliseconds.
+const MEMBERS: u64 = 20_000;
+
+impl History {
+    /// The index of all blocks; the newest hours are kept in memory as far as there is room. Hours
+    /// that differ from their text are found by [`History::differing`].
+    pub(super) async fn load_blocks(&self, counts: &Counts) -> Result<Index, HistoryError> {
+        let schedule = Arc::new(self.store().schedule().await?);
+        let mut starts = self.store().block_starts().await?;
+        starts.sort_unstable_by(|one, other| other.cmp(one));
+        let requests: Vec<Vec<i64>> = starts.chunks(BLOCKS).map(<[i64]>::to_vec).collect();
+        let mut room = self.limits.memory;
+        let mut entries = Vec::with_capacity(starts.len());
+        let mut blocks = stream::iter(requests)
+            .map(|starts| async { self.store().blocks(&starts).await.map(|read| (starts, read)) })
+            .buffered(IN_FLIGHT);
+        while let Some((starts, blocks)) = blocks.try_next().await? {
+            for (start, block) in starts.into_iter().zip(blocks) {
+                let Some(block) = block else { continue };
+                let is_dropped = counts.boundary.is_some_and(|boundary| start < boundary);
+                let entry = entry_of_block(start, &block, &schedule, is_dropped, room > 0);
+                room = room.saturating_sub(entry.bytes());
+                entries.push(entry);
+            }
+        }
+        Ok(Index::new(schedule, entries))
+    }
+
+    /// The hours whose numbers of members in `prices` differ from those of the index: changed by
+    /// hand or by the old stack, or not sealed yet.
+    pub(super) async fn differing(&self, index: &Index) -> Result<Vec<StoredHour>, HistoryError> {
+        let all = (hour_of(UnixTime::MIN.second()), hour_of(UnixTime::MAX.second()) + HOUR);
+        let (mut stretches, mut differing) = (vec![all], Vec::new());
+        while !stretches.is_empty() {
+            let parts: Vec<(i64, i64)> = stretches.iter().flat_map(|it| parts(*it)).collect();
+            let counts = self.store().members_in(&parts).await?;
+            stretches.clear();
+            for ((from, until), count) in parts.into_iter().zip(counts) {
+                let known = index.sum(index.positions(from, until)).members;
+                if known == count {
+                    continue;
+                }
+                let is_small = until - from == HOUR || known.max(count) <= MEMBERS;
+                if is_small { differing.push((from, until)) } else { stretches.push((from, until)) }
+            }
+        }
+        let read = |(from, until)| {
+            let entries = index.entries().get(index.positions(from, until)).unwrap_or_default();
+            let known: Vec<i64> = entries.iter().map(|entry| entry.start).collect();
+            async move { self.store().hours(from, until, &known).await }
+        };
+        let hours: Vec<Vec<StoredHour>> =
+            stream::iter(differing.into_iter().map(read)).buffered(IN_FLIGHT).try_collect().await?;
+        Ok(hours.into_iter().flatten().collect())
+    }
+}
+
+/// Cuts a stretch of whole hours into some parts.
+fn parts((from, until): (i64, i64)) -> impl Iterator<Item = (i64, i64)> {
+    let hours = (until - from) / HOUR;
+    let length = ((hours + PARTS - 1) / PARTS).max(1) * HOUR;
+    let starts =
+        (0..).map(move |part| from + part * length).take_while(move |&start| start < until);
+    starts.map(move |start| (start, (start + length).min(until)))
+}
+
+/// The entry of an hour that was read as a whole.
+pub(super) fn entry(stored: &StoredHour, schedule: &Schedule) -> Entry {
+    let hour = stored.columns();
+    if let Some(damage) = stored.damage() {
+        tracing::error!(error = %damage, "cannot answer questions about an hour");
+    } else if let BlockState::Damaged(error) = &stored.block_state {
+        let hour = stored.start;
+        tracing::warn!(hour, %error, "the block of an hour is damaged; its text is used instead");
+    }
+    let node = Node {
+        summary: hour.summary(0..hour.len(), schedule),
+        members: stored.members(),
+        blocks: u64::from(stored.has_block()),
+        damaged: u64::from(stored.damage().is_some()),
+    };
+    let is_sealed = stored.block_state == BlockState::Current
+        || (hour.is_empty() && stored.block_state == BlockState::Missing);
+    Entry { start: stored.start, node, is_sealed, columns: Some(Columns::new(hour)) }
+}
+
+/// The entry of an hour of which only the block was read: if it has its text, the text is taken to
+/// be the same until the numbers differ.
+fn entry_of_block(
+    start: i64,
+    block: &[u8],
+    schedule: &Schedule,
+    is_dropped: bool,
+    has_room: bool,
+) -> Entry {
+    let members = |summary: &Summary| if is_dropped { 0 } else { summary.count };
+    let read = match (store::summary(start, block, schedule), has_room) {
+        (Ok(summary), true) => store::decode(start, block).map(|hour| (summary, Some(hour))),
+        (Ok(summary), false) => Ok((summary, None)),
+        (Err(error), _) => Err(error),
+    };
+    match read {
+        Ok((summary, hour)) => {
+            let node = Node { members: members(&summary), summary, blocks: 1, damaged: 0 };
+            Entry { start, node, is_sealed: true, columns: hour.map(Columns::new) }
+        }
+        Err(error) => {
+            if is_dropped {
+                tracing::error!(hour = start, %error, "the block of an hour is damaged");
+            }
+            // If it has its text, the numbers differ, and the hour is read as a whole.
+            let damaged = u64::from(is_dropped);
+            let node = Node { blocks: 1, damaged, ..Node::default() };
+            Entry { start, node, is_sealed: false, columns: None }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Keeping what is stored within its bounds: sealing hours, dropping text, deleting old hours; and
+//! what an operator does by hand: check, rebuild, restore text.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{History, HistoryError};
+use crate::store::{BlockState, HOUR, StoreError, StoredHour, hour_of};
+
+/// The seconds after its end at which an hour is sealed: nothing is recorded in it any more.
+const SETTLED: i64 = 10;
+/// Hours that are worked on at the same time.
+const IN_FLIGHT: usize = 8;
+/// How often an hour is tried again that changes meanwhile.
+const TRIES: usize = 5;
+
+/// For how long samples are kept; `None` is for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Retention {
+    /// As text.
+    pub text: Option<Duration>,
+    /// At all.
+    pub samples: Option<Duration>,
+}
+
+/// What maintenance has done, in hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Maintained {
+    /// Hours whose block was written.
+    pub sealed: usize,
+    /// Hours whose text was dropped.
+    pub dropped: usize,
+    /// Hours that were deleted.
+    pub deleted: usize,
+}
+
+/// What is wrong with the block of an hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The first unix second of the hour.
+    pub hour: i64,
+    /// What is wrong.
+    pub problem: String,
+    /// Whether the block can be rebuilt from text; if not, samples are lost.
+    pub can_be_rebuilt: bool,
+}
+
+impl History {
+    /// Seals hours that have ended, drops old text and deletes old hours, as of the unix second
+    /// `now`. May be interrupted at any point and repeated.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn maintain(
+        &self,
+        now: i64,
+        retention: Retention,
+    ) -> Result<Maintained, HistoryError> {
+        self.refresh().await?;
+        let before = |age: Duration| hour_of(now.saturating_sub_unsigned(age.as_secs()));
+        let deleted = match retention.samples {
+            Some(age) => self.delete_hours(before(age)).await?,
+            None => 0,
+        };
+        let sealed = self.seal_hours(now - SETTLED).await?;
+        let dropped = match retention.text {
+            Some(age) => self.drop_text(before(age)).await?,
+            None => 0,
+        };
+        Ok(Maintained { sealed, dropped, deleted })
+    }
+
+    /// Drops the text of all hours that end at or before a unix second, oldest first. Before that
+    /// second, samples are stored as blocks from then on. Gives how many hours had text.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn drop_text(&self, before: i64) -> Result<usize, HistoryError> {
+        self.refresh().await?;
+        let boundary = self.store().counts().await?.boundary;
+        let mut dropped = 0;
+        for start in self.starts(|start, entry| {
+            start + HOUR <= before && (entry.members > 0 || boundary.is_none_or(|at| start >= at))
+        })? {
+            let mut is_dropped = false;
+            for _ in 0..TRIES {
+                let stored = self.store().hour(start).await?;
+                if let Some(damage) = stored.damage() {
+                    tracing::error!(error = %damage, "the text of this hour is left");
+                    is_dropped = true;
+                } else if stored.block_state == BlockState::Current || is_empty(&stored) {
+                    is_dropped = is_empty(&stored) || self.store().drop_text(&stored).await?;
+                } else {
+                    self.seal(&stored).await?;
+                }
+                if is_dropped {
+                    break;
+                }
+            }
+            if !is_dropped {
+                // The boundary must not pass an hour whose block is outdated.
+                tracing::warn!(hour = start, "the text of this hour and of later ones is left");
+                return Ok(dropped);
+            }
+            dropped += 1;
+        }
+        if boundary.is_none_or(|at| at < before) {
+            self.store().move_boundary(before).await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Writes the blocks of all hours that have none or an outdated one and have ended by a unix
+    /// second. Gives how many were written.
+    async fn seal_hours(&self, by: i64) -> Result<usize, HistoryError> {
+        let starts = self.starts(|start, entry| {
+            start + HOUR <= by && !(entry.is_sealed && entry.damaged == 0)
+        })?;
+        let seal = |start| async move {
+            let stored = self.store().hour(start).await?;
+            if stored.block_state == BlockState::Current || stored.damage().is_some() {
+                return Ok(0);
+            }
+            self.seal(&stored).await.map(usize::from)
+        };
+        let sealed = stream::iter(starts.into_iter().map(seal)).buffer_unordered(IN_FLIGHT);
+        sealed.try_fold(0, async |sum, sealed| Ok(sum + sealed)).await
+    }
+
+    async fn delete_hours(&self, before: i64) -> Result<usize, HistoryError> {
+        // The newest sample is the last price there is, and where the next gap begins.
+        let newest = self.starts(|_, entry| entry.samples > 0)?.pop();
+        let mut deleted = 0;
+        for start in self.starts(|start, _| start + HOUR <= before && Some(start) != newest)? {
+            let stored = self.store().hour(start).await?;
+            deleted += usize::from(self.store().delete(&stored).await?);
+        }
+        self.store().delete_reasons(before).await?;
+        Ok(deleted)
+    }
+
+    async fn seal(&self, stored: &StoredHour) -> Result<bool, HistoryError> {
+        let index = self.index().ok_or(HistoryError::Loading)?;
+        Ok(self.store().seal(stored, index.schedule()).await?)
+    }
+
+    /// Compares all blocks with the text, where there is text, and their summaries with their
+    /// samples.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn check(&self) -> Result<(usize, Vec<Finding>), HistoryError> {
+        let starts = self.starts(|_, _| true)?;
+        let count = starts.len();
+        let index = self.index().ok_or(HistoryError::Loading)?;
+        let schedule = index.schedule();
+        let check = |start| async move {
+            let stored = self.store().hour(start).await?;
+            let problem = match &stored.block_state {
+                BlockState::Damaged(error) => Some(error.to_string()),
+                BlockState::Outdated => Some("it has other samples than the text".to_owned()),
+                BlockState::Missing => None,
+                BlockState::Current => stored.contradiction(schedule).map(str::to_owned),
+            };
+            let can_be_rebuilt = stored.damage().is_none();
+            Ok(problem.map(|problem| Finding { hour: start, problem, can_be_rebuilt }))
+        };
+        let checked = stream::iter(starts.into_iter().map(check)).buffered(IN_FLIGHT);
+        let findings: Vec<Option<Finding>> =
+            checked.try_collect().await.map_err(|error: StoreError| HistoryError::Store(error))?;
+        Ok((count, findings.into_iter().flatten().collect()))
+    }
+
+    /// Writes the blocks anew that [`History::check`] finds wrong and that can be rebuilt. Gives
+    /// how many there are.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn rebuild(&self) -> Result<usize, HistoryError> {
+        let (_, findings) = self.check().await?;
+        let mut rebuilt = 0;
+        for finding in findings.iter().filter(|finding| finding.can_be_rebuilt) {
+            let stored = self.store().hour(finding.hour).await?;
+            rebuilt += usize::from(self.seal(&stored).await?);
+        }
+        Ok(rebuilt)
+    }
+
+    /// Writes all samples as text again, newest hours first. Gives how many hours had no text.
+    ///
+    /// # Errors
+    /// If Redis fails, or the block of an hour without text is damaged.
+    pub async fn restore_text(&self) -> Result<usize, HistoryError> {
+        let boundary = self.store().counts().await?.boundary;
+        let mut starts =
+            self.starts(|start, _| boundary.is_some_and(|boundary| start < boundary))?;
+        starts.reverse();
+        for start in &starts {
+            let mut is_restored = false;
+            for _ in 0..TRIES {
+                let stored = self.store().hour(*start).await?;
+                if let Some(damage) = stored.damage() {
+                    return Err(damage.into());
+                }
+                is_restored = self.store().restore_text(&stored).await?;
+                if is_restored {
+                    break;
+                }
+            }
+            if !is_restored {
+                let operation = "restore text";
+                return Err(StoreError::Contended { operation, hour: *start }.into());
+            }
+        }
+        Ok(starts.len())
+    }
+
+    /// The first unix seconds of the hours that are wanted, oldest first.
+    fn starts(&self, wanted: impl Fn(i64, &Outline) -> bool) -> Result<Vec<i64>, HistoryError> {
+        let index = self.index().ok_or(HistoryError::Loading)?;
+        let outlines = index.entries().iter().map(|entry| {
+            let (members, damaged) = (entry.node.members, entry.node.damaged);
+            let samples = entry.node.summary.count;
+            (entry.start, Outline { is_sealed: entry.is_sealed, members, samples, damaged })
+        });
+        let wanted = outlines.filter(|(start, outline)| wanted(*start, outline));
+        Ok(wanted.map(|(start, _)| start).collect())
+    }
+}
+
+/// What is known of an hour.
+struct Outline {
+    is_sealed: bool,
+    members: u64,
+    samples: u64,
+    damaged: u64,
+}
+
+fn is_empty(stored: &StoredHour) -> bool {
+    stored.observations.is_empty() && !stored.has_block()
+}

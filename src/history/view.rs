@@ -1,0 +1,226 @@
+//! Questions to the index: how an answer is put together. Nothing here waits or changes anything.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use super::index::{Columns, Entry, Index};
+use crate::{
+    domain::{
+        Extremes, Observation, Page, PageNumber, PageSize, Summary, TimeRange, Timestamp, Total,
+    },
+    store::{Hour, Row},
+};
+
+/// The index as it is during one question.
+pub(super) struct View<'a> {
+    pub(super) index: &'a Index,
+    /// Hours that were read for this question because they were not in memory.
+    pub(super) fetched: &'a HashMap<i64, Arc<Columns>>,
+    /// The time by which use is noted.
+    pub(super) now: u32,
+}
+
+/// Why a question cannot be answered from the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// The samples of the hour that begins at this second are not in memory.
+    Evicted(i64),
+    /// The samples of this hour are lost.
+    Damaged(i64),
+}
+
+/// A place between samples: the position of an hour, and how many of its samples lie before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    position: usize,
+    offset: usize,
+}
+
+impl View<'_> {
+    /// Count and sum of a range: those of the part of its first hour, of the whole hours, which the
+    /// tree has, and of the part of its last hour.
+    pub(super) fn total(&self, range: &TimeRange) -> Result<Total, Miss> {
+        let cuts = self.cuts(range)?;
+        let of_part = |hour: &Hour, part| hour.total(part);
+        self.put_together(cuts, of_part, |hours| self.index.total(hours), Total::and)
+    }
+
+    /// The summary of a range, put together as [`View::total`].
+    pub(super) fn summary(&self, range: &TimeRange) -> Result<Summary, Miss> {
+        self.summary_between(self.cuts(range)?)
+    }
+
+    /// The summary of the samples in the seconds `[from, until)`.
+    pub(super) fn summary_of_seconds(&self, from: i64, until: i64) -> Result<Summary, Miss> {
+        self.summary_between(self.cuts_of_seconds(from, until)?)
+    }
+
+    fn summary_between(&self, cuts: [Cut; 2]) -> Result<Summary, Miss> {
+        let schedule = self.index.schedule();
+        let of_part = |hour: &Hour, part| hour.summary(part, schedule);
+        let of_hours = |hours| self.index.sum(hours).summary;
+        self.put_together(cuts, of_part, of_hours, |one, other| one.and(other, schedule))
+    }
+
+    /// One page of the samples of a range, oldest first; `None` past the end.
+    pub(super) fn page(
+        &self,
+        range: &TimeRange,
+        page: PageNumber,
+        size: PageSize,
+    ) -> Result<Option<Page<Row>>, Miss> {
+        let [since, until] = self.cuts(range)?;
+        let (before, end) = (self.rank(since), self.rank(until));
+        let count = end - before;
+        let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
+        let first = before + (number - 1) * size.get();
+        let mut items = Vec::with_capacity(usize::try_from(size.get().min(count)).unwrap_or(0));
+        self.for_each_hour(first..(first + size.get()).min(end), |hour, part| {
+            items.extend(hour.rows(part));
+        })?;
+        Ok(Some(Page { count, number, pages, items }))
+    }
+
+    /// The last sample in the unix second, as a price in 1/10000 peso.
+    pub(super) fn price_at(&self, second: i64) -> Result<Option<i64>, Miss> {
+        let summary = self.summary_of_seconds(second, second + 1)?;
+        Ok(summary.extremes.map(|Extremes { last: (_, price), .. }| price))
+    }
+
+    /// The last sample of all.
+    pub(super) fn latest(&self) -> Result<Option<Observation>, Miss> {
+        let has_samples = |entry: &Entry| entry.node.summary.count > 0 || entry.node.damaged > 0;
+        let Some(position) = self.index.entries().iter().rposition(has_samples) else {
+            return Ok(None);
+        };
+        let hour = self.hour(position)?;
+        Ok(hour.observations(hour.len().saturating_sub(1)..hour.len()).pop())
+    }
+
+    /// Calls `visit` for each hour that has samples of some ranks, with their places in it.
+    pub(super) fn for_each_hour(
+        &self,
+        ranks: Range<u64>,
+        mut visit: impl FnMut(&Hour, Range<usize>),
+    ) -> Result<(), Miss> {
+        if ranks.is_empty() {
+            return Ok(());
+        }
+        let found = self.index.find(|node| node.summary.count > ranks.start);
+        let Some((first, before)) = found else { return Ok(()) };
+        let mut rank = before.summary.count;
+        for (position, entry) in self.index.entries().iter().enumerate().skip(first) {
+            let end = rank + entry.node.summary.count;
+            if entry.node.summary.count > 0 {
+                let place = |at: u64| usize::try_from(at.clamp(rank, end) - rank).unwrap_or(0);
+                visit(self.hour(position)?, place(ranks.start)..place(ranks.end));
+            }
+            rank = end;
+            if rank >= ranks.end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The ranks of the samples of a range.
+    pub(super) fn ranks(&self, range: &TimeRange) -> Result<Range<u64>, Miss> {
+        let [since, until] = self.cuts(range)?;
+        Ok(self.rank(since)..self.rank(until))
+    }
+
+    /// What is known of the samples before a unix second.
+    pub(super) fn before_second(&self, second: i64) -> Result<Summary, Miss> {
+        let start = Cut { position: 0, offset: 0 };
+        self.summary_between([start, self.cut(Timestamp::from_second(second).score())?])
+    }
+
+    /// The samples of the hour at a position.
+    pub(super) fn hour(&self, position: usize) -> Result<&Hour, Miss> {
+        let Some(entry) = self.index.entries().get(position) else { return Err(Miss::Evicted(0)) };
+        if entry.node.damaged > 0 {
+            return Err(Miss::Damaged(entry.start));
+        }
+        let columns = entry.columns.as_ref().or_else(|| self.fetched.get(&entry.start));
+        let columns = columns.ok_or(Miss::Evicted(entry.start))?;
+        columns.touch(self.now);
+        Ok(&columns.hour)
+    }
+
+    fn cuts(&self, range: &TimeRange) -> Result<[Cut; 2], Miss> {
+        let since = range.since().map_or(Ok(f64::NEG_INFINITY), |time| Ok(time.as_score()))?;
+        let until = range.until().map_or(f64::INFINITY, |time| time.as_score().next_up());
+        self.checked([self.cut(since)?, self.cut(until)?])
+    }
+
+    fn cuts_of_seconds(&self, from: i64, until: i64) -> Result<[Cut; 2], Miss> {
+        let cut = |second| self.cut(Timestamp::from_second(second).score());
+        self.checked([cut(from)?, cut(until.max(from))?])
+    }
+
+    /// The cuts, if no hour between them is damaged.
+    fn checked(&self, cuts: [Cut; 2]) -> Result<[Cut; 2], Miss> {
+        let all = self.index.entries();
+        if self.index.sum(0..all.len()).damaged > 0 {
+            let [since, until] = cuts;
+            let between = all.get(since.position..until.position + usize::from(until.offset > 0));
+            let damaged = between.into_iter().flatten().find(|entry| entry.node.damaged > 0);
+            if let Some(entry) = damaged {
+                return Err(Miss::Damaged(entry.start));
+            }
+        }
+        Ok(cuts)
+    }
+
+    /// The place before a score.
+    fn cut(&self, score: f64) -> Result<Cut, Miss> {
+        let position = self.index.position_at(score);
+        let Some(entry) = self.index.entries().get(position) else {
+            return Ok(Cut { position, offset: 0 });
+        };
+        let offset = match entry.node.summary.extremes {
+            // Damaged hours are found by `checked`.
+            None => usize::from(
+                entry.node.damaged > 0 && Timestamp::from_second(entry.start).score() < score,
+            ),
+            Some(extremes) if score <= extremes.first.0.score() => 0,
+            Some(extremes) if score > extremes.last.0.score() => {
+                return Ok(Cut { position: position + 1, offset: 0 });
+            }
+            Some(_) => self.hour(position)?.before(score),
+        };
+        Ok(Cut { position, offset })
+    }
+
+    fn rank(&self, cut: Cut) -> u64 {
+        self.index.total(0..cut.position).count + cut.offset as u64
+    }
+
+    /// Puts something together for the samples between two cuts: of the part of the first hour, of
+    /// the whole hours, of the part of the last hour.
+    fn put_together<T: Default>(
+        &self,
+        [since, until]: [Cut; 2],
+        of_part: impl Fn(&Hour, Range<usize>) -> T,
+        of_hours: impl Fn(Range<usize>) -> T,
+        and: impl Fn(T, T) -> T,
+    ) -> Result<T, Miss> {
+        let part = |position, offsets: Range<usize>| {
+            if offsets.is_empty() {
+                Ok(T::default())
+            } else {
+                Ok(of_part(self.hour(position)?, offsets))
+            }
+        };
+        if since.position >= until.position {
+            return part(until.position, since.offset..until.offset);
+        }
+        let (head, first) = if since.offset == 0 {
+            (T::default(), since.position)
+        } else {
+            let length = self.hour(since.position)?.len();
+            (part(since.position, since.offset..length)?, since.position + 1)
+        };
+        let tail = part(until.position, 0..until.offset)?;
+        Ok(and(and(head, of_hours(first..until.position)), tail))
+    }
+}

@@ -1,0 +1,169 @@
+//! The stream of changes: each script that changes samples appends to it in the same step, so that
+//! a reader that has loaded everything can follow.
+//!
+//! An entry has a `number`, one more than the entry before it. By it a reader notices that it has
+//! missed entries: because the stream was trimmed, or Redis came back with less data. The rest is
+//! `score`, `member` and `provenance` of a sample that was recorded, or `hour`, the first second of
+//! an hour that was changed, or `slots`, when the length of slots has changed.
+
+use std::{collections::HashMap, time::Duration};
+
+use redis::{aio::MultiplexedConnection, pipe};
+
+use super::{Store, StoreError, answer, failed, keys};
+use crate::{
+    connection,
+    domain::{Observation, Sample, UnixTime},
+};
+
+/// How many entries are read at once.
+const ENTRIES: usize = 2000;
+
+/// How far a reader has read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The number of the last entry, 0 before the first one.
+    pub number: u64,
+    /// Its id in the stream.
+    id: String,
+}
+
+/// What has changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A sample was recorded.
+    Sample(Observation),
+    /// The hour that begins at this unix second was changed.
+    Hour(i64),
+    /// Something that only loading everything again takes in, such as another length of slots.
+    Everything,
+}
+
+/// What a reader compares with what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// The number of the last change.
+    pub number: u64,
+    /// The number of members of `prices`, without those at impossible times.
+    pub members: u64,
+    /// The number of blocks.
+    pub blocks: u64,
+    /// The unix second before which the text of hours has been dropped.
+    pub boundary: Option<i64>,
+}
+
+/// A reader of the stream, on a connection of its own: a read that waits would block others.
+pub struct Changes {
+    connection: MultiplexedConnection,
+}
+
+type Entries = Vec<(String, HashMap<String, Vec<u8>>)>;
+
+impl Store {
+    /// The position after the last change so far.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn position(&self) -> Result<Position, StoreError> {
+        let mut step = pipe();
+        step.atomic();
+        step.hget(keys::META, "changes");
+        step.cmd("XREVRANGE").arg(keys::CHANGES).arg("+").arg("-").arg("COUNT").arg(1);
+        let connection = &mut self.connection.clone();
+        let both = step.query_async::<(Option<u64>, Entries)>(connection);
+        let (number, last) = answer("read the last change", both).await?;
+        let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
+        Ok(Position { number: number.unwrap_or_default(), id })
+    }
+
+    /// The counts of everything, as of one moment.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        let mut step = pipe();
+        step.atomic();
+        step.cmd("HMGET").arg(keys::META).arg("changes").arg("boundary");
+        step.cmd("ZCOUNT").arg(keys::PRICES);
+        step.arg(UnixTime::MIN.second()).arg(format!("({}", UnixTime::MAX.second() + 1));
+        step.hlen(keys::HOURS);
+        let connection = &mut self.connection.clone();
+        let counts = step.query_async(connection);
+        let ((number, boundary), members, blocks): ((Option<u64>, Option<i64>), u64, u64) =
+            answer("count samples", counts).await?;
+        Ok(Counts { number: number.unwrap_or_default(), members, blocks, boundary })
+    }
+
+    /// How many members `prices` has in each of the seconds `[from, until)`.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn members_in(&self, stretches: &[(i64, i64)]) -> Result<Vec<u64>, StoreError> {
+        let mut counts = pipe();
+        for (from, until) in stretches {
+            counts.cmd("ZCOUNT").arg(keys::PRICES).arg(from).arg(format!("({until}"));
+        }
+        answer("count samples", counts.query_async(&mut self.connection.clone())).await
+    }
+
+    /// A reader of changes.
+    ///
+    /// # Errors
+    /// If Redis cannot be reached.
+    pub async fn changes(&self) -> Result<Changes, StoreError> {
+        let connection = answer("connect", connection::single(&self.client)).await?;
+        Ok(Changes { connection })
+    }
+}
+
+impl Changes {
+    /// The changes after a position, oldest first, and the position after them; waits up to `wait`
+    /// for the first one. `None` if entries are missing: everything must be loaded again.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn after(
+        &mut self,
+        position: &Position,
+        wait: Duration,
+    ) -> Result<Option<(Vec<Change>, Position)>, StoreError> {
+        let mut read = redis::cmd("XREAD");
+        if !wait.is_zero() {
+            read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        }
+        read.arg("COUNT").arg(ENTRIES).arg("STREAMS").arg(keys::CHANGES).arg(&position.id);
+        let read = read.query_async::<Option<Vec<(String, Entries)>>>(&mut self.connection);
+        let streams = read.await.map_err(failed("read changes"))?.unwrap_or_default();
+        let (mut changes, mut position) = (Vec::new(), position.clone());
+        for (id, fields) in streams.into_iter().flat_map(|(_, entries)| entries) {
+            let number = text(&fields, "number").and_then(|number| number.parse().ok());
+            if number != Some(position.number + 1) {
+                return Ok(None);
+            }
+            position = Position { number: position.number + 1, id };
+            changes.push(change(&fields));
+        }
+        Ok(Some((changes, position)))
+    }
+}
+
+fn text<'a>(fields: &'a HashMap<String, Vec<u8>>, name: &str) -> Option<&'a str> {
+    str::from_utf8(fields.get(name)?).ok()
+}
+
+fn change(fields: &HashMap<String, Vec<u8>>) -> Change {
+    let sample = || {
+        let score = text(fields, "score")?.parse().ok()?;
+        let sample = Sample::from_member(text(fields, "member")?, score).ok()?;
+        let provenance = text(fields, "provenance").and_then(|text| text.parse().ok());
+        Some(Change::Sample(Observation { sample, provenance }))
+    };
+    let hour = || text(fields, "hour")?.parse().ok().map(Change::Hour);
+    sample().or_else(hour).unwrap_or(Change::Everything)
+}
+
+impl std::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
+}

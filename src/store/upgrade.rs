@@ -1,0 +1,91 @@
+//! Taking over what version 0.1 stored. Its samples are today's text. It kept sums beside them,
+//! which are derived data, and provenance under other keys.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use super::{Store, StoreError, answer, hour_of, keys};
+
+static MOVE_QUOTES: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("move_quotes.lua")));
+
+/// The seconds that one key of provenance was for.
+const QUOTES_SECONDS: i64 = 1000;
+
+/// How many keys one call of SCAN looks at.
+const SCAN: usize = 1000;
+
+impl Store {
+    /// Moves the provenance and the length of slots of version 0.1 to today's keys and deletes its
+    /// sums. Does nothing if there is nothing of version 0.1; may be interrupted and repeated.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn upgrade(&self) -> Result<(), StoreError> {
+        let connection = &mut self.connection.clone();
+        let mut command = redis::cmd("EXISTS");
+        command.arg(&keys::before::ROLLUPS).arg(keys::before::GAPS).arg(keys::before::SLOT);
+        let found: u64 =
+            answer("look for keys of version 0.1", command.query_async(connection)).await?;
+        if found == 0 {
+            return Ok(());
+        }
+        let moved = self.move_quotes().await?;
+        let mut command = redis::cmd("GET");
+        let slot = command.arg(keys::before::SLOT).query_async::<Option<u64>>(connection);
+        if let Some(seconds) = answer("read the length of slots", slot).await? {
+            let mut command = redis::cmd("HSETNX");
+            let set = command.arg(keys::SLOTS).arg(0).arg(seconds).query_async::<()>(connection);
+            answer("note the length of slots", set).await?;
+        }
+        self.report_trimmed().await?;
+        let mut command = redis::cmd("UNLINK");
+        command.arg(&keys::before::ROLLUPS).arg(keys::before::GAPS).arg(keys::before::SLOT);
+        answer("delete keys of version 0.1", command.query_async::<()>(connection)).await?;
+        tracing::info!(provenance_of_samples = moved, "took over the data of version 0.1");
+        Ok(())
+    }
+
+    async fn move_quotes(&self) -> Result<u64, StoreError> {
+        let connection = &mut self.connection.clone();
+        let (mut cursor, mut moved) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{}*", keys::before::QUOTES));
+            let scanned = scan.arg("COUNT").arg(SCAN).query_async::<(u64, Vec<String>)>(connection);
+            let (next, found) = answer("look for provenance of version 0.1", scanned).await?;
+            for key in found {
+                let first = key.strip_prefix(keys::before::QUOTES).and_then(|at| at.parse().ok());
+                let Some(first) = first else { continue };
+                let (hour, last_hour) = (hour_of(first), hour_of(first + QUOTES_SECONDS - 1));
+                let mut step = MOVE_QUOTES.key(key);
+                step.key(keys::provenance(hour)).key(keys::provenance(last_hour)).arg(last_hour);
+                moved += answer("move provenance", step.invoke_async::<u64>(connection)).await?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(moved);
+            }
+        }
+    }
+
+    /// Reports up to where samples had been trimmed to sums, which cannot be taken over.
+    async fn report_trimmed(&self) -> Result<(), StoreError> {
+        for rollups in keys::before::ROLLUPS {
+            let mut command = redis::cmd("HGET");
+            let connection = &mut self.connection.clone();
+            let frame = command.arg(rollups).arg("frame").query_async::<Option<String>>(connection);
+            let frame = answer("read what was trimmed", frame).await?.unwrap_or_default();
+            let trimmed = frame.rsplit(':').next().and_then(|second| second.parse::<i64>().ok());
+            if let Some(before) = trimmed.filter(|second| *second > -1_000_000_000_000) {
+                tracing::warn!(
+                    before,
+                    "version 0.1 had trimmed samples before this unix second to sums; the sums are \
+                     not taken over, so there are no prices before it any more"
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! A history that follows equals Redis again after whatever happened to Redis.
+
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
+
+use cotiza::{
+    domain::{Observation, Slots, TimeRange},
+    history::{History, Retention},
+    store::keys,
+};
+use nix::sys::signal::Signal;
+use proptest::{prelude::*, test_runner::TestRunner};
+use tokio::{runtime::Runtime, task::JoinHandle, time::sleep};
+
+use crate::harness::{Database, LIMITS, Naive, RedisServer, SOON, eventually, observation};
+
+const BASE: i64 = 1_699_999_200; // the start of an hour
+
+/// What may happen to Redis and to what is stored there.
+#[derive(Debug, Clone)]
+enum Event {
+    /// Recorded by workers.
+    Record(Vec<i64>),
+    /// Whole hours are added, as by an import.
+    Import(i64, i64),
+    /// Written by the old stack, at a time that may have a fraction.
+    Legacy(i64, bool),
+    /// A member that is not a sample.
+    Rubbish(i64),
+    /// Removed by hand: the n-th sample.
+    Remove(usize),
+    /// Hours are sealed, and the text of some is dropped.
+    Maintain(i64),
+    /// It does not answer for a while.
+    Stall,
+    /// Killed and started again, with its data.
+    Restart,
+    /// Killed and started again without what was stored last, as a replica may be promoted.
+    LoseTail(Vec<i64>),
+    /// It comes back empty.
+    Wipe,
+    Flush,
+    /// More changes than the stream keeps, while nobody can read.
+    TrimStream,
+    /// All connections are closed.
+    Disconnect,
+    /// Slots get another length.
+    Slots(u64),
+    /// Its clock was ahead: an entry with an id far in the future.
+    FutureId,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let second = || prop_oneof![0i64..20_000, 0i64..2_000_000];
+    let seconds = || prop::collection::vec(second(), 1..12);
+    prop_oneof![
+        4 => seconds().prop_map(Event::Record),
+        2 => (0i64..200, 1i64..40).prop_map(|(first, count)| Event::Import(first, count)),
+        2 => (second(), any::<bool>()).prop_map(|(at, half)| Event::Legacy(at, half)),
+        1 => second().prop_map(Event::Rubbish),
+        2 => (0usize..100).prop_map(Event::Remove),
+        2 => (0i64..700).prop_map(Event::Maintain),
+        1 => Just(Event::Stall),
+        2 => Just(Event::Restart),
+        2 => seconds().prop_map(Event::LoseTail),
+        1 => Just(Event::Wipe),
+        1 => Just(Event::Flush),
+        1 => Just(Event::TrimStream),
+        1 => Just(Event::Disconnect),
+        1 => prop_oneof![Just(10u64), Just(20), Just(7)].prop_map(Event::Slots),
+        1 => Just(Event::FutureId),
+    ]
+}
+
+struct Bench {
+    server: RedisServer,
+    database: Database,
+    history: Arc<History>,
+    following: JoinHandle<()>,
+    /// Makes members unique.
+    count: usize,
+    /// The longest that it took to be equal again.
+    slowest: Duration,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let server = RedisServer::start();
+        let database = server.database();
+        database.answers().await;
+        let history = Arc::new(History::new(database.store(), LIMITS));
+        let followed = Arc::clone(&history);
+        let following = tokio::spawn(async move { followed.follow().await });
+        Self { server, database, history, following, count: 0, slowest: Duration::ZERO }
+    }
+
+    async fn record(&mut self, seconds: &[i64]) {
+        for second in seconds {
+            self.count += 1;
+            let sample = observation(BASE + second, &format!("{}.5", self.count));
+            self.database.store().record(&sample).await.unwrap();
+        }
+    }
+
+    async fn put(&mut self, score: &str, member: &str) {
+        self.count += 1;
+        self.database.put_prices(&[(score, &format!("{}{member}", self.count))]).await;
+    }
+
+    async fn happen(&mut self, event: Event) {
+        match event {
+            Event::Record(seconds) => self.record(&seconds).await,
+            Event::Import(first, count) => {
+                let store = self.database.store();
+                let schedule = store.schedule().await.unwrap();
+                for hour in first..first + count {
+                    let start = BASE + hour * 3600;
+                    let samples: Vec<Observation> =
+                        (0..20).map(|n| observation(start + n * 100 + 5, "3.25")).collect();
+                    let stored = store.hour(start).await.unwrap();
+                    store.add(&stored, &samples, &schedule).await.unwrap();
+                }
+            }
+            Event::Legacy(at, half) => {
+                let fraction = if half { ".5" } else { "" };
+                self.put(&format!("{}{fraction}", BASE + at), ".75").await;
+            }
+            Event::Rubbish(at) => self.put(&(BASE + at).to_string(), "rubbish").await,
+            Event::Remove(n) => {
+                let members = self.database.prices().await;
+                if let Some(member) = members.get(n % members.len().max(1)) {
+                    self.database.command::<()>(&["ZREM", "prices", member]).await;
+                }
+            }
+            Event::Maintain(hours) => {
+                let history = self.database.history().await;
+                let text = Some(Duration::from_hours(24));
+                let now = BASE + 86_400 + hours * 3600;
+                history.maintain(now, Retention { text, samples: None }).await.unwrap();
+            }
+            Event::Stall => {
+                self.server.signal(Signal::SIGSTOP);
+                sleep(Duration::from_millis(2500)).await;
+                self.server.signal(Signal::SIGCONT);
+            }
+            Event::Restart => {
+                self.server.kill();
+                self.server.restart();
+            }
+            Event::LoseTail(seconds) => {
+                let (folder, copy) =
+                    (self.server.folder().to_owned(), tempfile::tempdir().unwrap());
+                copy_of(&folder.join("appendonlydir"), copy.path());
+                self.record(&seconds).await;
+                self.equals_redis("before the tail is lost").await;
+                self.server.kill();
+                std::fs::remove_dir_all(folder.join("appendonlydir")).unwrap();
+                copy_of(&copy.path().join("appendonlydir"), &folder);
+                self.server.restart();
+                self.database.answers().await;
+                // What comes after must not hide what is gone.
+                self.record(&[1, 100_001]).await;
+            }
+            Event::Wipe => {
+                self.server.kill();
+                self.server.wipe();
+                self.server.restart();
+                self.database.answers().await;
+                self.record(&[2]).await;
+            }
+            Event::Flush => self.database.command::<()>(&["FLUSHALL"]).await,
+            Event::TrimStream => {
+                self.record(&[3, 200_003]).await;
+                self.database.command::<()>(&["XTRIM", keys::CHANGES, "MAXLEN", "0"]).await;
+                self.record(&[300_003]).await;
+            }
+            Event::Disconnect => {
+                self.database.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+            }
+            Event::Slots(seconds) => {
+                let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
+                let store = cotiza::store::Store::new(&self.database.client, slots).unwrap();
+                store.set_slots(BASE + 1_000_000).await.unwrap();
+            }
+            Event::FutureId => {
+                let id = "9999999999999-0";
+                let _refused: redis::RedisResult<String> = async {
+                    let client = &self.database.client;
+                    let mut connection = client.get_multiplexed_async_connection().await?;
+                    let mut add = redis::cmd("XADD");
+                    add.arg(keys::CHANGES).arg(id).arg("number").arg(0);
+                    add.query_async(&mut connection).await
+                }
+                .await;
+                self.record(&[400_000 + i64::try_from(self.count).unwrap()]).await;
+            }
+        }
+        self.database.answers().await;
+    }
+
+    /// Waits until the history has exactly the samples that are stored.
+    async fn equals_redis(&mut self, after: &str) {
+        let naive = Naive::read(&self.database).await;
+        let started = std::time::Instant::now();
+        let is_equal = async || {
+            let Ok(known) = self.history.rows(0..u64::MAX).await else { return false };
+            let rows: Vec<_> = known.value.iter().map(|row| (row.timestamp, row.price)).collect();
+            known.until.is_none() && rows == naive.0
+        };
+        eventually(SOON, &format!("equal to Redis after {after}"), is_equal).await;
+        self.slowest = self.slowest.max(started.elapsed());
+        // The summaries are those of a history that has just been loaded.
+        let fresh = self.database.history().await;
+        let everything = TimeRange::default();
+        let expected = fresh.summary(&everything).await.unwrap().value;
+        assert_eq!(self.history.summary(&everything).await.unwrap().value, expected, "{after}");
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+fn copy_of(folder: &Path, into: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(folder).arg(into).status().unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn a_history_equals_redis_again_after_any_sequence_of_events() {
+    let runtime = Runtime::new().unwrap();
+    let strategy = prop::collection::vec(event(), 1..14);
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10) };
+    let checked = TestRunner::new(config).run(&strategy, |events| {
+        runtime.block_on(async {
+            let mut bench = Bench::start().await;
+            for event in events {
+                let name = format!("{event:?}");
+                bench.happen(event).await;
+                bench.equals_redis(&name).await;
+            }
+            println!("equal again after at most {:?}", bench.slowest);
+        });
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_that_runs_meanwhile_is_followed() {
+    let mut bench = Bench::start().await;
+    let store = bench.database.store();
+    let import = tokio::spawn(async move {
+        let schedule = store.schedule().await.unwrap();
+        for hour in 0..2000 {
+            let start = BASE + hour * 3600;
+            let samples: Vec<Observation> =
+                (0..50).map(|n| observation(start + n * 70, "3.25")).collect();
+            let stored = store.hour(start).await.unwrap();
+            assert_eq!(store.add(&stored, &samples, &schedule).await.unwrap(), Some(50));
+        }
+    });
+    let mut seen = 0;
+    while !import.is_finished() {
+        if let Ok(total) = bench.history.total(&TimeRange::default()).await {
+            assert!(total.value.count >= seen);
+            assert_eq!(total.value.sum, i128::from(total.value.count) * 32_500);
+            seen = total.value.count;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    import.await.unwrap();
+    bench.equals_redis("an import").await;
+}
+
+#[tokio::test]
+async fn a_dump_of_the_old_stack_is_served_when_it_has_been_restored() {
+    let mut bench = Bench::start().await;
+    let dump = {
+        let members: Vec<(String, String)> =
+            (0..30_000).map(|n| ((BASE + n * 10).to_string(), format!("{}.5", n + 1))).collect();
+        let rows: Vec<(&str, &str)> =
+            members.iter().map(|(score, member)| (score.as_str(), member.as_str())).collect();
+        for chunk in rows.chunks(1000) {
+            let words: Vec<&str> = ["ZADD", "old"]
+                .into_iter()
+                .chain(chunk.iter().flat_map(|(a, b)| [*a, *b]))
+                .collect();
+            bench.database.command::<()>(&words).await;
+        }
+        "old"
+    };
+    bench.record(&[5, 900_000]).await;
+    bench.equals_redis("some samples").await;
+    bench.database.command::<()>(&["RENAME", dump, "prices"]).await;
+    bench.equals_redis("the dump").await;
+    let total = bench.history.total(&TimeRange::default()).await.unwrap().value;
+    assert_eq!((total.count, total.average().to_string()), (30_000, "15001.00".to_owned()));
+}

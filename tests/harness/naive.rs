@@ -1,0 +1,62 @@
+//! What is stored, read in the simplest way: the model that histories are compared with.
+
+use cotiza::{
+    domain::{Extremes, Slots, Summary, Timestamp},
+    store::{decode, keys},
+};
+
+use super::Database;
+
+/// All samples, oldest first: time and price in 1/10000 peso.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Naive(pub Vec<(Timestamp, i64)>);
+
+impl Naive {
+    /// Reads the text of all samples, and the blocks of hours whose text was dropped.
+    pub async fn read(database: &Database) -> Self {
+        let text: Vec<(String, f64)> =
+            database.command(&["ZRANGE", keys::PRICES, "0", "-1", "WITHSCORES"]).await;
+        let sample = |(member, score): &(String, f64)| {
+            let price: cotiza::domain::Price = member.split(':').next()?.parse().ok()?;
+            Some((Timestamp::from_score(*score)?, price.ten_thousandths()))
+        };
+        let mut samples: Vec<(Timestamp, i64)> = text.iter().filter_map(sample).collect();
+        let boundary: Option<i64> = database.command(&["HGET", keys::META, "boundary"]).await;
+        let blocks: Vec<(i64, Vec<u8>)> = database.command(&["HGETALL", keys::HOURS]).await;
+        for (start, block) in blocks {
+            if boundary.is_some_and(|boundary| start < boundary) {
+                let hour = decode(start, &block).unwrap();
+                samples.extend(hour.points(0..hour.len()));
+            }
+        }
+        samples.sort_by_key(|(timestamp, _)| *timestamp);
+        Self(samples)
+    }
+
+    /// The samples between two times, both inclusive.
+    pub fn within(&self, since: f64, until: f64) -> Self {
+        let inside = |(at, _): &&(Timestamp, i64)| (since..=until).contains(&at.score());
+        Self(self.0.iter().filter(inside).copied().collect())
+    }
+
+    /// Adds up one after the other.
+    pub fn summary(&self, slots: Slots) -> Summary {
+        let slot = |at: &Timestamp| slots.containing(at.second());
+        let mut taken: Vec<_> = self.0.iter().map(|(at, _)| slot(at)).collect();
+        taken.dedup();
+        let prices = || self.0.iter().map(|(_, price)| *price);
+        let extremes = self.0.first().zip(self.0.last()).map(|(first, last)| Extremes {
+            min: prices().min().unwrap(),
+            max: prices().max().unwrap(),
+            first: *first,
+            last: *last,
+        });
+        Summary {
+            count: self.0.len() as u64,
+            slots: taken.len() as u64,
+            gaps: taken.windows(2).filter(|pair| pair[0].end() < pair[1].start()).count() as u64,
+            sum: prices().map(i128::from).sum(),
+            extremes,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Every answer of a history against a naive model, whatever hours are sealed and whatever fits
+//! into memory.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use cotiza::{
+    domain::{PageNumber, PageSize, Slots, TimeRange, UnixTime},
+    history::{History, Limits, Retention},
+};
+use proptest::{prelude::*, test_runner::TestRunner};
+use tokio::runtime::Runtime;
+
+use crate::harness::{Database, Naive, SOON};
+
+const BASE: i64 = 1_699_999_200; // the start of an hour
+const FOREVER: Duration = Duration::MAX;
+
+/// A sample somewhere in two days, or in half a year; a quarter of a second; a price.
+fn sample() -> impl Strategy<Value = (f64, i64)> {
+    let second = prop_oneof![0i64..8000, 0i64..180_000, 0i64..15_000_000];
+    let price = prop_oneof![1i64..9_000_000_000_000_000, 800_000_000_000i64..800_100_000_000];
+    let quarter = prop_oneof![4 => Just(0i32), 1 => 0i32..4];
+    (second, quarter, price).prop_map(|(second, quarter, price)| {
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let score = (BASE + second) as f64 + f64::from(quarter) / 4.0;
+        (score, price)
+    })
+}
+
+fn range(since: f64, until: f64) -> TimeRange {
+    let at = |second: f64| Some(second.to_string().parse().unwrap());
+    TimeRange::new(at(since), at(until)).unwrap()
+}
+
+#[test]
+fn every_answer_is_that_of_a_naive_model() {
+    let runtime = Runtime::new().unwrap();
+    let database = runtime.block_on(Database::new());
+    let slots = Slots::new(Duration::from_secs(10)).unwrap();
+    let samples = prop::collection::vec(sample(), 0..120);
+    let memory = prop_oneof![Just(0usize), 0usize..3000, Just(usize::MAX)];
+    let questions = prop::collection::vec((sample(), sample(), 1u64..9, 1u64..30), 1..12);
+    let strategy = (samples, memory, questions, 0i64..15_000_000);
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(80) };
+    let checked =
+        TestRunner::new(config).run(&strategy, |(samples, memory, questions, dropped)| {
+            runtime.block_on(async {
+                database.command::<()>(&["FLUSHDB"]).await;
+                for (n, (score, price)) in samples.iter().enumerate() {
+                    // Members are unique, as those of Cotiza are.
+                    let price = cotiza::domain::pesos(*price);
+                    let member = format!("{price}:{score}:{n}");
+                    database.put_prices(&[(&score.to_string(), &member)]).await;
+                }
+                let history = History::new(database.store(), Limits { memory, stale_for: FOREVER });
+                let text = Some(Duration::from_secs((20_000_000 - dropped).unsigned_abs()));
+                let retention = Retention { text, samples: None };
+                history.maintain(BASE + 20_000_000, retention).await.unwrap();
+                history.refresh().await.unwrap();
+                let naive = Naive::read(&database).await;
+                assert_eq!(naive.0.len(), samples.len());
+                for ((one, _), (other, _), page, size) in questions {
+                    check(&history, &naive, one.min(other), one.max(other), (page, size), slots)
+                        .await;
+                }
+                let whole = naive.summary(slots);
+                assert_eq!(history.summary(&TimeRange::default()).await.unwrap().value, whole);
+                let latest = history.latest().await.unwrap().value;
+                let latest =
+                    latest.map(|it| (it.sample.timestamp, it.sample.price.ten_thousandths()));
+                assert_eq!(latest, naive.0.last().copied());
+            });
+            Ok(())
+        });
+    checked.unwrap();
+}
+
+async fn check(
+    history: &History,
+    naive: &Naive,
+    since: f64,
+    until: f64,
+    (number, size): (u64, u64),
+    slots: Slots,
+) {
+    let range = range(since, until);
+    let inside = naive.within(since, until);
+    let expected = inside.summary(slots);
+    assert_eq!(history.summary(&range).await.unwrap().value, expected, "{range:?}");
+    assert_eq!(history.total(&range).await.unwrap().value, expected.total(), "{range:?}");
+    let page_size: PageSize = size.to_string().parse().unwrap();
+    let page = history.page(&range, PageNumber::Number(number), page_size).await.unwrap().value;
+    let chunks: Vec<_> = inside.0.chunks(usize::try_from(size).unwrap()).collect();
+    let chunk = chunks.get(usize::try_from(number - 1).unwrap()).copied();
+    let rows = page.map(|page| page.items.iter().map(|row| (row.timestamp, row.price)).collect());
+    let expected = chunk.or((number == 1).then_some(&[])).map(<[_]>::to_vec);
+    assert_eq!(rows, expected, "page {number} of {size} in {range:?}");
+    for at in [since, until] {
+        #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
+        let second = at.floor() as i64;
+        let of_second = naive.0.iter().rfind(|(timestamp, _)| timestamp.second() == second);
+        let price = history.price_at(second).await.unwrap().value;
+        assert_eq!(price, of_second.map(|(_, price)| *price), "at {second}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_day_takes_in_nothing_of_the_next_one() {
+    let database = Database::new().await;
+    let midnight = 1_700_006_400;
+    database.record(&[(midnight - 5, "1.5"), (midnight, "1.5")]).await;
+    let history = database.history().await;
+    let (first, size) = (PageNumber::default(), PageSize::default());
+    for (since, until, expected) in [
+        ("2023-11-14T00:00:00Z", "2023-11-14T23:59:59.999999999Z", 1),
+        ("2023-11-14T23:59:55.0000001Z", "2023-11-15T00:00:00Z", 1),
+        ("2023-11-14T23:59:55Z", "2023-11-15T00:00:00.000000001Z", 2),
+    ] {
+        let [since, until] = [since, until].map(|time| Some(time.parse().unwrap()));
+        let range = TimeRange::new(since, until).unwrap();
+        let total = history.total(&range).await.unwrap().value;
+        let page = history.page(&range, first, size).await.unwrap().value.unwrap();
+        assert_eq!((total.count, page.count), (expected, expected), "{range:?}");
+    }
+}
+
+#[tokio::test]
+async fn members_that_are_not_samples_are_ignored() {
+    let database = Database::new().await;
+    let rows = [("-inf", "1.5"), ("-99999999999999", "2.5"), ("1e300", "6.5"), ("+inf", "7.5")];
+    database.put_prices(&rows).await;
+    database.put_prices(&[("1700000000", "rubbish"), ("1700000001", "-5:1700000001")]).await;
+    let history = database.history().await;
+    assert_eq!(history.latest().await.unwrap().value, None);
+    database.put_prices(&[("1699999000", "7.5:1699999000")]).await;
+    history.refresh().await.unwrap();
+    let latest = history.latest().await.unwrap().value.unwrap();
+    assert_eq!(latest.sample.member(), "7.5:1699999000");
+    // Sealing and dropping text leaves them where they are.
+    let day = Some(Duration::from_hours(24));
+    history.maintain(1_800_000_000, Retention { text: day, samples: None }).await.unwrap();
+    assert_eq!(database.prices().await.len(), 6);
+    history.refresh().await.unwrap();
+    assert_eq!(history.summary(&TimeRange::default()).await.unwrap().value.count, 1);
+}
+
+#[tokio::test]
+async fn answers_are_right_while_samples_come_in() {
+    let database = Database::new().await;
+    let history = database.history().await;
+    let recorded = AtomicU64::new(0);
+    let write = async |first: i64| {
+        let store = database.store();
+        for n in 0..1500 {
+            let sample = crate::harness::observation(1_700_000_000 + (2 * n + first) * 10, "2.5");
+            store.record(&sample).await.unwrap();
+            recorded.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let at = |second: i64| Some(UnixTime::from_seconds(1_700_000_000 + second));
+    let ask = async {
+        let mut seen = 0;
+        while seen < 3000 {
+            let before = recorded.load(Ordering::SeqCst);
+            history.refresh().await.unwrap();
+            let total = history.total(&TimeRange::default()).await.unwrap().value;
+            assert!(total.count >= before.max(seen), "{total:?}, {before} recorded, {seen} seen");
+            seen = total.count;
+            let range = TimeRange::new(at(7000), at(20_000)).unwrap();
+            let part = history.total(&range).await.unwrap().value;
+            assert!(part.count <= 1301, "{part:?}");
+            for total in [total, part] {
+                assert_eq!(total.sum, i128::from(total.count) * 25_000);
+            }
+        }
+    };
+    let all = async { tokio::join!(write(0), write(1), ask) };
+    tokio::time::timeout(2 * SOON, all).await.expect("all are seen");
+}

@@ -1,0 +1,126 @@
+//! Redis is away: what was recorded can still be read, and nothing hangs.
+
+use std::time::{Duration, Instant};
+
+use cotiza::config::Config;
+use nix::sys::signal::Signal;
+
+use crate::harness::{Api, RedisServer, SOON, eventually};
+
+const HEADER: &str = "cotiza-known-until";
+/// A range that ended long ago, one that has not ended, and the rest that can be told from memory.
+const ENDED: &str = "/api/average-price/?since=1700000000&until=1700003600";
+const OPEN: [&str; 4] = [
+    "/api/average-price/?since=0&until=9999999999",
+    "/api/ticker-list/?page=last",
+    "/api/latest/",
+    "/api/ticker-price/?timestamp=2000000000",
+];
+
+async fn api(server: &RedisServer, stale_for: Duration) -> Api {
+    let database = server.database();
+    database.answers().await;
+    database
+        .record(&[(1_700_000_000, "1.5"), (1_700_000_010, "2.5"), (1_700_100_000, "3.5")])
+        .await;
+    let mut config = Config::default();
+    config.api.stale_for = stale_for;
+    Api::with_config(&database, &config).await
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_answered_from_memory_and_marked_where_it_may_have_changed() {
+    let mut server = RedisServer::start();
+    let api = api(&server, SOON * 10).await;
+    let before = api.get(OPEN[0]).await;
+    assert!(before.headers.get(HEADER).is_none());
+    server.kill();
+    eventually(SOON, "it is stale", || async {
+        api.get("/health/ready").await.ok()["status"] == "stale"
+    })
+    .await;
+    let known_until = api.get("/health/ready").await.ok()["known_until"].as_i64().unwrap();
+    for path in OPEN {
+        let answer = api.get(path).await;
+        answer.ok();
+        assert_eq!(answer.headers[HEADER], known_until.to_string().as_str(), "{path}");
+    }
+    assert_eq!(api.get(OPEN[0]).await.text, before.text);
+    let ended = api.get(ENDED).await;
+    assert_eq!((ended.ok()["count"].as_u64(), ended.headers.get(HEADER)), (Some(2), None));
+    let ended = api.get("/api/ticker-list/?until=1700000005").await;
+    assert_eq!((ended.ok()["count"].as_u64(), ended.headers.get(HEADER)), (Some(1), None));
+    api.get("/api/sources/").await.problem(503);
+    api.get("/health/live").await.ok();
+
+    server.restart();
+    eventually(SOON, "it is current again", || async {
+        api.get("/health/ready").await.ok()["status"] == "ok"
+    })
+    .await;
+    assert!(api.get(OPEN[0]).await.headers.get(HEADER).is_none());
+}
+
+#[tokio::test]
+async fn after_a_while_only_what_cannot_have_changed_is_answered() {
+    let mut server = RedisServer::start();
+    let api = api(&server, Duration::from_secs(2)).await;
+    server.kill();
+    eventually(SOON, "it refuses", || async { api.get("/health/ready").await.status == 503 }).await;
+    for path in OPEN {
+        let answer = api.get(path).await;
+        answer.problem(503);
+        assert_eq!(answer.headers["retry-after"], "1", "{path}");
+    }
+    assert_eq!(api.get(ENDED).await.ok()["count"], 2);
+    server.restart();
+    eventually(SOON, "ready again", || async { api.get("/health/ready").await.status == 200 })
+        .await;
+    api.get(OPEN[0]).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_clients_are_answered_while_redis_hangs() {
+    let server = RedisServer::start();
+    let api = &api(&server, SOON).await;
+    server.signal(Signal::SIGSTOP);
+    let client = |n: usize| async move {
+        let (mut memory, mut redis) = (Duration::ZERO, Duration::ZERO);
+        let end = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < end {
+            let started = Instant::now();
+            api.get(OPEN[n % OPEN.len()]).await.ok();
+            memory = memory.max(started.elapsed());
+            if n % 10 == 0 {
+                let started = Instant::now();
+                api.get("/api/sources/").await.problem(503);
+                redis = redis.max(started.elapsed());
+            }
+        }
+        (memory, redis)
+    };
+    let slowest = futures_util::future::join_all((0..50).map(client)).await;
+    server.signal(Signal::SIGCONT);
+    let memory = slowest.iter().map(|(memory, _)| *memory).max().unwrap();
+    let redis = slowest.iter().map(|(_, redis)| *redis).max().unwrap();
+    println!("slowest answer from memory {memory:?}, that needs Redis {redis:?}");
+    // Generous for a busy machine: what is checked is that nothing waits for Redis in vain.
+    assert!(memory < Duration::from_secs(1), "{memory:?}");
+    assert!(redis < Duration::from_secs(4), "{redis:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_answered_before_it_has_been_loaded() {
+    let server = RedisServer::start();
+    let database = server.database();
+    database.answers().await;
+    server.signal(Signal::SIGSTOP);
+    let api = Api::unready(&database, &Config::default()).await;
+    api.get(ENDED).await.problem(503);
+    api.get("/health/ready").await.problem(503);
+    api.get("/health/live").await.ok();
+    server.signal(Signal::SIGCONT);
+    eventually(SOON, "it is ready", || async { api.get("/health/ready").await.status == 200 })
+        .await;
+    api.get(ENDED).await.ok();
+}
