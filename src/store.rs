@@ -2,7 +2,7 @@
 //! slots, the state of sources and processes.
 //!
 //! Uses the domain and the configuration of nothing. [`keys`] names every key; each Lua script
-//! stands beside its caller. Questions about samples are answered by [`crate::history`].
+//! stands beside its caller. Questions about samples are answered by the history.
 
 mod block;
 mod changes;

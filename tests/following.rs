@@ -206,7 +206,7 @@ impl Bench {
             let rows: Vec<_> = known.value.iter().map(|row| (row.timestamp, row.price)).collect();
             known.until.is_none() && rows == naive.0
         };
-        eventually(SOON, &format!("equal to Redis after {after}"), is_equal).await;
+        eventually(SOON / 4, &format!("equal to Redis after {after}"), is_equal).await;
         self.slowest = self.slowest.max(started.elapsed());
         // The summaries are those of a history that has just been loaded.
         let fresh = self.database.history().await;
@@ -231,12 +231,17 @@ fn copy_of(folder: &Path, into: &Path) {
 fn a_history_equals_redis_again_after_any_sequence_of_events() {
     let runtime = Runtime::new().unwrap();
     let strategy = prop::collection::vec(event(), 1..14);
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10) };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 40,
+        ..ProptestConfig::with_cases(10)
+    };
     let checked = TestRunner::new(config).run(&strategy, |events| {
         runtime.block_on(async {
             let mut bench = Bench::start().await;
             for event in events {
                 let name = format!("{event:?}");
+                println!("{name}");
                 bench.happen(event).await;
                 bench.equals_redis(&name).await;
             }

@@ -180,7 +180,7 @@ async fn the_shell_can_ask_and_rebuild() {
     let one = shell.prices(&["average", "--until", "2024-05-31T19:47:50Z"]).await;
     assert_eq!(one.stdout, "84873600.00\t1\n");
     let page = shell.prices(&["list", "--page-size", "1", "--page", "last"]).await;
-    assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.50,\n");
+    assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.5,\n");
     assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
 
     // Blocks of which nothing is wrong.

@@ -36,6 +36,8 @@ pub(super) struct Follower {
     /// `None` if everything must be loaded.
     position: Option<Position>,
     changes: Option<Changes>,
+    /// The server that the position is of.
+    server: String,
     compared: Option<Instant>,
     /// The position at the last comparison, if there were changes after it that had not come.
     behind: Option<u64>,
@@ -81,7 +83,13 @@ impl History {
     async fn step(&self, wait: Duration) -> Result<(), HistoryError> {
         let follower = &mut *self.follower.lock().await;
         if follower.changes.is_none() {
-            follower.changes = Some(self.store().changes().await?);
+            let changes = self.store().changes().await?;
+            if follower.server != changes.server {
+                // Another server, or another run of it, may not have all that we were told.
+                follower.position = None;
+                follower.server.clone_from(&changes.server);
+            }
+            follower.changes = Some(changes);
             follower.compared = None;
         }
         let Some(position) = follower.position.clone() else {
@@ -119,7 +127,6 @@ impl History {
         follower.position = None;
         self.store().upgrade().await?;
         // Before the rest: what changes meanwhile is taken in afterwards, once more perhaps.
-        let position = self.store().position().await?;
         let counts = self.store().counts().await?;
         let mut index = self.load_blocks(&counts).await?;
         if index.sum(0..index.entries().len()).members != counts.members {
@@ -129,7 +136,7 @@ impl History {
         index.evict(self.limits.memory);
         self.state.write().index = Some(Arc::new(index));
         self.note_contact();
-        follower.position = Some(position);
+        follower.position = Some(counts.position);
         follower.behind = None;
         follower.compared = None;
         Ok(())
@@ -205,9 +212,9 @@ impl History {
         let Some(index) = self.index() else { return Ok(()) };
         let counts = self.store().counts().await?;
         follower.compared = Some(Instant::now());
-        if counts.number != position.number {
+        if counts.position != *position {
             // More changes are coming; unless they do not come.
-            let is_lost = counts.number < position.number
+            let is_lost = counts.position.number <= position.number
                 || follower.behind.replace(position.number) == Some(position.number);
             return if is_lost { self.load(follower).await } else { Ok(()) };
         }

@@ -40,10 +40,10 @@ pub enum Change {
 }
 
 /// What a reader compares with what it knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// The number of the last change.
-    pub number: u64,
+    /// The position after the last change.
+    pub position: Position,
     /// The number of members of `prices`, without those at impossible times.
     pub members: u64,
     /// The number of blocks.
@@ -55,27 +55,16 @@ pub struct Counts {
 /// A reader of the stream, on a connection of its own: a read that waits would block others.
 pub struct Changes {
     connection: MultiplexedConnection,
+    /// What tells this run of this server from all others.
+    pub server: String,
 }
+
+/// The number of changes, and the boundary.
+type Meta = (Option<u64>, Option<i64>);
 
 type Entries = Vec<(String, HashMap<String, Vec<u8>>)>;
 
 impl Store {
-    /// The position after the last change so far.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn position(&self) -> Result<Position, StoreError> {
-        let mut step = pipe();
-        step.atomic();
-        step.hget(keys::META, "changes");
-        step.cmd("XREVRANGE").arg(keys::CHANGES).arg("+").arg("-").arg("COUNT").arg(1);
-        let connection = &mut self.connection.clone();
-        let both = step.query_async::<(Option<u64>, Entries)>(connection);
-        let (number, last) = answer("read the last change", both).await?;
-        let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
-        Ok(Position { number: number.unwrap_or_default(), id })
-    }
-
     /// The counts of everything, as of one moment.
     ///
     /// # Errors
@@ -87,11 +76,13 @@ impl Store {
         step.cmd("ZCOUNT").arg(keys::PRICES);
         step.arg(UnixTime::MIN.second()).arg(format!("({}", UnixTime::MAX.second() + 1));
         step.hlen(keys::HOURS);
+        step.cmd("XREVRANGE").arg(keys::CHANGES).arg("+").arg("-").arg("COUNT").arg(1);
         let connection = &mut self.connection.clone();
-        let counts = step.query_async(connection);
-        let ((number, boundary), members, blocks): ((Option<u64>, Option<i64>), u64, u64) =
-            answer("count samples", counts).await?;
-        Ok(Counts { number: number.unwrap_or_default(), members, blocks, boundary })
+        let counts = step.query_async::<(Meta, u64, u64, Entries)>(connection);
+        let ((number, boundary), members, blocks, last) = answer("count samples", counts).await?;
+        let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
+        let position = Position { number: number.unwrap_or_default(), id };
+        Ok(Counts { position, members, blocks, boundary })
     }
 
     /// How many members `prices` has in each of the seconds `[from, until)`.
@@ -111,8 +102,12 @@ impl Store {
     /// # Errors
     /// If Redis cannot be reached.
     pub async fn changes(&self) -> Result<Changes, StoreError> {
-        let connection = answer("connect", connection::single(&self.client)).await?;
-        Ok(Changes { connection })
+        let mut connection = answer("connect", connection::single(&self.client)).await?;
+        let mut command = redis::cmd("INFO");
+        let info = command.arg("server").query_async::<String>(&mut connection);
+        let info = answer("ask which server this is", info).await?;
+        let server = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(Changes { connection, server: server.unwrap_or_default().to_owned() })
     }
 }
 

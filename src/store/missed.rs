@@ -1,5 +1,5 @@
-//! Why slots were missed. Which slots were missed is derived from the samples, see
-//! [`crate::history`]; only the reasons are stored.
+//! Why slots were missed. Which slots were missed is derived from the samples, by the
+//! history; only the reasons are stored.
 
 use std::sync::LazyLock;
 

@@ -1,22 +1,39 @@
-//! What the API is measured against: a bare poem handler that makes one Redis round trip, and the
-//! way of the old stack, which reads every sample to give an average. For `make bench-store`.
+//! What the API is measured against, for `make bench-store`: bare poem handlers, one that does
+//! nothing and one that makes one Redis round trip; and the way of the old stack, which reads every
+//! sample to give an average.
 //!
 //! Called with the URL of a Redis and the address to listen on.
 
-use std::env;
+use std::{env, sync::LazyLock};
 
 use cotiza::connection::{self, SharedConnection};
 use poem::{
-    EndpointExt, Route, Server, error::InternalServerError, get, handler, listener::TcpListener,
-    web::Data,
+    EndpointExt, Response, Route, Server,
+    error::{InternalServerError, NotFoundError},
+    get, handler,
+    listener::TcpListener,
+    web::{Data, Path},
 };
+
+/// The beginning of this is what `/bytes` answers; the largest page of samples is shorter.
+static TEXT: LazyLock<String> = LazyLock::new(|| r#"{"price":84436700.0},"#.repeat(10_000));
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let [url, listen] = [1, 2].map(|n| env::args().nth(n).unwrap_or_default());
     let connection = connection::shared(&redis::Client::open(url)?)?;
-    let routes = Route::new().at("/ping", get(ping)).at("/naive", get(naive)).data(connection);
+    let routes = Route::new()
+        .at("/bytes/:count", get(bytes))
+        .at("/ping", get(ping).data(connection.clone()))
+        .at("/naive", get(naive).data(connection));
     Ok(Server::new(TcpListener::bind(listen)).run(routes).await?)
+}
+
+/// Answers with so many bytes.
+#[handler]
+async fn bytes(count: Path<usize>) -> poem::Result<Response> {
+    let text = TEXT.get(..*count).ok_or(NotFoundError)?;
+    Ok(Response::builder().content_type("application/json; charset=utf-8").body(text))
 }
 
 #[handler]

@@ -1,8 +1,18 @@
--- wrk: asks for the average of a random range each time. Arguments: first and last second.
+-- wrk: asks for the average of a random range each time. Arguments: first and last second; a third
+-- one, if the questions are for VictoriaMetrics.
 -- The requests are written before, so that what is measured is not how wrk writes them; they are
--- more than are asked in a few seconds, so that none finds anything warm.
-local REQUESTS = 100000
+-- more than are asked in a few seconds, so that hardly any range is asked for twice.
+local REQUESTS = 200000
 local requests, at = {}, 0
+
+local function path(since, until_, victoria)
+    if victoria then
+        -- %5B and %5D are brackets.
+        local query = 'avg_over_time(price%5B' .. (until_ - since + 1) .. 's%5D)'
+        return '/api/v1/query?query=' .. query .. '&time=' .. until_
+    end
+    return '/api/average-price/?since=' .. since .. '&until=' .. until_
+end
 
 function init(args)
     local first, last = tonumber(args[1]), tonumber(args[2])
@@ -10,8 +20,7 @@ function init(args)
     for n = 1, REQUESTS do
         local one, other = math.random(first, last), math.random(first, last)
         local since, until_ = math.min(one, other), math.max(one, other)
-        requests[n] =
-            wrk.format('GET', '/api/average-price/?since=' .. since .. '&until=' .. until_)
+        requests[n] = wrk.format('GET', path(since, until_, args[3]))
     end
 end
 

@@ -1,5 +1,5 @@
 # Prints n samples, one every 10 s from the unix second `first` on, each 0 to 3 s late: CSV, or with
-# provenance=1 commands for `redis-cli --pipe`, with a bid about 2 % below each price.
+# provenance=1 commands for `redis-cli --pipe`, with a bid 2 % below each price.
 # kind=walk: each price differs from the last one by up to 0.1 %, all steps equally likely.
 # kind=market: 40 % of the prices differ from the last one, by normally distributed steps with a
 # standard deviation of 0.03 %.
@@ -22,7 +22,7 @@ BEGIN {
             if (price > 170000000 && change > 0 || price < 42500000 && change < 0) change = -change
             price *= 1 + change
             ask = sprintf(format, price)
-            if (provenance) bid = sprintf(format, price * (0.98 + step()))
+            if (provenance) bid = sprintf(format, price * 0.98)
         }
         second = first + i * 10 + int(rand() * 4)
         if (provenance) {

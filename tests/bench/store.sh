@@ -1,112 +1,100 @@
 #!/usr/bin/env bash
-# make bench-store: how long questions take over HTTP at different numbers of samples, on loopback,
-# and what samples cost in memory. SIZES="1000 100000" chooses the numbers. Prints Markdown tables, of
-# medians over rounds: the machine may be shared. A share is of the bare handler in the same round.
+# make bench-store: questions over HTTP at different numbers of samples, memory, time until an api is
+# ready, import and export, the delay from a stored sample to its answer, and bytes a sample. All on
+# loopback; about 15 minutes. Prints Markdown tables, of medians over rounds: the machine may be
+# shared. SIZES="1000 100000" chooses the numbers of samples.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+export LC_ALL=C
 
 SIZES=${SIZES:-1000 100000 1000000 10000000}
 SECONDS_EACH=${SECONDS_EACH:-2}
 ROUNDS=${ROUNDS:-3}
-REDIS=7790 API=7791 LIMITS=7792
-FIRST=1600000000
+# How many samples the table of bytes is measured with.
+STORED=${STORED:-100000}
+# The most samples that the old stack's way and VictoriaMetrics are asked about.
+NAIVE_MOST=${NAIVE_MOST:-1000000}
+VICTORIA_MOST=${VICTORIA_MOST:-1000000}
+REDIS=7790 API=7791 LIMITS=7792 VICTORIA=7793
+# A full hour more than a year ago: all samples are sealed, and their text is dropped.
+FIRST=1600002000
+
 folder=$(mktemp -d)
-pids=()
-stop() {
-    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
-    pids=()
-}
-trap 'stop; rm -rf "$folder"' EXIT
+. tests/bench/measure.sh
+. tests/bench/storage.sh
+trap 'end_all; rm -rf "$folder"' EXIT
 
 command -v wrk >/dev/null || { apt-get update -qq && apt-get install -y -qq wrk >/dev/null; }
-cargo build --release --locked --quiet --bin cotiza --example limits
-
+cargo build --release --locked --quiet --bin cotiza --example limits --example delay
+built=${CARGO_TARGET_DIR:-target}/release
+cotiza=$built/cotiza
 export REDIS_URL=redis://127.0.0.1:$REDIS/0 COTIZA__LOG__LEVEL=warn
-cotiza=target/release/cotiza
-redis() { redis-cli -p $REDIS "$@"; }
-now() { date +%s.%N; }
-ask() { curl -sf -o /dev/null "$1"; }
-answers() { for _ in $(seq 200); do ask "$1" && return; sleep 0.05; done; echo "no answer: $1" >&2; exit 1; }
 
-# $1: connections; then what wrk takes. Prints requests a second, p50 and p99 in milliseconds.
-measure() {
-    local connections=$1
-    shift
-    wrk -t1 -c"$connections" -d"${SECONDS_EACH}s" --latency "$@" | awk '
-        function ms(t) { return t ~ /us$/ ? t / 1000 : t ~ /ms$/ ? t + 0 : t * 1000 }
-        $1 == "50%" { p50 = ms($2) } $1 == "99%" { p99 = ms($2) }
-        /Non-2xx/ { bad = 1 } $1 == "Requests/sec:" { rate = $2 }
-        END { if (bad) rate = "ERRORS"; printf "%s %.3f %.3f", rate, p50, p99 }'
-}
-
-# $1: name; then what wrk takes. Notes a round of a question; the first one of a round is its limit.
-question() {
-    local name=$1 one sixteen
-    shift
-    read -r -a one <<<"$(measure 1 "$@")"
-    read -r -a sixteen <<<"$(measure 16 "$@")"
-    limit=${limit:-${sixteen[0]}}
-    [ -e "$folder/$name" ] || echo "$name" >>"$folder/questions"
-    awk -v one="${one[*]}" -v sixteen="${sixteen[0]}" -v limit="$limit" \
-        'BEGIN { print one, sixteen, 100 * sixteen / limit }' >>"$folder/$name"
-}
-
-# Prints a row of the table for each question: the median of each column.
-rows() {
-    local name column middle
-    while read -r name; do
-        middle=$((($(wc -l <"$folder/$name") + 1) / 2))
-        for column in 2 3 1 4 5; do
-            cut -d' ' -f$column "$folder/$name" | sort -g | sed -n "${middle}p"
-        done | paste -s -d' ' | awk -v n="$n" -v name="$name" '{
-            printf "| %d | %s | %.2f | %.2f | %d | %d | %d %% |\n", n, name, $1, $2, $3, $4, $5 }'
-        rm "$folder/$name"
-    done <"$folder/questions"
-    rm "$folder/questions"
+# The questions, once. Those to VictoriaMetrics only where it has these samples.
+ask_all() {
+    local url=http://127.0.0.1:$API/api last=$((FIRST + n * 10)) range="since=0&until=9999999999"
+    local victoria_url="http://127.0.0.1:$VICTORIA/api/v1/query?time=$last&query=avg_over_time"
+    question "limit itself, 100 bytes" http://127.0.0.1:$LIMITS/bytes/100
+    question "one Redis PING" http://127.0.0.1:$LIMITS/ping
+    question "average of everything" "$url/average-price/?$range"
+    question "average of a random range" "$url/average-price/?since=$FIRST&until=$((last - n * 5))" \
+        -s tests/bench/random-range.lua "$url" -- $FIRST $last
+    question "first page" "$url/ticker-list/"
+    question "middle page" "$url/ticker-list/?page=$((n / 20))"
+    question "last page" "$url/ticker-list/?page=last"
+    question "latest" "$url/latest/"
+    [ -n "$victoria_pid" ] || return 0
+    question "VictoriaMetrics, average of everything" "$victoria_url(price%5B$((n * 10))s%5D)"
+    question "VictoriaMetrics, average of a random range" "$victoria_url(price%5B$((n * 5))s%5D)" \
+        -s tests/bench/random-range.lua "$victoria_url" -- $FIRST $last victoria
 }
 
 echo "$(nproc) cores, $(awk '/MemTotal/ { printf "%d GiB", $2 / 1048576 }' /proc/meminfo)," \
-    "$(redis-server --version | awk '{ print $3 }'), $(date -u +%F)"
+    "Redis $(redis-server --version | sed 's/.*v=\([^ ]*\).*/\1/'), $(date -u +%F);" \
+    "medians of $ROUNDS rounds"
 echo
-echo "| samples | question | p50 ms | p99 ms | req/s, 1 conn. | req/s, 16 conn. | of bare |"
-echo "|--:|---|--:|--:|--:|--:|--:|"
-for n in $SIZES; do
-    redis-server --port $REDIS --bind 127.0.0.1 --dir "$folder" --save '' --appendonly no --loglevel warning >/dev/null &
-    pids+=($!)
-    for _ in $(seq 100); do redis ping >/dev/null 2>&1 && break; sleep 0.05; done
-    awk -v n="$n" -v first=$FIRST 'BEGIN { srand(1); print "timestamp,price"; for (i = 0; i < n; i++)
-        printf "%d,%d.%d\n", first + i * 10, 80000000 + rand() * 9000000, rand() * 10 }' >"$folder/samples.csv"
-    start=$(now); $cotiza prices import "$folder/samples.csv" >/dev/null; imported=$(now)
-    $cotiza prices export --output "$folder/out.csv"; exported=$(now)
-    rollups=$(redis memory usage "{prices}:rollups:2" samples 0)
-    awk -v n="$n" -v bytes="$(redis memory usage prices samples 0)" -v rollups="$rollups" \
-        -v a="$start" -v b="$imported" -v c="$exported" 'BEGIN {
-            printf "| %d | %.1f | %.1f | %d | %d |\n", n, bytes / n, rollups / n, n / (b - a), n / (c - b) }' \
-        >>"$folder/costs"
+find_victoria
+start_redis
+begin "$built/examples/limits" "$REDIS_URL" 127.0.0.1:$LIMITS
+await ask http://127.0.0.1:$LIMITS/ping
+for _ in $(seq "$ROUNDS"); do
+    start_api "/api/average-price/?since=0&until=1"
+    end "$api"
+    echo $took_ms
+done >"$folder/first_answer"
 
-    $cotiza api --listen 127.0.0.1:$API 2>/dev/null & pids+=($!)
-    target/release/examples/limits "$REDIS_URL" 127.0.0.1:$LIMITS & pids+=($!)
-    answers http://127.0.0.1:$API/health/ready
-    answers http://127.0.0.1:$LIMITS/ping
-    url=http://127.0.0.1:$API/api last=$((FIRST + n * 10))
-    for _ in $(seq "$ROUNDS"); do
-        limit=
-        question "bare handler, one PING" http://127.0.0.1:$LIMITS/ping
-        question "average of everything" "$url/average-price/?since=0&until=9999999999"
-        question "average of a random range" -s tests/bench/random-range.lua "$url" -- $FIRST $last
-        question "first page" "$url/ticker-list/"
-        question "middle page" "$url/ticker-list/?page=$((n / 20))"
-        question "last page" "$url/ticker-list/?page=last"
-    done
-    # Once and last: its answers are still being worked on when wrk has left.
-    if [ "$n" -le 1000000 ]; then
+echo "The limit is a poem handler that does nothing but answer with as many bytes."
+echo
+echo "| samples | question | p50 ms | p99 ms | req/s, 1 conn. | req/s, 16 conn. | bytes | limit, 16 conn. | of limit |"
+echo "|--:|---|--:|--:|--:|--:|--:|--:|--:|"
+for n in $SIZES; do
+    samples walk "$n" >"$folder/samples.csv"
+    costs
+    sealed=$(bytes_a_sample "{prices}:hours" "$n")
+    victoria "$n"
+    for _ in $(seq "$ROUNDS"); do ask_all; done
+    end_victoria
+    delay=$("$built/examples/delay" "$REDIS_URL" http://127.0.0.1:$API)
+    end "$api"
+    echo "$n $(medians "$folder/costs") $sealed $delay $victoria_rate $victoria_bytes" >>"$folder/sizes"
+    if [ "$n" -le "$NAIVE_MOST" ]; then
+        redis flushall >/dev/null
+        COTIZA__PRICES__TEXT=forever import
         question "the naive way: read all, add" http://127.0.0.1:$LIMITS/naive
     fi
-    stop
     rows
 done
+
 echo
-echo "| samples | bytes a sample in \`prices\` | in rollups | import samples/s | export samples/s |"
-echo "|--:|--:|--:|--:|--:|"
-cat "$folder/costs"
+echo "An api on an empty Redis answers its first request $(medians "$folder/first_answer") ms after it was started."
+echo
+echo "| samples | api ready after ms | its memory, MB | import, samples/s | export, samples/s |" \
+    "bytes a sample, sealed | stored to answered, p50 ms | p99 ms |" \
+    "VictoriaMetrics: import, samples/s | bytes a sample |"
+echo "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+awk -v OFS=' | ' '{ print "| " $1, $4, sprintf("%.1f", $5), $2, $3, $6, $7, $8, $9, $10 " |" }' "$folder/sizes"
+echo
+echo "| $STORED samples | bytes as text | sealed | sealed, with provenance | VictoriaMetrics |"
+echo "|---|--:|--:|--:|--:|"
+storage walk
+storage market

@@ -4,11 +4,11 @@
 use std::{
     collections::HashSet,
     fs::File,
-    io::{self, BufRead as _, BufReader, Lines},
+    io::{self, BufRead as _, BufReader, Chain, Lines, Read as _},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use csv::{ByteRecord, ReaderBuilder};
+use csv::{ByteRecord, ReaderBuilder, Terminator};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -26,8 +26,15 @@ pub(super) struct Reader<'a> {
 }
 
 enum Rows<'a> {
-    Csv { reader: csv::Reader<BufReader<&'a mut File>>, columns: Columns, record: ByteRecord },
-    Ndjson { lines: Lines<BufReader<&'a mut File>>, number: u64 },
+    Csv {
+        reader: csv::Reader<Chain<BufReader<&'a mut File>, &'static [u8]>>,
+        columns: Columns,
+        record: ByteRecord,
+    },
+    Ndjson {
+        lines: Lines<BufReader<&'a mut File>>,
+        number: u64,
+    },
 }
 
 /// Where in a record of CSV the fields stand.
@@ -65,7 +72,11 @@ impl<'a> Reader<'a> {
             return Ok(Self { rows: Rows::Ndjson { lines: input.lines(), number: 0 }, end });
         }
         // Numbers of fields are checked here, since a record with a wrong one is a bad line.
-        let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
+        // With a line break at the end, a record ends at the beginning of a line.
+        let mut reader = ReaderBuilder::new()
+            .flexible(true)
+            .terminator(Terminator::Any(b'\n'))
+            .from_reader(input.chain(&b"\n"[..]));
         let header = reader.byte_headers().context("the header")?;
         let column = |name: &[u8]| header.iter().position(|field| field.trim_ascii() == name);
         let (Some(timestamp), Some(price)) = (column(b"timestamp"), column(b"price")) else {
@@ -84,14 +95,21 @@ impl<'a> Reader<'a> {
         let end = self.end;
         let (number, read) = match &mut self.rows {
             Rows::Csv { reader, columns, record } => {
-                if !reader.read_byte_record(record)? {
-                    return Ok(None);
+                loop {
+                    if !reader.read_byte_record(record)? {
+                        return Ok(None);
+                    }
+                    if !record.as_slice().trim_ascii().is_empty() {
+                        break;
+                    }
                 }
-                let number = record.position().map_or(0, csv::Position::line);
+                let breaks = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
+                let number = (reader.position().line() - 1).saturating_sub(breaks as u64);
                 // No field of ours has a line break: the rest of the file would be lost in it.
-                let is_open =
-                    columns.of(record).into_iter().flatten().any(|it| it.contains(&b'\n'));
-                ensure!(!is_open, "line {number}: a quote is not closed");
+                let mut fields = columns.of(record).into_iter().flatten();
+                let is_open = fields.any(|field| field.contains(&b'\n'));
+                let first = record.position().map_or(number, csv::Position::line);
+                ensure!(!is_open, "line {first}: a quote is not closed");
                 (number, columns.observation(record, end))
             }
             Rows::Ndjson { lines, number } => loop {
