@@ -3,17 +3,43 @@
 //! ```text
 //! scheduler --tick--> Redis queue --job--> worker --HTTP--> exchange
 //!                                            |
-//! client <--REST-- api <---- Redis `prices` <-
+//! client <--REST-- api <--history, changes-- Redis `prices`
 //! ```
 //!
-//! The rooms, and who may use whom; imports point one way:
+//! The modules, and which may use which; imports point one way:
 //!
-//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `place`: the ground,
-//!   used by any room
-//! - [`domain`]: prices, slots, samples, ranges, pages; pure
-//! - [`exchange`], [`store`], [`queue`]: the world outside; they do not know each other
-//! - [`jobs`], [`api`]: what is done with it; they do not know each other
+//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `place`: the base,
+//!   used by all others
+//! - [`domain`]: prices, slots, samples, ranges, pages, summaries; pure
+//! - [`exchange`], [`store`], [`queue`]: the outside; they do not know each other
+//! - [`history`]: all recorded prices in memory, loaded from the store
+//! - [`jobs`], [`api`]: what is done with them; they do not know each other
 //! - [`process`]: the processes, which wire the above
+//!
+//! # Four walks through the code
+//!
+//! **Recording a sample.** [`process::scheduler`] enqueues a [`jobs::FetchBtcArs`] when a slot
+//! begins. A [`process::worker`] takes it, asks the [`exchange::Sources`] and calls
+//! [`store::Store::record`]: one Lua script, `store/record.lua`, adds the text to `prices` unless
+//! the slot has a sample, and appends the sample to the stream of changes. When the hour has
+//! ended, [`jobs::Housekeeping`] seals it: `history/maintenance.rs` reads the hour, and
+//! `store/replace_hour.lua` writes its block if the hour has not changed since.
+//!
+//! **Computing a mean.** `api/average_price.rs` calls [`history::History::total`]. `history/view.rs`
+//! adds up the part of the range's first hour, all whole hours (`history/index.rs` has a tree of
+//! their summaries), and the part of its last hour. Nothing is waited for, unless one of the two
+//! hours is not in memory: then it is read from Redis.
+//!
+//! **Serving a page.** `api/ticker_list.rs` calls [`history::History::page`]. `history/view.rs` turns
+//! range and page into ranks, finds the hour of the first rank in the tree, and copies rows from
+//! there on. `api/links.rs` writes the links to the pages before and after.
+//!
+//! **A Redis outage.** Workers and schedulers wait for Redis and go on. In the api,
+//! `history/follow.rs` fails to read changes and tries again; meanwhile
+//! `history.rs` compares the end of each range with the last contact: what cannot have changed
+//! since is answered as always, the rest is marked, and after a while refused. When Redis is back,
+//! the follower continues at its position in the stream; if entries are missing, or it is another
+//! server, `history/load.rs` loads everything again.
 
 pub mod clock;
 pub mod config;

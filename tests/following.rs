@@ -24,6 +24,8 @@ enum Event {
     Import(i64, i64),
     /// Written by the old stack, at a time that may have a fraction.
     Legacy(i64, bool),
+    /// Written by the old stack: a price that it has seen before, whose member moves.
+    SeenAgain(i64),
     /// A member that is not a sample.
     Rubbish(i64),
     /// Removed by hand: the n-th sample.
@@ -56,6 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => seconds().prop_map(Event::Record),
         2 => (0i64..200, 1i64..40).prop_map(|(first, count)| Event::Import(first, count)),
         2 => (second(), any::<bool>()).prop_map(|(at, half)| Event::Legacy(at, half)),
+        2 => second().prop_map(Event::SeenAgain),
         1 => second().prop_map(Event::Rubbish),
         2 => (0usize..100).prop_map(Event::Remove),
         2 => (0i64..700).prop_map(Event::Maintain),
@@ -123,6 +126,13 @@ impl Bench {
             Event::Legacy(at, half) => {
                 let fraction = if half { ".5" } else { "" };
                 self.put(&format!("{}{fraction}", BASE + at), ".75").await;
+            }
+            Event::SeenAgain(at) => {
+                // Its time is the newest, as that of the old stack was.
+                self.count += 1;
+                let second =
+                    BASE + 3_000_000 + 4000 * i64::try_from(self.count).unwrap() + at % 4000;
+                self.database.put_prices(&[(&second.to_string(), "77.5")]).await;
             }
             Event::Rubbish(at) => self.put(&(BASE + at).to_string(), "rubbish").await,
             Event::Remove(n) => {
@@ -202,6 +212,10 @@ impl Bench {
         let naive = Naive::read(&self.database).await;
         let started = std::time::Instant::now();
         let is_equal = async || {
+            let Ok(total) = self.history.total(&TimeRange::default()).await else { return false };
+            if total.value.count != naive.0.len() as u64 {
+                return false;
+            }
             let Ok(known) = self.history.rows(0..u64::MAX).await else { return false };
             let rows: Vec<_> = known.value.iter().map(|row| (row.timestamp, row.price)).collect();
             known.until.is_none() && rows == naive.0

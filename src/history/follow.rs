@@ -39,6 +39,8 @@ pub(super) struct Follower {
     /// The server that the position is of.
     server: String,
     compared: Option<Instant>,
+    /// The score of the newest member at the last comparison.
+    newest: Option<f64>,
     /// The position at the last comparison, if there were changes after it that had not come.
     behind: Option<u64>,
 }
@@ -129,10 +131,9 @@ impl History {
         // Before the rest: what changes meanwhile is taken in afterwards, once more perhaps.
         let counts = self.store().counts().await?;
         let mut index = self.load_blocks(&counts).await?;
-        if index.sum(0..index.entries().len()).members != counts.members {
-            let differing = self.differing(&index).await?;
-            index.put(differing.iter().map(|hour| load::entry(hour, index.schedule())).collect());
-        }
+        let differing = self.differing(&index, &counts).await?;
+        index.put(differing.iter().map(|hour| load::entry(hour, index.schedule())).collect());
+        follower.newest = counts.newest;
         index.evict(self.limits.memory);
         self.state.write().index = Some(Arc::new(index));
         self.note_contact();
@@ -224,8 +225,12 @@ impl History {
             tracing::info!("blocks were changed by hand; loading all recorded prices again");
             return self.load(follower).await;
         }
-        if known.members != counts.members {
-            let differing = self.differing(&index).await?;
+        // A price that the old stack sees again moves its member to the end.
+        let last = known.summary.extremes.map(|extremes| extremes.last.0.score());
+        let is_moved = counts.newest != last && counts.newest != follower.newest;
+        follower.newest = counts.newest;
+        if known.members != counts.members || is_moved {
+            let differing = self.differing(&index, &counts).await?;
             tracing::info!(hours = differing.len(), "took in samples that were changed by hand");
             let entries =
                 differing.iter().map(|hour| load::entry(hour, index.schedule())).collect();

@@ -114,12 +114,6 @@ impl Index {
         self.entries.get(position)
     }
 
-    /// The positions of the hours that begin in the seconds `[from, until)`.
-    pub(super) fn positions(&self, from: i64, until: i64) -> Range<usize> {
-        let before = |second| self.entries.partition_point(|entry| entry.start < second);
-        before(from)..before(until)
-    }
-
     /// The position of the first hour that ends after a score.
     pub(super) fn position_at(&self, score: f64) -> usize {
         #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]

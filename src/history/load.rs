@@ -1,6 +1,6 @@
 //! Filling the index from Redis.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -17,6 +17,8 @@ use crate::{
 const BLOCKS: usize = 200;
 /// Requests under way at the same time.
 const IN_FLIGHT: usize = 4;
+/// Hours whose members are counted in one request.
+const COUNTS: usize = 500;
 /// Into how many parts a stretch is cut to find what differs.
 const PARTS: i64 = 8;
 /// Members that are read at once: Redis is busy with them for some milliseconds.
@@ -49,30 +51,60 @@ impl History {
 
     /// The hours whose numbers of members in `prices` differ from those of the index: changed by
     /// hand or by the old stack, or not sealed yet.
-    pub(super) async fn differing(&self, index: &Index) -> Result<Vec<StoredHour>, HistoryError> {
+    pub(super) async fn differing(
+        &self,
+        index: &Index,
+        counts: &Counts,
+    ) -> Result<Vec<StoredHour>, HistoryError> {
+        // First the hours that are known to have text, one by one: what one has lost must not be
+        // balanced by what another one has gained.
+        let has_text = |entry: &&Entry| {
+            entry.node.members > 0 || counts.boundary.is_none_or(|boundary| entry.start >= boundary)
+        };
+        let (mut actual, mut differing) = (Vec::new(), Vec::new());
+        let known: Vec<&Entry> = index.entries().iter().filter(has_text).collect();
+        for entries in known.chunks(COUNTS) {
+            let hours: Vec<_> = entries.iter().map(|it| (it.start, it.start + HOUR)).collect();
+            for (entry, members) in entries.iter().zip(self.store().members_in(&hours).await?) {
+                actual.push((entry.start, members));
+                if members != entry.node.members {
+                    differing.push((entry.start, entry.start + HOUR));
+                }
+            }
+        }
+        let others = self.unknown_text(&actual).await?;
+        differing.extend(others);
+        let read = |(from, until): (i64, i64)| async move {
+            let known: &[i64] = if until - from == HOUR { &[from] } else { &[] };
+            self.store().hours(from, until, known).await
+        };
+        let hours: Vec<Vec<StoredHour>> =
+            stream::iter(differing.into_iter().map(read)).buffered(IN_FLIGHT).try_collect().await?;
+        // A known hour may lie in a stretch that has others, too.
+        let by_start = hours.into_iter().flatten().map(|hour| (hour.start, hour));
+        Ok(by_start.collect::<BTreeMap<i64, StoredHour>>().into_values().collect())
+    }
+
+    /// Stretches of hours that have more members than the known hours among them, found by
+    /// bisection. `known` has the first seconds and the numbers of members of these, in order.
+    async fn unknown_text(&self, known: &[(i64, u64)]) -> Result<Vec<(i64, i64)>, HistoryError> {
         let all = (hour_of(UnixTime::MIN.second()), hour_of(UnixTime::MAX.second()) + HOUR);
-        let (mut stretches, mut differing) = (vec![all], Vec::new());
+        let (mut stretches, mut found) = (vec![all], Vec::new());
         while !stretches.is_empty() {
             let parts: Vec<(i64, i64)> = stretches.iter().flat_map(|it| parts(*it)).collect();
             let counts = self.store().members_in(&parts).await?;
             stretches.clear();
             for ((from, until), count) in parts.into_iter().zip(counts) {
-                let known = index.sum(index.positions(from, until)).members;
-                if known == count {
+                let place = |second| known.partition_point(|(start, _)| *start < second);
+                let among = known.get(place(from)..place(until)).unwrap_or_default();
+                if count <= among.iter().map(|(_, members)| members).sum() {
                     continue;
                 }
-                let is_small = until - from == HOUR || known.max(count) <= MEMBERS;
-                if is_small { differing.push((from, until)) } else { stretches.push((from, until)) }
+                let is_small = until - from == HOUR || count <= MEMBERS;
+                if is_small { found.push((from, until)) } else { stretches.push((from, until)) }
             }
         }
-        let read = |(from, until)| {
-            let entries = index.entries().get(index.positions(from, until)).unwrap_or_default();
-            let known: Vec<i64> = entries.iter().map(|entry| entry.start).collect();
-            async move { self.store().hours(from, until, &known).await }
-        };
-        let hours: Vec<Vec<StoredHour>> =
-            stream::iter(differing.into_iter().map(read)).buffered(IN_FLIGHT).try_collect().await?;
-        Ok(hours.into_iter().flatten().collect())
+        Ok(found)
     }
 }
 

@@ -40,12 +40,14 @@ pub enum Change {
 }
 
 /// What a reader compares with what it knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Counts {
     /// The position after the last change.
     pub position: Position,
     /// The number of members of `prices`, without those at impossible times.
     pub members: u64,
+    /// The score of the newest of them.
+    pub newest: Option<f64>,
     /// The number of blocks.
     pub blocks: u64,
     /// The unix second before which the text of hours has been dropped.
@@ -75,14 +77,19 @@ impl Store {
         step.cmd("HMGET").arg(keys::META).arg("changes").arg("boundary");
         step.cmd("ZCOUNT").arg(keys::PRICES);
         step.arg(UnixTime::MIN.second()).arg(format!("({}", UnixTime::MAX.second() + 1));
+        step.cmd("ZREVRANGEBYSCORE").arg(keys::PRICES);
+        step.arg(format!("({}", UnixTime::MAX.second() + 1)).arg(UnixTime::MIN.second());
+        step.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         step.hlen(keys::HOURS);
         step.cmd("XREVRANGE").arg(keys::CHANGES).arg("+").arg("-").arg("COUNT").arg(1);
         let connection = &mut self.connection.clone();
-        let counts = step.query_async::<(Meta, u64, u64, Entries)>(connection);
-        let ((number, boundary), members, blocks, last) = answer("count samples", counts).await?;
+        let counts = step.query_async::<(Meta, u64, Vec<(Vec<u8>, f64)>, u64, Entries)>(connection);
+        let ((number, boundary), members, newest, blocks, last) =
+            answer("count samples", counts).await?;
+        let newest = newest.first().map(|(_, score)| *score);
         let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
         let position = Position { number: number.unwrap_or_default(), id };
-        Ok(Counts { position, members, blocks, boundary })
+        Ok(Counts { position, members, newest, blocks, boundary })
     }
 
     /// How many members `prices` has in each of the seconds `[from, until)`.
