@@ -5,23 +5,26 @@
 
 mod average_price;
 mod coverage;
-mod documentation;
 mod error;
 mod health;
-mod json;
 mod latest;
 mod links;
 mod listing;
 mod metrics;
 mod params;
-mod path;
 mod sources;
 mod ticker_list;
 mod ticker_price;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, get};
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, Route,
+    endpoint::make_sync,
+    get,
+    middleware::{NormalizePath, TrailingSlash},
+    web::Redirect,
+};
 use poem_openapi::{OpenApiService, Tags};
 use rust_decimal::Decimal;
 
@@ -57,24 +60,22 @@ type Resources = (
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
     let metrics = metrics::endpoint(Arc::clone(&history), &config.sources);
-    let resources = Arc::new(service(Arc::clone(&history), config).into_endpoint());
-    documentation::routes(service(history, config))
-        .at("/metrics", get(metrics))
-        .around(move |others, mut request| {
-            let resources = Arc::clone(&resources);
-            async move {
-                path::normalize(&mut request);
-                params::given_once(&request)?;
-                // By hand: a route around theirs costs a twentieth of an answer.
-                let path = request.uri().path();
-                if path.starts_with("/api/") || path.starts_with("/health/") {
-                    resources.call(request).await
-                } else {
-                    others.call(request).await
-                }
-            }
+    let service = service(history, config);
+    let routes = Route::new()
+        .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
+        .nest("/docs", service.swagger_ui())
+        .at("/openapi.json", get(service.spec_endpoint()))
+        .at("/openapi.yaml", get(service.spec_endpoint_yaml()))
+        .at("/metrics", get(metrics));
+    let resources = Arc::new(service.into_endpoint());
+    routes
+        .nest_no_strip("/api", Arc::clone(&resources))
+        .nest_no_strip("/health", resources)
+        .with(NormalizePath::new(TrailingSlash::Trim))
+        .around(|routes, request| async move {
+            params::given_once(&request)?;
+            routes.call(request).await
         })
-        .into_endpoint()
         .catch_all_error(error::problem)
 }
 

@@ -141,8 +141,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let command = cli.command.unwrap_or(Command::Up { simulate: false });
     telemetry::init(&config.log)?;
     let mut runtime = match command {
-        // Jobs and imports may keep a thread busy; the rest only waits, or has threads of its own.
-        Command::Worker { .. } | Command::Prices(_) => runtime::Builder::new_multi_thread(),
+        // Jobs, requests and imports may keep a thread busy; the rest only waits.
+        Command::Worker { .. } | Command::Api { .. } | Command::Prices(_) => {
+            runtime::Builder::new_multi_thread()
+        }
         _ => runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;

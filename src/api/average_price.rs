@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
-use serde::Serialize;
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, error::ApiError, json::Json, number, params};
+use super::{Tag, error::ApiError, number, params};
 use crate::{domain::UnixTime, history::History};
 
 pub(super) struct AveragePrice {
@@ -19,15 +18,14 @@ enum AveragePriceAnswer {
     #[oai(status = 200)]
     Mean(
         Json<AveragePriceResponse>,
-        /// The unix second since which the answer may have changed, set while the store cannot be
-        /// reached.
+        /// Set while the store is away: the answer may have changed since this unix second.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
 }
 
 /// The mean of the prices of a range.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct AveragePriceResponse {
     /// The mean price in pesos, rounded to 2 decimals, half to even; 0 if there is no sample.
     average_price: f64,

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use poem::Request;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
-use serde::Serialize;
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, error::ApiError, json::Json, listing::ListingAnswer, params};
+use super::{Tag, error::ApiError, listing::ListingAnswer, params};
 use crate::{
     clock,
     domain::{self, Missed, PageNumber, PageSize, UnixTime},
@@ -26,15 +25,14 @@ enum CoverageAnswer {
     #[oai(status = 200)]
     Coverage(
         Json<CoverageResponse>,
-        /// The unix second since which the answer may have changed, set while the store cannot be
-        /// reached.
+        /// Set while the store is away: the answer may have changed since this unix second.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
 }
 
 /// How much of a range was recorded. Each expected slot is recorded, missed or pending.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct CoverageResponse {
     /// The slots that began in the range, from the first one ever recorded up to now.
     expected: u64,
@@ -51,7 +49,7 @@ struct CoverageResponse {
 }
 
 /// Missed slots by the reason they were missed for.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct Reasons {
     /// The exchange did not answer in time.
     exchange_timeout: u64,
@@ -72,7 +70,7 @@ struct Reasons {
 }
 
 /// A stretch of missed slots, one after the other.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct GapResponse {
     /// When the first missed slot begins, in unix seconds (UTC).
     since: i64,

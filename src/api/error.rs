@@ -5,17 +5,15 @@ use poem::{
     error::{MethodNotAllowedError, NotFoundError},
     http::{StatusCode, header},
 };
-use poem_openapi::{ApiResponse, Object, error::ParseParamError};
-use serde::Serialize;
+use poem_openapi::{ApiResponse, Object, error::ParseParamError, payload::Json};
 
-use super::json::Json;
 use crate::{domain::InvalidPage, history::HistoryError, store::StoreError};
 
 /// Seconds after which a client may try again when Redis is away.
 pub(super) const RETRY_AFTER: u64 = 1;
 
 /// What went wrong, as RFC 9457 writes it.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 pub(super) struct Problem {
     /// Always `about:blank`: the status says which kind of problem it is.
     r#type: String,
@@ -27,7 +25,6 @@ pub(super) struct Problem {
     detail: String,
     /// The parameter that was wrong.
     #[oai(skip_serializing_if_is_none)]
-    #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
     /// The same as `detail`, under the name that older clients read.
     error: String,

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
-use serde::Serialize;
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi, payload::Json};
 
 use super::{
     Tag,
     error::{Problem, RETRY_AFTER},
-    json::Json,
 };
 use crate::history::{Freshness, History};
 
@@ -17,9 +15,8 @@ pub(super) struct Health {
 }
 
 /// How the process is.
-#[derive(Debug, Enum, Serialize)]
+#[derive(Debug, Enum)]
 #[oai(rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
 enum Status {
     /// All is well.
     Ok,
@@ -52,14 +49,14 @@ enum ReadinessAnswer {
 }
 
 /// The answer of a process that lives.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct LivenessResponse {
     /// Always `ok`; anything else is an error.
     status: Status,
 }
 
 /// What the process can answer.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct ReadinessResponse {
     /// `ok`, or `stale` while the store cannot be reached.
     status: Status,

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::Serialize;
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 
 use super::{
     Tag,
     error::{ApiError, Problem},
-    json::Json,
     number, pesos,
 };
 use crate::{
@@ -27,8 +25,7 @@ enum LatestAnswer {
     #[oai(status = 200)]
     Latest(
         Json<LatestResponse>,
-        /// The unix second since which the answer may have changed, set while the store cannot be
-        /// reached.
+        /// Set while the store is away: the answer may have changed since this unix second.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
@@ -38,7 +35,7 @@ enum LatestAnswer {
 }
 
 /// The last price that was recorded, and what was known with it.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct LatestResponse {
     /// When it was observed, in unix seconds (UTC).
     timestamp: i64,

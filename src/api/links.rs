@@ -1,7 +1,5 @@
 //! Absolute links to other pages of a list, as Django REST Framework writes them.
 
-use std::net::Ipv4Addr;
-
 use ipnet::IpNet;
 use poem::{Request, http::uri::Authority};
 use url::{Host, form_urlencoded};
@@ -62,22 +60,5 @@ fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     let whole = |it: &Authority| it.port_u16().is_some() || it.host().len() == host.len();
     let is_host = |it: Authority| whole(&it) && Host::parse(it.host()).is_ok();
-    host.bytes().all(plain) && (is_usual(host) || host.parse().is_ok_and(is_host))
-}
-
-/// Whether it is what nearly all send: the words of a domain, or an IPv4 address, and perhaps a
-/// port. To parse it as a part of a URL costs a twentieth of an answer.
-fn is_usual(host: &str) -> bool {
-    let name = match host.split_once(':') {
-        Some((name, port)) if port.parse::<u16>().is_ok() => name,
-        Some(_) => return false,
-        None => host,
-    };
-    let letters =
-        |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_word = |word: &str| letters(word) && !word.is_empty() && !word.contains("--");
-    let mut words = name.rsplit('.');
-    // What ends in a number is an address, or nothing.
-    let ends = |word: &str| is_word(word) && word.starts_with(|first: char| first.is_alphabetic());
-    words.next().is_some_and(ends) && words.all(is_word) || name.parse::<Ipv4Addr>().is_ok()
+    host.bytes().all(plain) && host.parse().is_ok_and(is_host)
 }

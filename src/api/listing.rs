@@ -4,17 +4,16 @@ use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{
     ApiResponse, Object,
+    payload::Json,
     types::{ParseFromJSON, ToJSON, Type},
 };
 
-use serde::Serialize;
-
-use super::{error::Problem, json::Json, links::Links};
+use super::{error::Problem, links::Links};
 use crate::{domain::Page, history::Known};
 
 /// One page of a list.
-#[derive(Debug, Object, Serialize)]
-pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON + Serialize> {
+#[derive(Debug, Object)]
+pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON> {
     /// How many there are in the whole range.
     count: u64,
     /// The address of the next page; null on the last one.
@@ -27,13 +26,12 @@ pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON + Serialize> {
 
 /// The answer to a question for a page.
 #[derive(ApiResponse)]
-pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON + Serialize> {
+pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON> {
     /// The page.
     #[oai(status = 200)]
     Page(
         Json<Listing<T>>,
-        /// The unix second since which the answer may have changed, set while the store cannot be
-        /// reached.
+        /// Set while the store is away: the answer may have changed since this unix second.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
@@ -42,7 +40,7 @@ pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON + Serialize> {
     NoSuchPage(Json<Problem>),
 }
 
-impl<T: Type + ParseFromJSON + ToJSON + Serialize> ListingAnswer<T> {
+impl<T: Type + ParseFromJSON + ToJSON> ListingAnswer<T> {
     /// The answer to the request that asked for the page, which may be past the end.
     pub(super) fn of<U: Into<T>>(
         page: Known<Option<Page<U>>>,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{Object, OpenApi, param::Query};
-use serde::Serialize;
 
 use super::{Tag, error::ApiError, listing::ListingAnswer, number, params};
 use crate::{
@@ -20,7 +19,7 @@ pub(super) struct TickerList {
 }
 
 /// One recorded price.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct Ticker {
     /// When it was observed, in unix seconds (UTC).
     timestamp: i64,

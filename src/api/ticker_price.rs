@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query};
-use serde::Serialize;
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, error::ApiError, json::Json, number};
+use super::{Tag, error::ApiError, number};
 use crate::{
     domain::{UnixTime, pesos},
     history::History,
@@ -22,15 +21,14 @@ enum TickerPriceAnswer {
     #[oai(status = 200)]
     Price(
         Json<TickerPriceResponse>,
-        /// The unix second since which the answer may have changed, set while the store cannot be
-        /// reached.
+        /// Set while the store is away: the answer may have changed since this unix second.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
 }
 
 /// The price at one second.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object)]
 struct TickerPriceResponse {
     /// The price of one bitcoin in pesos; null where none was recorded in that second.
     price: Option<f64>,

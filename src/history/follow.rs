@@ -74,11 +74,13 @@ impl History {
     /// If Redis fails.
     pub async fn refresh(&self) -> Result<(), HistoryError> {
         self.follower.lock().await.compared = None;
-        self.step(Duration::ZERO).await.inspect_err(|_| {
-            if let Ok(mut follower) = self.follower.try_lock() {
-                follower.changes = None;
-            }
-        })
+        let first = self.step(Duration::ZERO).await;
+        if first.is_err() {
+            // A connection that was closed meanwhile shows it only when it is used.
+            self.follower.lock().await.changes = None;
+            return self.step(Duration::ZERO).await;
+        }
+        first
     }
 
     /// Reads changes once, waiting up to `wait` for the first one; compares counts when it is time.
@@ -169,8 +171,11 @@ impl History {
             let read = starts.iter().map(|start| self.store().hour(*start));
             hours.extend(futures_util::future::try_join_all(read).await?);
         }
-        let schedule = self.index().ok_or(HistoryError::Loading)?;
-        self.put(hours.iter().map(|hour| load::entry(hour, schedule.schedule())).collect());
+        let index = self.index().ok_or(HistoryError::Loading)?;
+        let entries = hours.iter().map(|hour| load::entry(hour, index.schedule())).collect();
+        // Put into the index itself, not into a copy, if nobody else has it.
+        drop(index);
+        self.put(entries);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The api process: serves what is recorded.
 
-use std::{num::NonZero, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,15 +17,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// If the address cannot be listened on.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let history = Arc::new(super::history(config)?);
-    let listen = config.api.listen;
-    let following = Arc::clone(&history);
-    tokio::spawn(async move { following.follow().await });
-    let config = Arc::new(config.clone());
-    let routes = move || Ok(api::routes(Arc::clone(&history), &config));
-    http::serve("the API", listen, threads(), routes, DRAIN, shutdown).await
-}
-
-/// One for each core.
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+    let routes = api::routes(Arc::clone(&history), config);
+    tokio::spawn(async move { history.follow().await });
+    http::serve("the API", config.api.listen, routes, DRAIN, shutdown).await
 }

@@ -21,13 +21,6 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         malformed_rate: config.exchange.malformed_rate,
     };
     let exchange = SimulatedExchange::new(behaviour, config.exchange.seed);
-    http::serve(
-        "the simulated exchange",
-        config.exchange.listen,
-        1,
-        move || Ok(exchange.routes()),
-        Duration::ZERO,
-        shutdown,
-    )
-    .await
+    let listen = config.exchange.listen;
+    http::serve("the simulated exchange", listen, exchange.routes(), Duration::ZERO, shutdown).await
 }

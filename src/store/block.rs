@@ -7,6 +7,7 @@
 //! | about 30 | [`Header`] with the summary, written by `postcard` (variable-length integers) |
 //! | rest | times, price offsets, origins: columns compressed by `pco` |
 
+use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 use serde::{Deserialize, Serialize};
 
 use super::hour::{HOUR, Hour, Kind, Offsets, Origins, Prices, Times};
@@ -100,14 +101,17 @@ pub fn encode(hour: &Hour, schedule: &Schedule) -> Result<Vec<u8>, BlockError> {
     }
     let summary = hour.summary(0..hour.len(), schedule);
     let extremes = summary.extremes.ok_or(BlockError::Content("no sample"))?;
+    let slot_seconds = slot_seconds(hour.start, schedule);
     let times = match &hour.times {
-        Times::Seconds(seconds) => pack(seconds),
-        Times::Scores(scores) => pack(scores),
+        Times::Seconds(seconds) => {
+            pack(&shifted(seconds, slot_seconds.wrapping_neg()), DeltaSpec::Auto)
+        }
+        Times::Scores(scores) => pack(scores, DeltaSpec::Auto),
     };
     let Prices { lowest, unit, offsets } = &hour.prices;
     let prices = match offsets {
-        Offsets::Narrow(offsets) => pack(offsets),
-        Offsets::Wide(offsets) => pack(offsets),
+        Offsets::Narrow(offsets) => pack(offsets, STEPS),
+        Offsets::Wide(offsets) => pack(offsets, STEPS),
     };
     let offset = |price: i64| ((price - lowest) / unit).unsigned_abs();
     let time = |at: Timestamp| match &hour.times {
@@ -117,7 +121,7 @@ pub fn encode(hour: &Hour, schedule: &Schedule) -> Result<Vec<u8>, BlockError> {
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let header = Header {
         count: small(summary.count),
-        slot_seconds: slot_seconds(hour.start, schedule),
+        slot_seconds,
         shared_slots: small(summary.count - summary.slots),
         gaps: small(summary.gaps),
         lowest: *lowest,
@@ -178,7 +182,7 @@ pub fn decode(start: i64, bytes: &[u8]) -> Result<Hour, BlockError> {
     let (prices, origins) = rest.split_at_checked(prices_length).ok_or(invalid("no prices"))?;
     let count = header.count as usize;
     let times = match header.first {
-        Time::Second(_) => Times::Seconds(unpack(times, count)?),
+        Time::Second(_) => Times::Seconds(shifted(&unpack(times, count)?, header.slot_seconds)),
         Time::Score(_) => Times::Scores(unpack(times, count)?),
     };
     let offsets = if u32::try_from(header.highest_offset).is_ok() {
@@ -248,7 +252,7 @@ impl Origins {
         if self.kinds.is_empty() {
             return Vec::new();
         }
-        let kind_of = if self.kind_of.is_empty() { Vec::new() } else { pack(&self.kind_of) };
+        let kind_of = if self.kind_of.is_empty() { Vec::new() } else { pack(&self.kind_of, STEPS) };
         let stored =
             StoredOrigins { kinds: self.kinds.to_vec(), kind_of, quotes: self.quotes.to_vec() };
         postcard::to_stdvec(&stored).unwrap_or_default()
@@ -279,7 +283,7 @@ impl Column {
     pub(super) fn new(values: &[i64]) -> Self {
         match values {
             [first, rest @ ..] if rest.iter().all(|value| value == first) => Self::Same(*first),
-            _ => Self::Packed(pack(values)),
+            _ => Self::Packed(pack(values, STEPS)),
         }
     }
 
@@ -301,9 +305,28 @@ impl Default for Column {
     }
 }
 
-fn pack<T: pco::data_types::Number>(values: &[T]) -> Vec<u8> {
-    // Compressing into memory with the default configuration does not fail.
-    pco::standalone::simple_compress(values, &pco::ChunkConfig::default()).unwrap_or_default()
+/// Each second moved by its place times the length of a slot: what is left of regular times is
+/// where in its slot each lies, which compresses better.
+fn shifted(seconds: &[u16], by: u64) -> Box<[u16]> {
+    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^16, as all of it is")]
+    let by = by as u16;
+    let shift = |(place, second): (u16, &u16)| second.wrapping_add(by.wrapping_mul(place));
+    let places = (0..=u16::MAX).cycle();
+    places.zip(seconds).map(shift).collect()
+}
+
+/// Differences from one value to the next: what prices compress best as.
+const STEPS: DeltaSpec = DeltaSpec::TryConsecutive(1);
+
+/// Compresses a column. Against the defaults of `pco`, this is as small and takes a ninth of the
+/// time for 360 prices.
+fn pack<T: pco::data_types::Number>(values: &[T], delta: DeltaSpec) -> Vec<u8> {
+    let config = ChunkConfig::default()
+        .with_compression_level(4)
+        .with_mode_spec(ModeSpec::Classic)
+        .with_delta_spec(delta);
+    // Compressing into memory does not fail.
+    pco::standalone::simple_compress(values, &config).unwrap_or_default()
 }
 
 /// Reads a column of so many values.
