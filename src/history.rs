@@ -177,6 +177,7 @@ impl History {
     /// # Errors
     /// See [`HistoryError`].
     pub async fn latest(&self) -> Result<Known<Option<Observation>>, HistoryError> {
+        #[allow(clippy::redundant_closure_for_method_calls, reason = "a view of any lifetime")]
         self.ask(None, |view| view.latest()).await
     }
 

@@ -147,6 +147,14 @@ impl Bench {
                 let now = BASE + 86_400 + hours * 3600;
                 history.maintain(now, Retention { text, samples: None }).await.unwrap();
             }
+            other => self.disturb(other).await,
+        }
+        self.database.answers().await;
+    }
+
+    /// What happens to the server and to the stream of changes.
+    async fn disturb(&mut self, event: Event) {
+        match event {
             Event::Stall => {
                 self.server.signal(Signal::SIGSTOP);
                 sleep(Duration::from_millis(2500)).await;
@@ -203,8 +211,8 @@ impl Bench {
                 .await;
                 self.record(&[400_000 + i64::try_from(self.count).unwrap()]).await;
             }
+            _ => unreachable!("the rest happens to samples"),
         }
-        self.database.answers().await;
     }
 
     /// Waits until the history has exactly the samples that are stored.

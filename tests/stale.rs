@@ -91,7 +91,7 @@ async fn fifty_clients_are_answered_while_redis_hangs() {
             let started = Instant::now();
             api.get(OPEN[n % OPEN.len()]).await.ok();
             memory = memory.max(started.elapsed());
-            if n % 10 == 0 {
+            if n.is_multiple_of(10) {
                 let started = Instant::now();
                 api.get("/api/sources/").await.problem(503);
                 redis = redis.max(started.elapsed());

@@ -9,6 +9,7 @@ use crate::{
     clock,
     config::Config,
     domain::Slot,
+    history::Maintained,
     queue::{GiveUp, Job},
 };
 
@@ -33,7 +34,7 @@ impl Job for Housekeeping {
         let forgotten = context.caretaker.tidy().await?;
         tracing::debug!(forgotten, "forgot finished jobs");
         let done = context.history.maintain(clock::unix_seconds(), context.retention).await?;
-        if done != Default::default() {
+        if done != Maintained::default() {
             tracing::info!(?done, "maintained the recorded prices, in hours");
         }
         Ok(())

@@ -394,7 +394,7 @@ mod tests {
             let hour = Hour::new(START, &observations);
             let bytes = encode(&hour, &schedule()).unwrap();
             let read = decode(START, &bytes).unwrap();
-            prop_assert_eq!(read.observations(0..read.len()), observations.clone());
+            prop_assert_eq!(read.observations(0..read.len()), &observations[..]);
             let from = part.min(observations.len());
             prop_assert_eq!(read.observations(from..read.len()), &observations[from..]);
             let points = observations.iter()

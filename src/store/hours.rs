@@ -36,7 +36,7 @@ pub enum BlockState {
 pub struct StoredHour {
     /// The first unix second of the hour.
     pub start: i64,
-    /// Its samples, oldest first. Not all of them where [`StoredHour::is_damaged`].
+    /// Its samples, oldest first. Not all of them if it has a [`StoredHour::damage`].
     pub observations: Vec<Observation>,
     /// What its block is worth.
     pub block_state: BlockState,

@@ -103,8 +103,8 @@ impl<'a> Reader<'a> {
                         break;
                     }
                 }
-                let breaks = record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
-                let number = (reader.position().line() - 1).saturating_sub(breaks as u64);
+                let lines = record.as_slice().split(|&byte| byte == b'\n').count();
+                let number = reader.position().line().saturating_sub(lines as u64);
                 // No field of ours has a line break: the rest of the file would be lost in it.
                 let mut fields = columns.of(record).into_iter().flatten();
                 let is_open = fields.any(|field| field.contains(&b'\n'));
