@@ -206,8 +206,11 @@ killed() {
     case $service in
     worker | scheduler) still_records 3 ;;
     redis)
-        wait_for 10 "not ready without Redis" ready_is no
-        wait_for 15 "a health that tells" health_is unhealthy "$(containers api)"
+        wait_for 10 "an API that says that Redis is away" ready_is no
+        [[ $seen == *'"status":"stale"'* ]] || fail "not ready without Redis: $seen"
+        ask "/api/ticker-list/?page=last"
+        [[ $seen == *'"results":[{'* ]] || fail "no answer from memory: $seen"
+        wait_for 30 "a health that tells" health_is unhealthy "$(containers worker | head -1)"
         sleep $((2 * SLOT)) # at least one slot begins and ends without Redis
         ;;
     esac
