@@ -1,11 +1,12 @@
 //! What is kept in Redis besides the queue: samples as text and as blocks, the reasons of missed
 //! slots, the state of sources and processes.
 //!
-//! Uses the domain and the configuration of nothing. [`keys`] names every key; each Lua script
+//! Uses the domain. [`keys`] names every key; each Lua script
 //! stands beside its caller. Questions about samples are answered by the history.
 
 mod block;
 mod changes;
+mod column;
 mod hour;
 mod hours;
 pub mod keys;

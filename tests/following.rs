@@ -228,7 +228,7 @@ impl Bench {
             let rows: Vec<_> = known.value.iter().map(|row| (row.timestamp, row.price)).collect();
             known.until.is_none() && rows == naive.0
         };
-        eventually(SOON / 4, &format!("equal to Redis after {after}"), is_equal).await;
+        eventually(SOON / 2, &format!("equal to Redis after {after}"), is_equal).await;
         self.slowest = self.slowest.max(started.elapsed());
         // The summaries are those of a history that has just been loaded.
         let fresh = self.database.history().await;

@@ -114,9 +114,7 @@ impl History {
     /// Writes the blocks of all hours that have none or an outdated one and have ended by a unix
     /// second. Gives how many were written.
     async fn seal_hours(&self, by: i64) -> Result<usize, HistoryError> {
-        let starts = self.starts(|start, entry| {
-            start + HOUR <= by && !(entry.is_sealed && entry.damaged == 0)
-        })?;
+        let starts = self.starts(|start, entry| start + HOUR <= by && !entry.is_sealed)?;
         let seal = |start| async move {
             let stored = self.store().hour(start).await?;
             if stored.block_state == BlockState::Current || stored.damage().is_some() {
@@ -220,9 +218,8 @@ impl History {
     fn starts(&self, wanted: impl Fn(i64, &Outline) -> bool) -> Result<Vec<i64>, HistoryError> {
         let index = self.index().ok_or(HistoryError::Loading)?;
         let outlines = index.entries().iter().map(|entry| {
-            let (members, damaged) = (entry.node.members, entry.node.damaged);
-            let samples = entry.node.summary.count;
-            (entry.start, Outline { is_sealed: entry.is_sealed, members, samples, damaged })
+            let (members, samples) = (entry.node.members, entry.node.summary.count);
+            (entry.start, Outline { is_sealed: entry.is_sealed, members, samples })
         });
         let wanted = outlines.filter(|(start, outline)| wanted(*start, outline));
         Ok(wanted.map(|(start, _)| start).collect())
@@ -234,7 +231,6 @@ struct Outline {
     is_sealed: bool,
     members: u64,
     samples: u64,
-    damaged: u64,
 }
 
 fn is_empty(stored: &StoredHour) -> bool {

@@ -7,14 +7,19 @@
 //! | about 30 | [`Header`] with the summary, written by `postcard` (variable-length integers) |
 //! | rest | times, price offsets, origins: columns compressed by `pco` |
 
-use pco::{ChunkConfig, DeltaSpec, ModeSpec};
+use pco::DeltaSpec;
 use serde::{Deserialize, Serialize};
 
-use super::hour::{HOUR, Hour, Kind, Offsets, Origins, Prices, Times};
+use super::{
+    column::{STEPS, pack, unpack},
+    hour::{HOUR, Hour, Kind, Offsets, Origins, Prices, Times},
+};
 use crate::domain::{Extremes, Schedule, Summary, Timestamp};
 
 /// The version of the format that is written.
 const VERSION: u8 = 1;
+
+const INVALID_COLUMN: BlockError = BlockError::Content("a column");
 
 /// The bytes of version and checksum.
 const PREFIX: usize = 5;
@@ -73,22 +78,6 @@ struct StoredOrigins {
     kinds: Vec<Kind>,
     kind_of: Vec<u8>,
     quotes: Vec<u8>,
-}
-
-/// Compressed differences of asks and bids from the price, in 1/10000 peso.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct QuoteColumns {
-    pub(super) asks: Column,
-    pub(super) bids: Column,
-}
-
-/// A compressed column.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Column {
-    /// This value at every place.
-    Same(i64),
-    /// Compressed by `pco`.
-    Packed(Vec<u8>),
 }
 
 /// Writes an hour that has at least one sample; its summary depends on the schedule of slots.
@@ -182,13 +171,16 @@ pub fn decode(start: i64, bytes: &[u8]) -> Result<Hour, BlockError> {
     let (prices, origins) = rest.split_at_checked(prices_length).ok_or(invalid("no prices"))?;
     let count = header.count as usize;
     let times = match header.first {
-        Time::Second(_) => Times::Seconds(shifted(&unpack(times, count)?, header.slot_seconds)),
-        Time::Score(_) => Times::Scores(unpack(times, count)?),
+        Time::Second(_) => Times::Seconds(shifted(
+            &unpack(times, count).ok_or(INVALID_COLUMN)?,
+            header.slot_seconds,
+        )),
+        Time::Score(_) => Times::Scores(unpack(times, count).ok_or(INVALID_COLUMN)?),
     };
     let offsets = if u32::try_from(header.highest_offset).is_ok() {
-        Offsets::Narrow(unpack(prices, count)?)
+        Offsets::Narrow(unpack(prices, count).ok_or(INVALID_COLUMN)?)
     } else {
-        Offsets::Wide(unpack(prices, count)?)
+        Offsets::Wide(unpack(prices, count).ok_or(INVALID_COLUMN)?)
     };
     let prices = Prices { lowest: header.lowest, unit: header.unit.cast_signed(), offsets };
     Ok(Hour { start, times, prices, origins: Origins::from_bytes(origins, count)? })
@@ -264,44 +256,12 @@ impl Origins {
         }
         let StoredOrigins { kinds, kind_of, quotes } =
             postcard::from_bytes(bytes).map_err(|_| BlockError::Content("the origins"))?;
-        let kind_of = if kind_of.is_empty() { Box::default() } else { unpack(&kind_of, count)? };
+        let kind_of = if kind_of.is_empty() {
+            Box::default()
+        } else {
+            unpack(&kind_of, count).ok_or(INVALID_COLUMN)?
+        };
         Ok(Self { kinds: kinds.into(), kind_of, quotes: quotes.into() })
-    }
-}
-
-impl QuoteColumns {
-    pub(super) fn pack(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).unwrap_or_default()
-    }
-
-    pub(super) fn unpack(bytes: &[u8]) -> Self {
-        postcard::from_bytes(bytes).unwrap_or_default()
-    }
-}
-
-impl Column {
-    pub(super) fn new(values: &[i64]) -> Self {
-        match values {
-            [first, rest @ ..] if rest.iter().all(|value| value == first) => Self::Same(*first),
-            _ => Self::Packed(pack(values, STEPS)),
-        }
-    }
-
-    /// Its values; [`Column::Same`] repeats its value without end.
-    pub(super) fn values(&self) -> Box<dyn Iterator<Item = i64> + '_> {
-        match self {
-            Self::Same(value) => Box::new(std::iter::repeat(*value)),
-            Self::Packed(bytes) => {
-                let values = pco::standalone::simple_decompress::<i64>(bytes);
-                Box::new(values.unwrap_or_default().into_iter())
-            }
-        }
-    }
-}
-
-impl Default for Column {
-    fn default() -> Self {
-        Self::Packed(Vec::new())
     }
 }
 
@@ -313,33 +273,6 @@ fn shifted(seconds: &[u16], by: u64) -> Box<[u16]> {
     let shift = |(place, second): (u16, &u16)| second.wrapping_add(by.wrapping_mul(place));
     let places = (0..=u16::MAX).cycle();
     places.zip(seconds).map(shift).collect()
-}
-
-/// Differences from one value to the next: what prices compress best as.
-const STEPS: DeltaSpec = DeltaSpec::TryConsecutive(1);
-
-/// Compresses a column. Against the defaults of `pco`, this is as small and takes a ninth of the
-/// time for 360 prices.
-fn pack<T: pco::data_types::Number>(values: &[T], delta: DeltaSpec) -> Vec<u8> {
-    let config = ChunkConfig::default()
-        .with_compression_level(4)
-        .with_mode_spec(ModeSpec::Classic)
-        .with_delta_spec(delta);
-    // Compressing into memory does not fail.
-    pco::standalone::simple_compress(values, &config).unwrap_or_default()
-}
-
-/// Reads a column of so many values.
-fn unpack<T: pco::data_types::Number + Default>(
-    bytes: &[u8],
-    count: usize,
-) -> Result<Box<[T]>, BlockError> {
-    let mut values = vec![T::default(); count];
-    let read = pco::standalone::simple_decompress_into(bytes, &mut values);
-    match read {
-        Ok(progress) if progress.n_processed == count && progress.finished => Ok(values.into()),
-        _ => Err(BlockError::Content("a column")),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::block::{Column, QuoteColumns};
+use super::column::{Column, QuoteColumns};
 use crate::domain::{Observation, Price, Provenance, Sample, Schedule, Summary, Timestamp, Total};
 
 /// The length of an hour in seconds.
