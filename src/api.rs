@@ -5,6 +5,7 @@
 
 mod average_price;
 mod coverage;
+mod documentation;
 mod error;
 mod health;
 mod latest;
@@ -19,11 +20,8 @@ mod ticker_price;
 use std::sync::Arc;
 
 use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, Route,
-    endpoint::make_sync,
-    get,
+    Endpoint, EndpointExt, IntoEndpoint, get,
     middleware::{NormalizePath, TrailingSlash},
-    web::Redirect,
 };
 use poem_openapi::{OpenApiService, Tags};
 use rust_decimal::Decimal;
@@ -60,15 +58,9 @@ type Resources = (
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
     let metrics = metrics::endpoint(Arc::clone(&history), &config.sources);
-    let service = service(history, config);
-    let routes = Route::new()
-        .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
-        .nest("/docs", service.swagger_ui())
-        .at("/openapi.json", get(service.spec_endpoint()))
-        .at("/openapi.yaml", get(service.spec_endpoint_yaml()))
-        .at("/metrics", get(metrics));
-    let resources = Arc::new(service.into_endpoint());
-    routes
+    let resources = Arc::new(service(Arc::clone(&history), config).into_endpoint());
+    documentation::routes(service(history, config))
+        .at("/metrics", get(metrics))
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
         .with(NormalizePath::new(TrailingSlash::Trim))

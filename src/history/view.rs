@@ -6,6 +6,7 @@ use super::index::{Columns, Entry, Index};
 use crate::{
     domain::{
         Extremes, Observation, Page, PageNumber, PageSize, Summary, TimeRange, Timestamp, Total,
+        UnixTime,
     },
     store::{Hour, Row},
 };
@@ -147,7 +148,7 @@ impl View<'_> {
     }
 
     fn cuts(&self, range: &TimeRange) -> Result<[Cut; 2], Miss> {
-        let since = range.since().map_or(Ok(f64::NEG_INFINITY), |time| Ok(time.as_score()))?;
+        let since = range.since().map_or(f64::NEG_INFINITY, UnixTime::as_score);
         let until = range.until().map_or(f64::INFINITY, |time| time.as_score().next_up());
         self.checked([self.cut(since)?, self.cut(until)?])
     }
