@@ -1,4 +1,4 @@
-//! Recording: a slot has one sample, and readers are told of it.
+//! Recording: a slot has one sample, and readers learn of it at once.
 
 use std::time::Duration;
 

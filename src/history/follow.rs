@@ -14,13 +14,13 @@ use tokio::time::sleep;
 
 use super::{
     History, HistoryError,
-    index::{Entry, Index},
+    index::{Columns, Entry, Index, Node},
     load,
 };
 use crate::{
     clock,
     domain::Observation,
-    store::{Change, Changes, Position, hour_of},
+    store::{Change, Changes, Hour, Position, hour_of},
 };
 
 /// How long a read of changes waits for one.
@@ -96,12 +96,11 @@ impl History {
             follower.changes = Some(changes);
             follower.compared = None;
         }
-        let Some(position) = follower.position.clone() else {
+        let Some(mut position) = follower.position.clone() else {
             return self.load(follower).await;
         };
         let Some(changes) = &mut follower.changes else { return Ok(()) };
         let mut wait = if follower.compared.is_none() { Duration::ZERO } else { wait };
-        let mut position = position;
         loop {
             let Some((found, next)) = changes.after(&position, wait).await? else {
                 tracing::warn!("missed changes of the recorded prices; loading all of them again");
@@ -183,7 +182,7 @@ impl History {
     fn insert(&self, start: i64, observation: Observation) -> bool {
         let Some(index) = self.index() else { return false };
         let (mut observations, mut node) = match index.entry(start) {
-            None => (Vec::new(), super::index::Node::default()),
+            None => (Vec::new(), Node::default()),
             Some(Entry { columns: Some(columns), node, .. }) if node.damaged == 0 => {
                 (columns.hour.observations(0..columns.hour.len()), *node)
             }
@@ -200,10 +199,10 @@ impl History {
             return false;
         }
         observations.insert(at, observation);
-        let hour = crate::store::Hour::new(start, &observations);
+        let hour = Hour::new(start, &observations);
         node.summary = hour.summary(0..hour.len(), index.schedule());
         node.members += 1;
-        let columns = Some(super::index::Columns::new(hour));
+        let columns = Some(Columns::new(hour));
         drop(index);
         self.put(vec![Entry { start, node, is_sealed: false, columns }]);
         true

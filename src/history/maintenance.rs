@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{History, HistoryError};
+use super::{History, HistoryError, index::Entry};
 use crate::store::{BlockState, HOUR, StoreError, StoredHour, hour_of};
 
 /// The seconds after its end at which an hour is sealed: nothing is recorded in it any more.
@@ -80,25 +80,10 @@ impl History {
         self.refresh().await?;
         let boundary = self.store().counts().await?.boundary;
         let mut dropped = 0;
-        for start in self.starts(|start, entry| {
-            start + HOUR <= before && (entry.members > 0 || boundary.is_none_or(|at| start >= at))
-        })? {
-            let mut is_dropped = false;
-            for _ in 0..TRIES {
-                let stored = self.store().hour(start).await?;
-                if let Some(damage) = stored.damage() {
-                    tracing::error!(error = %damage, "the text of this hour is left");
-                    is_dropped = true;
-                } else if stored.block_state == BlockState::Current || is_empty(&stored) {
-                    is_dropped = is_empty(&stored) || self.store().drop_text(&stored).await?;
-                } else {
-                    self.seal(&stored).await?;
-                }
-                if is_dropped {
-                    break;
-                }
-            }
-            if !is_dropped {
+        let has_text =
+            |entry: &Entry| entry.node.members > 0 || boundary.is_none_or(|at| entry.start >= at);
+        for start in self.starts(|entry| entry.start + HOUR <= before && has_text(entry))? {
+            if !self.drop_text_of(start).await? {
                 // The boundary must not pass an hour whose block is outdated.
                 tracing::warn!(hour = start, "the text of this hour and of later ones is left");
                 return Ok(dropped);
@@ -111,10 +96,28 @@ impl History {
         Ok(dropped)
     }
 
+    /// Drops the text of an hour, after it was sealed if need be; `false` if it went on changing.
+    async fn drop_text_of(&self, start: i64) -> Result<bool, HistoryError> {
+        for _ in 0..TRIES {
+            let stored = self.store().hour(start).await?;
+            if let Some(damage) = stored.damage() {
+                tracing::error!(error = %damage, "the text of this hour is left");
+                return Ok(true);
+            }
+            if is_empty(&stored) || self.store().drop_text(&stored).await? {
+                return Ok(true);
+            }
+            if stored.block_state != BlockState::Current {
+                self.seal(&stored).await?;
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes the blocks of all hours that have none or an outdated one and have ended by a unix
     /// second. Gives how many were written.
     async fn seal_hours(&self, by: i64) -> Result<usize, HistoryError> {
-        let starts = self.starts(|start, entry| start + HOUR <= by && !entry.is_sealed)?;
+        let starts = self.starts(|entry| entry.start + HOUR <= by && !entry.is_sealed)?;
         let seal = |start| async move {
             let stored = self.store().hour(start).await?;
             if stored.block_state == BlockState::Current || stored.damage().is_some() {
@@ -128,9 +131,10 @@ impl History {
 
     async fn delete_hours(&self, before: i64) -> Result<usize, HistoryError> {
         // The newest sample is the last price there is, and where the next gap begins.
-        let newest = self.starts(|_, entry| entry.samples > 0)?.pop();
+        let newest = self.starts(|entry| entry.node.summary.count > 0)?.pop();
         let mut deleted = 0;
-        for start in self.starts(|start, _| start + HOUR <= before && Some(start) != newest)? {
+        let is_old = |entry: &Entry| entry.start + HOUR <= before && Some(entry.start) != newest;
+        for start in self.starts(is_old)? {
             let stored = self.store().hour(start).await?;
             deleted += usize::from(self.store().delete(&stored).await?);
         }
@@ -149,7 +153,7 @@ impl History {
     /// # Errors
     /// If Redis fails.
     pub async fn check(&self) -> Result<(usize, Vec<Finding>), HistoryError> {
-        let starts = self.starts(|_, _| true)?;
+        let starts = self.starts(|_| true)?;
         let count = starts.len();
         let index = self.index().ok_or(HistoryError::Loading)?;
         let schedule = index.schedule();
@@ -170,8 +174,8 @@ impl History {
         Ok((count, findings.into_iter().flatten().collect()))
     }
 
-    /// Writes the blocks anew that [`History::check`] finds wrong and that can be rebuilt. Gives
-    /// how many there are.
+    /// Rewrites the blocks that [`History::check`] finds wrong and that can be rebuilt. Gives how
+    /// many were rewritten.
     ///
     /// # Errors
     /// If Redis fails.
@@ -192,7 +196,7 @@ impl History {
     pub async fn restore_text(&self) -> Result<usize, HistoryError> {
         let boundary = self.store().counts().await?.boundary;
         let mut starts =
-            self.starts(|start, _| boundary.is_some_and(|boundary| start < boundary))?;
+            self.starts(|entry| boundary.is_some_and(|boundary| entry.start < boundary))?;
         starts.reverse();
         for start in &starts {
             let mut is_restored = false;
@@ -215,22 +219,11 @@ impl History {
     }
 
     /// The first unix seconds of the hours that are wanted, oldest first.
-    fn starts(&self, wanted: impl Fn(i64, &Outline) -> bool) -> Result<Vec<i64>, HistoryError> {
+    fn starts(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<i64>, HistoryError> {
         let index = self.index().ok_or(HistoryError::Loading)?;
-        let outlines = index.entries().iter().map(|entry| {
-            let (members, samples) = (entry.node.members, entry.node.summary.count);
-            (entry.start, Outline { is_sealed: entry.is_sealed, members, samples })
-        });
-        let wanted = outlines.filter(|(start, outline)| wanted(*start, outline));
-        Ok(wanted.map(|(start, _)| start).collect())
+        let wanted = index.entries().iter().filter(|entry| wanted(entry));
+        Ok(wanted.map(|entry| entry.start).collect())
     }
-}
-
-/// What is known of an hour.
-struct Outline {
-    is_sealed: bool,
-    members: u64,
-    samples: u64,
 }
 
 fn is_empty(stored: &StoredHour) -> bool {

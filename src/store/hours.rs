@@ -13,7 +13,7 @@ use super::{
     hour::{HOUR, hour_of},
     keys,
 };
-use crate::domain::{Observation, Provenance, Sample, Schedule};
+use crate::domain::{Observation, Provenance, Sample, SampleError, Schedule};
 
 /// A member of `prices` and its score, as Redis writes it.
 pub(super) type Row = (Vec<u8>, String);
@@ -48,7 +48,7 @@ pub struct StoredHour {
     pub(super) boundary: Option<i64>,
 }
 
-/// What is stored of a sample, by which it is told from others: score and price.
+/// Identifies a stored sample within its hour: its score and its price.
 pub(super) fn identity(observation: &Observation) -> (u64, i64) {
     let Sample { timestamp, price } = observation.sample;
     (timestamp.score().to_bits(), price.ten_thousandths())
@@ -219,20 +219,19 @@ impl StoredHour {
 /// The samples among the members of an hour. A member that is none, put there by hand, is reported
 /// and ignored.
 pub(super) fn readable(text: &[Row]) -> Vec<Observation> {
-    let sample = |(member, score): &Row| {
-        let score = score.parse().unwrap_or(f64::NAN);
-        Sample::from_member(&String::from_utf8_lossy(member), score)
-            .inspect_err(|error| tracing::warn!(%error, "ignored a stored member"))
-            .ok()
+    let sample = |row| {
+        sample(row).inspect_err(|error| tracing::warn!(%error, "ignored a stored member")).ok()
     };
     text.iter().filter_map(sample).map(Observation::from).collect()
 }
 
+/// Reads a member and its score.
+fn sample((member, score): &Row) -> Result<Sample, SampleError> {
+    let score = score.parse().unwrap_or(f64::NAN);
+    Sample::from_member(&String::from_utf8_lossy(member), score)
+}
+
 /// The members of an hour that are samples.
 pub(super) fn readable_members(text: &[Row]) -> impl Iterator<Item = &[u8]> {
-    let is_sample = |(member, score): &&Row| {
-        Sample::from_member(&String::from_utf8_lossy(member), score.parse().unwrap_or(f64::NAN))
-            .is_ok()
-    };
-    text.iter().filter(is_sample).map(|(member, _)| member.as_slice())
+    text.iter().filter(|row| sample(row).is_ok()).map(|(member, _)| member.as_slice())
 }
