@@ -5,7 +5,7 @@ SIMULATE ?=
 MINUTES ?= 1
 SEED ?=
 
-.PHONY: help up test test-compose fmt lint doc needs snapshots bench-store bench-queue chaos
+.PHONY: help up test test-compose fmt lint doc needs needs-test snapshots bench-store bench-queue chaos
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -14,7 +14,7 @@ up: needs ## install what is missing, build, and run everything (SIMULATE=1: wit
 	cargo build --release --locked
 	exec "$${CARGO_TARGET_DIR:-target}"/release/cotiza up $(if $(filter 1,$(SIMULATE)),--simulate)
 
-test: needs fmt lint doc ## what CI runs first: formatting, lints, documentation, all tests
+test: needs-test fmt lint doc ## what CI runs first: formatting, lints, documentation, all tests
 	cargo test --locked
 
 test-compose: ## the containers, on an engine: build, record, kill, cut off, back up (skipped without one)
@@ -28,6 +28,9 @@ lint: ## no warning of the compiler or of clippy
 
 doc: ## no warning in the documentation
 	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --document-private-items
+
+needs-test:
+	@docker/install-needs.sh test
 
 needs: ## install redis-server and a C compiler if there is none
 	@docker/install-needs.sh

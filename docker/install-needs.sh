@@ -1,11 +1,15 @@
 #!/bin/sh
 # Installs what building and running Cotiza needs besides Rust, unless it is there already:
-# redis-server and a C compiler (which links, and builds the cryptography of TLS).
+# redis-server and a C compiler (which links, and builds the cryptography of TLS). With the argument
+# "test" also libfaketime, for the tests of wrong clocks; where it cannot be had, they are skipped.
 set -eu
 
 needs=
 command -v redis-server >/dev/null || needs="$needs redis"
 command -v cc >/dev/null || needs="$needs cc"
+if [ "${1:-}" = test ] && ! ls /usr/lib/*/faketime /usr/lib/faketime >/dev/null 2>&1; then
+    ! command -v apt-get >/dev/null && ! command -v apk >/dev/null || needs="$needs faketime"
+fi
 [ -n "$needs" ] || exit 0
 
 by_hand() {
@@ -19,10 +23,11 @@ if [ "$(id -u)" -ne 0 ]; then
     sudo=sudo
 fi
 
-# The packages of what is missing: $1 names that of redis, $2 that of the compiler.
+# The packages of what is missing: $1 names that of redis, $2 that of the compiler, $3 that of
+# libfaketime.
 packages() {
     for need in $needs; do
-        case $need in redis) echo "$1" ;; cc) echo "$2" ;; esac
+        case $need in redis) echo "$1" ;; cc) echo "$2" ;; faketime) echo "$3" ;; esac
     done
 }
 
@@ -32,12 +37,12 @@ echo "Installing$needs ..."
 if command -v apt-get >/dev/null; then
     $sudo apt-get update -qq
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        $(packages redis-server "gcc libc6-dev") >/dev/null
+        $(packages redis-server "gcc libc6-dev" faketime) >/dev/null
 elif command -v dnf >/dev/null; then
     $sudo dnf install -y -q $(packages redis gcc) ||
         $sudo dnf install -y -q $(packages valkey-compat-redis gcc)
 elif command -v apk >/dev/null; then
-    $sudo apk add --quiet $(packages redis "gcc musl-dev")
+    $sudo apk add --quiet $(packages redis "gcc musl-dev" libfaketime)
 elif command -v pacman >/dev/null; then
     $sudo pacman -Sy --noconfirm --quiet $(packages redis gcc) ||
         $sudo pacman -Sy --noconfirm --quiet $(packages valkey gcc)

@@ -3,6 +3,7 @@
 //! May use the domain, the configuration, the history and its store. What stands in `///` on handlers and
 //! answers is published in the OpenAPI document, so it is written for users of the API.
 
+mod admission;
 mod average_price;
 mod coverage;
 mod documentation;
@@ -13,6 +14,7 @@ mod links;
 mod listing;
 mod metrics;
 mod params;
+mod proxies;
 mod sources;
 mod ticker_list;
 mod ticker_price;
@@ -57,6 +59,7 @@ type Resources = (
 
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
+    let admission = Arc::new(admission::Admission::from(&config.api));
     let metrics = metrics::endpoint(Arc::clone(&history), &config.sources);
     let resources = Arc::new(service(Arc::clone(&history), config).into_endpoint());
     documentation::routes(service(history, config))
@@ -64,9 +67,12 @@ pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
         .with(NormalizePath::new(TrailingSlash::Trim))
-        .around(|routes, request| async move {
-            params::given_once(&request)?;
-            routes.call(request).await
+        .around(move |routes, request| {
+            let admission = Arc::clone(&admission);
+            async move {
+                admission.check(&request)?;
+                routes.call(request).await
+            }
         })
         .catch_all_error(error::problem)
 }
@@ -84,10 +90,10 @@ pub fn openapi_yaml(history: Arc<History>, config: &Config) -> String {
 fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, ()> {
     let resources = (
         average_price::AveragePrice::new(Arc::clone(&history)),
-        ticker_list::TickerList::new(Arc::clone(&history), config.api.trusted_proxies.clone()),
+        ticker_list::TickerList::new(Arc::clone(&history), (&config.api).into()),
         ticker_price::TickerPrice::new(Arc::clone(&history)),
         latest::Latest::new(Arc::clone(&history)),
-        coverage::Coverage::new(Arc::clone(&history), config.api.trusted_proxies.clone()),
+        coverage::Coverage::new(Arc::clone(&history), (&config.api).into()),
         sources::Sources::new(Arc::clone(&history), config.sources.clone()),
         health::Health::new(history),
     );

@@ -34,7 +34,6 @@ use self::{
     view::{Miss, View},
 };
 use crate::{
-    clock,
     domain::{Observation, Page, PageNumber, PageSize, Summary, TimeRange, Total, UnixTime},
     store::{Row, Store, StoreError},
 };
@@ -211,7 +210,7 @@ impl History {
         match state.contact {
             None => Freshness::Loading,
             Some((at, _)) if at.elapsed() <= FRESH => {
-                Freshness::Current { known_until: clock::unix_seconds() }
+                Freshness::Current { known_until: self.store.clock().unix_seconds() }
             }
             Some((at, known_until)) if at.elapsed() <= self.limits.stale_for => {
                 Freshness::Stale { known_until }

@@ -15,24 +15,25 @@ mod http;
 use anyhow::Context as _;
 
 use crate::{
+    clock::Clock,
     config::Config,
     domain::{Doubt, Price, Slots},
     history::{History, Limits, Retention},
     store::Store,
 };
 
-/// The store and the client of the configured Redis.
+/// The store and the client of the configured Redis, whose clock is followed from now on.
 fn store(config: &Config) -> anyhow::Result<(Store, redis::Client)> {
     let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
     let slots = Slots::new(config.schedule.every)?;
-    Ok((Store::new(&client, slots)?, client))
+    let clock = Clock::following(&client)?;
+    Ok((Store::new(&client, slots, clock)?, client))
 }
 
-/// The history that the api keeps in memory, of the configured Redis; not loaded yet.
-fn history(config: &Config) -> anyhow::Result<History> {
+/// The history that the api keeps in memory; not loaded yet.
+fn history(config: &Config, store: Store) -> anyhow::Result<History> {
     let memory = usize::try_from(config.api.memory.as_u64())?;
-    let limits = Limits { memory, stale_for: config.api.stale_for };
-    Ok(History::new(store(config)?.0, limits))
+    Ok(History::new(store, Limits { memory, stale_for: config.api.stale_for }))
 }
 
 /// How long samples are kept.

@@ -6,7 +6,8 @@
 //! What was measured of apalis-redis 1.0, and where it is answered:
 //! - any Redis error ends a worker for good: `worker` rebuilds it whole, with backoff
 //! - its polling loses wake-ups, and a push publishes nothing: `wake`, [`Enqueuer`]
-//! - it beats no heart while it drains or a buffer is full: `heartbeat`
+//! - it gives no heartbeat while it drains or a buffer is full, and it compares the clocks of
+//!   machines: `heartbeat`
 //! - a payload that cannot be read ends every worker that meets it: `payload`
 //! - ids without data end every worker, 8,000 waiting jobs stop them for good: `tidy`
 //! - finished jobs and gone workers are kept for ever: `tidy`, by the [`Caretaker`]

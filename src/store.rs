@@ -6,6 +6,7 @@
 
 mod block;
 mod changes;
+mod clock;
 mod column;
 mod hour;
 mod hours;
@@ -29,6 +30,7 @@ pub use record::Recorded;
 pub use sources::{Rejected, SourceReport};
 
 use crate::{
+    clock::Clock,
     connection::{self, SharedConnection},
     domain::Slots,
 };
@@ -39,6 +41,7 @@ pub struct Store {
     client: Client,
     connection: SharedConnection,
     slots: Slots,
+    clock: Clock,
 }
 
 /// Why the store could not do something.
@@ -75,21 +78,13 @@ pub enum StoreError {
 
 impl Store {
     /// A store on the given Redis, which is connected to on first use, of samples that are
-    /// recorded once a slot.
+    /// recorded once a slot. `clock` is the one of that Redis.
     ///
     /// # Errors
     /// If the URL of the client cannot be used.
-    pub fn new(client: &Client, slots: Slots) -> Result<Self, StoreError> {
+    pub fn new(client: &Client, slots: Slots, clock: Clock) -> Result<Self, StoreError> {
         let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        Ok(Self { client: client.clone(), connection, slots })
-    }
-
-    /// This store on a connection of its own, for another runtime.
-    ///
-    /// # Errors
-    /// If the URL of the client cannot be used.
-    pub fn with_own_connection(&self) -> Result<Self, StoreError> {
-        Self::new(&self.client, self.slots)
+        Ok(Self { client: client.clone(), connection, slots, clock })
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cotiza::{
-    clock,
+    clock::Clock,
     domain::{Coverage, Slots, TimeRange},
     history::History,
     store::Store,
@@ -116,10 +116,14 @@ impl Chaos {
 
     async fn coverage(&self) -> Coverage {
         let slots = Slots::new(Duration::from_secs(1)).unwrap();
-        let store = Store::new(&self.database.client, slots).unwrap();
+        let store = Store::new(&self.database.client, slots, Clock::machine()).unwrap();
         let history = History::new(store, LIMITS);
         history.refresh().await.unwrap();
-        history.coverage(&TimeRange::default(), clock::unix_seconds()).await.unwrap().value
+        history
+            .coverage(&TimeRange::default(), Clock::machine().unix_seconds())
+            .await
+            .unwrap()
+            .value
     }
 
     /// Each stored sample was served once, in its second, and no second has two.

@@ -100,7 +100,7 @@ impl Bench {
         for second in seconds {
             self.count += 1;
             let sample = observation(BASE + second, &format!("{}.5", self.count));
-            self.database.store().record(&sample).await.unwrap();
+            self.database.record_one(&sample).await;
         }
     }
 
@@ -196,7 +196,12 @@ impl Bench {
             }
             Event::Slots(seconds) => {
                 let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
-                let store = cotiza::store::Store::new(&self.database.client, slots).unwrap();
+                let store = cotiza::store::Store::new(
+                    &self.database.client,
+                    slots,
+                    cotiza::clock::Clock::machine(),
+                )
+                .unwrap();
                 store.set_slots(BASE + 1_000_000).await.unwrap();
             }
             Event::FutureId => {

@@ -2,10 +2,12 @@
 
 mod api;
 mod exchange;
+mod fake_time;
 mod market;
 mod naive;
 mod probe;
 mod process;
+mod recorder;
 mod redis_server;
 mod rogue;
 
@@ -15,10 +17,12 @@ use tokio::time::{Instant, sleep};
 
 pub use api::{Api, get_text};
 pub use exchange::FakeExchange;
+pub use fake_time::wrong_clock;
 pub use market::Market;
 pub use naive::Naive;
 pub use probe::{Act, Probe, QueueBench, Unreadable};
 pub use process::{Cotiza, Output, run};
+pub use recorder::record;
 pub use redis_server::{Database, LIMITS, RedisServer, observation};
 pub use rogue::{Rogue, Wrong};
 

@@ -153,10 +153,9 @@ async fn answers_are_right_while_samples_come_in() {
     let history = database.history().await;
     let recorded = AtomicU64::new(0);
     let write = async |first: i64| {
-        let store = database.store();
         for n in 0..1500 {
             let sample = crate::harness::observation(1_700_000_000 + (2 * n + first) * 10, "2.5");
-            store.record(&sample).await.unwrap();
+            database.record_one(&sample).await;
             recorded.fetch_add(1, Ordering::SeqCst);
         }
     };

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
+    clock::Clock,
     domain::{Missed, Observation, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime},
     history::History,
     store::Store,
@@ -10,7 +11,7 @@ use cotiza::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 
-use crate::harness::{Api, Database, LIMITS, observation};
+use crate::harness::{Api, Database, LIMITS, observation, record};
 
 const BASE: i64 = 1_700_000_000;
 
@@ -89,7 +90,7 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
                         told.entry(slot).or_insert(*reason);
                     }
                 } else {
-                    store.record(&sample(slot)).await.unwrap();
+                    database.record_one(&sample(slot)).await;
                     told.remove(&slot);
                     recorded.push(slot);
                 }
@@ -136,7 +137,7 @@ async fn the_api_tells_what_is_missing_and_why() {
     let database = Database::new().await;
     let store = database.store();
     for slot in [0, 1, 5, 6, 9] {
-        store.record(&sample(slot)).await.unwrap();
+        database.record_one(&sample(slot)).await;
     }
     store.miss(&[BASE + 20, BASE + 30], Reason::ExchangeTimeout).await.unwrap();
     let api = Api::start(&database).await;
@@ -196,7 +197,11 @@ async fn slots_of_another_length_count_from_the_change_on() {
     let database = Database::new().await;
     let store = |seconds| {
         let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
-        Store::new(&database.client, slots).unwrap()
+        Store::new(&database.client, slots, Clock::machine()).unwrap()
+    };
+    let record = async |seconds, second| {
+        let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
+        record(&database.client, slots, &observation(second, "5.5")).await.unwrap();
     };
     // Half an hour in slots of 10 s, half an hour in slots of 20 s.
     let start = 1_699_999_200;
@@ -204,12 +209,12 @@ async fn slots_of_another_length_count_from_the_change_on() {
     history.refresh().await.unwrap();
     store(10).set_slots(start).await.unwrap();
     for n in 0..180 {
-        store(10).record(&observation(start + n * 10, "5.5")).await.unwrap();
+        record(10, start + n * 10).await;
     }
     store(20).set_slots(start + 1805).await.unwrap();
     store(20).set_slots(start + 1900).await.unwrap();
     for n in 0..80 {
-        store(20).record(&observation(start + 1800 + n * 20 + 15, "5.5")).await.unwrap();
+        record(20, start + 1800 + n * 20 + 15).await;
     }
     let whole = range(start, start + 3599);
     for history in [history, database.history().await] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cotiza::{
-    clock,
+    clock::Clock,
     config::Config,
     domain::{Doubt, Price, Slots},
     exchange::Sources,
@@ -27,10 +27,10 @@ async fn missed(wrong: Wrong, scheme: &str) -> (String, Vec<String>) {
     buenbit.check = None;
     let slots = Slots::new(EVERY).unwrap();
     let price = Price::from_pesos;
-    let sources = Sources::new(&config.sources, EVERY).unwrap();
+    let sources = Sources::new(&config.sources, EVERY, &Clock::machine()).unwrap();
     let doubt = Doubt::new(price(1_000_000), price(100_000_000_000), 0.1);
     let context = database.context(slots, sources, doubt);
-    let slot = slots.containing(clock::unix_seconds()).next();
+    let slot = slots.containing(Clock::machine().unix_seconds()).next();
     let ended = FetchBtcArs { slot: slot.start() }.run(context, 1).await;
     assert!(rogue.asked() >= 1, "it was not asked");
     assert!(database.prices().await.is_empty(), "something was stored");
@@ -48,7 +48,7 @@ async fn missed(wrong: Wrong, scheme: &str) -> (String, Vec<String>) {
 
 /// A ticker with these prices, of now.
 fn ticker(ask: &str, bid: &str) -> Wrong {
-    ticker_of(ask, bid, &clock::unix_seconds().to_string())
+    ticker_of(ask, bid, &Clock::machine().unix_seconds().to_string())
 }
 
 fn ticker_of(ask: &str, bid: &str, time: &str) -> Wrong {

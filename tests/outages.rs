@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use cotiza::{
-    clock,
+    clock::Clock,
     config::Config,
     domain::{Slots, TimeRange, UnixTime},
     history::History,
@@ -128,11 +128,15 @@ async fn all_stop_in_time_while_redis_is_away() {
 #[tokio::test]
 async fn the_slots_of_an_outage_are_in_the_ledger_with_their_reason() {
     let mut plant = Plant::start().await;
-    let store =
-        Store::new(&plant.database.client, Slots::new(Duration::from_secs(1)).unwrap()).unwrap();
+    let store = Store::new(
+        &plant.database.client,
+        Slots::new(Duration::from_secs(1)).unwrap(),
+        Clock::machine(),
+    )
+    .unwrap();
     let history = History::new(store, LIMITS);
     plant.server.kill();
-    let away = clock::unix_seconds();
+    let away = Clock::machine().unix_seconds();
     sleep(Duration::from_secs(5)).await;
     plant.server.restart();
     plant.database.answers().await;
@@ -141,7 +145,8 @@ async fn the_slots_of_an_outage_are_in_the_ledger_with_their_reason() {
     let outage = TimeRange::new(at(away + 1), at(away + 3)).unwrap();
     eventually(SOON, "the ledger knows", || async {
         history.refresh().await.unwrap();
-        let coverage = history.coverage(&outage, clock::unix_seconds()).await.unwrap().value;
+        let coverage =
+            history.coverage(&outage, Clock::machine().unix_seconds()).await.unwrap().value;
         coverage.missed.total() == 3 && coverage.missed.not_scheduled == 0
     })
     .await;

@@ -217,7 +217,7 @@ async fn numbers_of_other_countries_are_refused_and_not_misread() {
 #[tokio::test]
 async fn a_sample_of_the_future_is_refused_with_its_line() {
     let shell = Shell::new().await;
-    let now = cotiza::clock::unix_seconds();
+    let now = cotiza::clock::Clock::machine().unix_seconds();
     let text =
         format!("timestamp,price\n{},1.0\n{},2.0\n2100-01-01T00:00:00Z,3.0\n", now - 60, now + 60);
     let refused = shell.import(&text, &[]).await;
@@ -235,7 +235,7 @@ async fn a_sample_of_the_future_is_refused_with_its_line() {
 #[tokio::test]
 async fn an_import_writes_old_hours_as_blocks_and_young_ones_as_text_too() {
     let shell = Shell::new().await;
-    let now = cotiza::clock::unix_seconds();
+    let now = cotiza::clock::Clock::machine().unix_seconds();
     let lines = |offset: i64| {
         let rows = (0..500)
             .map(|n| format!("{},{}.25,a+b", now - 400 * 86_400 + n * 80_000 + offset, n + 1));

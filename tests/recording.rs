@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cotiza::{
-    domain::{Provenance, TimeRange},
+    clock::Clock,
+    domain::{Provenance, Slots, TimeRange},
     store::{Recorded, Store},
 };
 
@@ -12,13 +13,13 @@ use crate::harness::{Api, Database, SOON, eventually, observation};
 #[tokio::test]
 async fn a_slot_has_one_sample_whoever_records_first() {
     let database = Database::new().await;
-    let stores: Vec<Store> = (0..8).map(|_| database.store()).collect();
-    let recorded = futures_util::future::join_all(stores.iter().zip(1..).map(
-        async |(store, n): (&Store, i64)| {
-            let observation = observation(1_700_000_000 + n, &format!("{n}.5"));
-            store.record(&observation).await.unwrap()
-        },
-    ))
+    let hours = Slots::new(Duration::from_hours(1)).unwrap();
+    let now = hours.containing(Clock::machine().unix_seconds()).start();
+    let recorded = futures_util::future::join_all((1..9).map(async |n| {
+        let observation = observation(now + n, &format!("{n}.5"));
+        let store = Store::new(&database.client, hours, Clock::machine()).unwrap();
+        store.record(&observation).await.unwrap()
+    }))
     .await;
     let stored = recorded.iter().filter(|&&outcome| outcome == Recorded::Stored).count();
     assert_eq!((stored, database.prices().await.len()), (1, 1));
@@ -33,7 +34,7 @@ async fn a_recorded_sample_is_answered_by_every_api_without_a_reload() {
     let mut observation = observation(1_717_184_864, "84436700.0");
     let [ask, bid] = ["84436700.0", "82781100.0"].map(|price| Some(price.parse().unwrap()));
     observation.provenance = Some(Provenance { source: "buenbit".to_owned(), ask, bid });
-    database.store().record(&observation).await.unwrap();
+    database.record_one(&observation).await;
     for api in &apis {
         eventually(SOON, "the sample is answered", || async {
             api.get("/api/ticker-price/?timestamp=1717184864").await.text
@@ -57,6 +58,6 @@ async fn a_sample_of_an_hour_whose_text_was_dropped_is_not_recorded() {
         cotiza::history::Retention { text: Some(Duration::from_hours(24)), samples: None };
     history.maintain(1_700_150_000, retention).await.unwrap();
     let late = observation(1_700_000_020, "3.5");
-    assert_eq!(database.store().record(&late).await.unwrap(), Recorded::HourClosed);
+    assert_eq!(database.record_one(&late).await, Recorded::HourClosed);
     assert_eq!(database.record(&[(1_700_100_020, "3.5")]).await, 1);
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cotiza::{
-    clock,
+    clock::Clock,
     domain::{Reason, Slots, TimeRange},
     history::{History, Retention},
     jobs::{Context, Housekeeping},
@@ -21,7 +21,7 @@ fn keep(days: u64) -> Retention {
 #[tokio::test]
 async fn housekeeping_deletes_whole_hours_whatever_form_they_have() {
     let database = Database::new().await;
-    let now = clock::unix_seconds();
+    let now = Clock::machine().unix_seconds();
     let start = (now - 3 * DAY).div_euclid(3600) * 3600;
     let members: Vec<(String, String)> = (0..2000)
         .map(|n| ((start + n * 120).to_string(), format!("{}.0:{}", n + 1, start + n * 120)))

@@ -25,7 +25,7 @@ async fn three_hours() -> Database {
             let ask = Some(sample.sample.price);
             let bid = (n % 2 == 0).then(|| "0.25".parse().unwrap());
             sample.provenance = Some(Provenance { source: "buenbit".to_owned(), ask, bid });
-            database.store().record(&sample).await.unwrap();
+            database.record_one(&sample).await;
         }
     }
     database.put_prices(&[(&format!("{}.25", BASE + 4000), "77.125")]).await;

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use cotiza::{
-    clock,
-    domain::{Reason, Side},
-};
+use cotiza::domain::{Reason, Side};
 
 use crate::harness::{Api, Database, FakeExchange, Market, Rogue, SOON, Wrong, eventually, run};
 
@@ -44,11 +41,7 @@ async fn a_source_that_fails_again_and_again_is_left_alone() {
     assert_eq!(market.exchanges[0].asked(), 5);
     assert_eq!(market.exchanges[1].asked(), 8);
     market.store().tell_circuits("worker-1", &context.sources.circuits()).await.unwrap();
-    market
-        .store()
-        .seen(cotiza::store::Role::Worker, "worker-1", clock::unix_seconds())
-        .await
-        .unwrap();
+    market.store().heartbeat(cotiza::store::Role::Worker, "worker-1").await.unwrap();
     let told = market.told().await;
     assert_eq!(
         (&told["sources"][0]["state"], &told["sources"][1]["state"]),

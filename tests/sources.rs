@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cotiza::{
-    clock,
+    clock::Clock,
     config::Policy,
     domain::{Slot, Slots},
     jobs::Context,
@@ -74,7 +74,7 @@ async fn one_that_hangs_costs_no_slot_and_is_told() {
     // Once it has failed often enough, nobody waits for it any more.
     let slot = market.now().next();
     market.fetch_with(&context, slot).await.unwrap();
-    let left = clock::until(slot.end());
+    let left = Clock::machine().until(slot.end());
     assert!(left > Duration::from_millis(600), "only {left:?} of the second were left");
     eventually(SOON, "it is told that it hangs", || async {
         market.told().await["sources"][0]["failed"]["exchange_timeout"].as_u64() >= Some(3)

@@ -19,6 +19,7 @@
 //! - `queue_defects`: each defect of the library that is guarded against
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
+//! - `clocks`: processes, and a Redis, with a wrong clock
 //! - `up`: the one-machine supervisor
 //! - `chaos`: everything fails at random, and the books are checked
 //! - `command_line`: arguments, exit codes, configuration
@@ -39,6 +40,7 @@ mod harness;
 
 mod average_price;
 mod chaos;
+mod clocks;
 mod command_line;
 mod errors;
 mod fetch;

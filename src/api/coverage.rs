@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, error::ApiError, listing::ListingAnswer, params};
+use super::{Tag, error::ApiError, listing::ListingAnswer, params, proxies::Proxies};
 use crate::{
-    clock,
     domain::{self, Missed, PageNumber, PageSize, UnixTime},
     history::History,
 };
 
 pub(super) struct Coverage {
     history: Arc<History>,
-    trusted_proxies: Vec<IpNet>,
+    proxies: Proxies,
 }
 
 /// The answer to a question for coverage.
@@ -83,8 +81,12 @@ struct GapResponse {
 }
 
 impl Coverage {
-    pub(super) fn new(history: Arc<History>, trusted_proxies: Vec<IpNet>) -> Self {
-        Self { history, trusted_proxies }
+    pub(super) fn new(history: Arc<History>, proxies: Proxies) -> Self {
+        Self { history, proxies }
+    }
+
+    fn now(&self) -> i64 {
+        self.history.store().clock().unix_seconds()
     }
 }
 
@@ -139,7 +141,7 @@ impl Coverage {
         until: Query<Option<UnixTime>>,
     ) -> Result<CoverageAnswer, ApiError> {
         let range = params::range(since.0, until.0)?;
-        let known = self.history.coverage(&range, clock::unix_seconds()).await?;
+        let known = self.history.coverage(&range, self.now()).await?;
         let coverage = known.value;
         let response = CoverageResponse {
             expected: coverage.expected,
@@ -171,7 +173,7 @@ impl Coverage {
     ) -> Result<ListingAnswer<GapResponse>, ApiError> {
         let range = params::range(since.0, until.0)?;
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
-        let page = self.history.gaps(&range, clock::unix_seconds(), number, size).await?;
-        Ok(ListingAnswer::of(page, request, &self.trusted_proxies))
+        let page = self.history.gaps(&range, self.now(), number, size).await?;
+        Ok(ListingAnswer::of(page, request, &self.proxies))
     }
 }

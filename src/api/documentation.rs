@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use poem::{Endpoint, IntoResponse as _, Route, endpoint::make_sync, get, web::Redirect};
+use hyper::body::Bytes;
+use poem::{Endpoint, Response, Route, endpoint::make_sync, get, web::Redirect};
 use poem_openapi::OpenApiService;
 
 use super::Resources;
@@ -27,7 +28,8 @@ fn text(
 ) -> impl Endpoint + use<> {
     let (service, text) = (Arc::clone(service), OnceLock::new());
     make_sync(move |_| {
-        let text: &String = text.get_or_init(|| write(&service));
-        text.clone().with_content_type(kind).into_response()
+        // All answers share it.
+        let text: &Bytes = text.get_or_init(|| write(&service).into());
+        Response::builder().content_type(kind).body(text.clone())
     })
 }

@@ -50,7 +50,7 @@ pub(super) enum ApiError {
 }
 
 impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self {
             r#type: "about:blank".to_owned(),
@@ -82,7 +82,7 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
-    fn into_response(self) -> Response {
+    pub(super) fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or_default();
         Json(self).with_status(status).with_content_type("application/problem+json").into_response()
     }

@@ -62,6 +62,9 @@ struct ReadinessResponse {
     status: Status,
     /// The unix second up to which everything that was recorded is known.
     known_until: i64,
+    /// How far the clock of this machine is ahead of the clock of the store, in seconds; negative if
+    /// it is behind. The clock of the store is the one that counts.
+    clock_skew: f64,
 }
 
 impl Health {
@@ -86,8 +89,10 @@ impl Health {
     /// else 503: send no requests meanwhile.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> ReadinessAnswer {
+        let clock_skew = (self.history.store().clock().skew() * 1000.0).round() / 1000.0;
         let ready = |status, known_until| {
-            ReadinessAnswer::Ready(Json(ReadinessResponse { status, known_until }))
+            let response = ReadinessResponse { status, known_until, clock_skew };
+            ReadinessAnswer::Ready(Json(response))
         };
         match self.history.freshness() {
             Freshness::Current { known_until } => ready(Status::Ok, known_until),

@@ -1,6 +1,5 @@
 //! Paged lists, as Django REST Framework answers them.
 
-use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{
     ApiResponse, Object,
@@ -8,7 +7,7 @@ use poem_openapi::{
     types::{ParseFromJSON, ToJSON, Type},
 };
 
-use super::{error::Problem, links::Links};
+use super::{error::Problem, links::Links, proxies::Proxies};
 use crate::{domain::Page, history::Known};
 
 /// One page of a list.
@@ -45,12 +44,12 @@ impl<T: Type + ParseFromJSON + ToJSON> ListingAnswer<T> {
     pub(super) fn of<U: Into<T>>(
         page: Known<Option<Page<U>>>,
         request: &Request,
-        trusted_proxies: &[IpNet],
+        proxies: &Proxies,
     ) -> Self {
         let Known { value: Some(page), until } = page else {
             return Self::NoSuchPage(Json(Problem::invalid_page()));
         };
-        let links = Links::of(request, trusted_proxies);
+        let links = Links::of(request, proxies);
         let listing = Listing {
             count: page.count,
             next: page.next().map(|number| links.to_page(number)),

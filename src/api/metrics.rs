@@ -1,7 +1,10 @@
 //! What a Prometheus scrapes, as `OpenMetrics` text. All of it is read from the store, so any api
 //! process tells it of all workers.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use poem::{Endpoint, Response, endpoint::make, http::StatusCode};
 use prometheus_client::{
@@ -12,7 +15,7 @@ use prometheus_client::{
 
 use super::error::{ApiError, problem};
 use crate::{
-    clock, config,
+    config,
     domain::{CircuitState, Reason, TimeRange},
     history::{History, HistoryError},
     store::SourceReport,
@@ -23,6 +26,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
+type Seconds = Gauge<f64, AtomicU64>;
 
 /// `GET /metrics`.
 pub(super) fn endpoint(history: Arc<History>, sources: &config::Sources) -> impl Endpoint + use<> {
@@ -46,6 +50,7 @@ async fn scrape(history: &History, names: &[String]) -> Result<String, HistoryEr
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let reports = history.store().source_reports(&names).await?;
     sources(&mut registry, &names, &reports);
+    clocks(&mut registry, history).await?;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _written = encode(&mut text, &registry);
@@ -53,7 +58,7 @@ async fn scrape(history: &History, names: &[String]) -> Result<String, HistoryEr
 }
 
 async fn slots(registry: &mut Registry, history: &History) -> Result<(), HistoryError> {
-    let now = clock::unix_seconds();
+    let now = history.store().clock().unix_seconds();
     let coverage = history.coverage(&TimeRange::default(), now).await?.value;
     let (recorded, missed) = (Gauge::<i64>::default(), Gauges::default());
     recorded.set(coverage.recorded.cast_signed());
@@ -72,10 +77,34 @@ async fn slots(registry: &mut Registry, history: &History) -> Result<(), History
     Ok(())
 }
 
+/// The clock of each machine: of its processes, the one that differs most. The host's name ends
+/// before the last hyphen of the process' name.
+async fn clocks(registry: &mut Registry, history: &History) -> Result<(), HistoryError> {
+    let mut hosts: BTreeMap<String, f64> = BTreeMap::new();
+    for (process, skew) in history.store().skews().await? {
+        let host = process.rsplit_once('-').map_or(process.as_str(), |(host, _)| host);
+        let worst = hosts.entry(host.to_owned()).or_default();
+        if skew.abs() >= worst.abs() {
+            *worst = skew;
+        }
+    }
+    let skews = Family::<Labels, Seconds>::default();
+    for (host, skew) in hosts {
+        skews.get_or_create(&vec![("host", host)]).set(skew);
+    }
+    let help = "How far the clock of a machine is ahead of the clock of Redis";
+    registry.register("clock_skew_seconds", help, skews);
+    let jumps = Counter::<u64>::default();
+    jumps.inc_by(history.store().clock().jumps());
+    let help = "How often the clock of Redis was set by more than a second, as this process saw it";
+    registry.register("clock_jumps", help, jumps);
+    Ok(())
+}
+
 fn sources(registry: &mut Registry, names: &[&str], reports: &[SourceReport]) {
     let (answers, failures) = (Counters::default(), Counters::default());
     let (samples, workers) = (Counters::default(), Gauges::default());
-    let latency = Family::<Labels, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+    let latency = Family::<Labels, Seconds>::default();
     for (name, report) in names.iter().zip(reports) {
         let of = |more: &[(&'static str, &str)]| {
             let more = more.iter().map(|(label, value)| (*label, (*value).to_owned()));

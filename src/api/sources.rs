@@ -35,8 +35,9 @@ impl Sources {
         let rejected = self.history.store().rejected().await?;
         let all = reports.iter().map(|report| report.counted("samples")).sum();
         let sources = named.into_iter().zip(reports);
+        let now = self.history.store().clock().unix_seconds();
         let sources = sources
-            .map(|((name, source), report)| answer::of(name, source, &report, &rejected, all));
+            .map(|((name, source), report)| answer::of(name, source, &report, &rejected, all, now));
         Ok(SourcesAnswer::Sources(Json(SourcesResponse {
             policy: word(&self.config.policy),
             price: word(&self.config.price),

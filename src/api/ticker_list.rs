@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use poem::Request;
 use poem_openapi::{Object, OpenApi, param::Query};
 
-use super::{Tag, error::ApiError, listing::ListingAnswer, number, params};
+use super::{Tag, error::ApiError, listing::ListingAnswer, number, params, proxies::Proxies};
 use crate::{
     domain::{PageNumber, PageSize, UnixTime, pesos},
     history::History,
@@ -15,7 +14,7 @@ use crate::{
 
 pub(super) struct TickerList {
     history: Arc<History>,
-    trusted_proxies: Vec<IpNet>,
+    proxies: Proxies,
 }
 
 /// One recorded price.
@@ -30,8 +29,8 @@ struct Ticker {
 }
 
 impl TickerList {
-    pub(super) fn new(history: Arc<History>, trusted_proxies: Vec<IpNet>) -> Self {
-        Self { history, trusted_proxies }
+    pub(super) fn new(history: Arc<History>, proxies: Proxies) -> Self {
+        Self { history, proxies }
     }
 }
 
@@ -64,6 +63,6 @@ impl TickerList {
         let range = params::range(since.0, until.0)?;
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
         let page = self.history.page(&range, number, size).await?;
-        Ok(ListingAnswer::of(page, request, &self.trusted_proxies))
+        Ok(ListingAnswer::of(page, request, &self.proxies))
     }
 }

@@ -1,10 +1,14 @@
 //! The sections of the configuration; `default.toml` holds and documents their defaults.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// `[schedule]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +81,29 @@ pub struct Api {
     #[serde(with = "humantime_serde")]
     pub stale_for: Duration,
     /// The proxies whose `X-Forwarded-*` headers are believed.
+    #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// The address under which clients know the API; empty: that of each request.
+    pub public_url: String,
+    /// Connections at the same time.
+    pub max_connections: usize,
+    /// Connections of one address at the same time.
+    pub max_connections_per_address: usize,
+    /// How long a client may take to send the head of a request.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// How long a client may take for each 16 KB of an answer.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    /// The largest URL.
+    pub max_url: ByteSize,
+    /// The largest head of a request.
+    pub max_headers: ByteSize,
+    /// Requests a second of one address; 0: any number.
+    pub requests_per_second: u32,
 }
 
 /// `[log]`.
@@ -124,6 +150,19 @@ pub struct Exchange {
     pub malformed_rate: f64,
     /// The seed of the random walk.
     pub seed: u64,
+}
+
+/// Networks; an address alone is a network of one.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let network = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
+            let example = "give networks such as 10.0.0.0/8 or addresses such as 192.168.1.7";
+            D::Error::custom(format!("{text:?} is no network and no address: {example}"))
+        })
+    };
+    texts.iter().map(network).collect()
 }
 
 /// A duration, or "forever" for `None`.

@@ -8,6 +8,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use super::{Config, ConfigError, masked};
 use crate::domain::{Slots, SlotsError};
 
+mod api;
 mod sources;
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
@@ -41,6 +42,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     lasting("queue.keep_done", config.queue.keep_done, second..=month)?;
     lasting("queue.keep_dead", config.queue.keep_dead, second..=month)?;
     lasting("api.stale_for", config.api.stale_for, Duration::ZERO..=month)?;
+    api::check(&config.api)?;
     heartbeat(config.queue.heartbeat)
 }
 

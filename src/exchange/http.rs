@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::ExchangeError;
-use crate::clock;
+use crate::clock::Clock;
 
 /// Far more than any ticker is long, once unpacked; what is longer is no ticker.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -21,6 +21,7 @@ pub(super) async fn get_json(
     client: &Client,
     url: &Url,
     headers: &HeaderMap,
+    clock: &Clock,
 ) -> Result<Value, ExchangeError> {
     let request = client.get(url.clone()).headers(headers.clone());
     let unreachable = |error| ExchangeError::Unreachable { reason: root_cause(&error) };
@@ -28,7 +29,7 @@ pub(super) async fn get_json(
     let status = response.status();
     if !status.is_success() {
         let asks = matches!(status.as_u16(), 429 | 503);
-        let retry_after = asks.then(|| retry_after(&response)).flatten();
+        let retry_after = asks.then(|| retry_after(&response, clock)).flatten();
         return Err(ExchangeError::Status { status: status.as_u16(), retry_after });
     }
     if let Some(kind) = not_json(&response) {
@@ -74,11 +75,11 @@ fn not_json(response: &Response) -> Option<String> {
 }
 
 /// How long the source asks us to stay away: seconds, or a date (RFC 9110, 10.2.3).
-fn retry_after(response: &Response) -> Option<Duration> {
+fn retry_after(response: &Response, clock: &Clock) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
     let date: DateTime<Utc> = DateTime::parse_from_rfc2822(text).ok()?.into();
-    u64::try_from(date.timestamp() - clock::unix_seconds()).ok().map(Duration::from_secs)
+    u64::try_from(date.timestamp() - clock.unix_seconds()).ok().map(Duration::from_secs)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{ExchangeError, PriceSource, http};
 use crate::{
-    clock,
+    clock::Clock,
     config::Source,
     domain::{Price, Quote, UnixTime},
     place::Place,
@@ -28,10 +28,11 @@ pub(super) struct JsonSource {
     client: Client,
     headers: HeaderMap,
     config: Source,
+    clock: Clock,
 }
 
 impl JsonSource {
-    pub(super) fn new(client: Client, config: Source) -> Self {
+    pub(super) fn new(client: Client, config: Source, clock: Clock) -> Self {
         let mut headers = HeaderMap::new();
         for header in &config.headers {
             if let Some((name, value)) = header.split_once(':')
@@ -42,15 +43,16 @@ impl JsonSource {
                 headers.append(name, value);
             }
         }
-        Self { client, headers, config }
+        Self { client, headers, config, clock }
     }
 }
 
 impl PriceSource for JsonSource {
     fn quote(&self) -> BoxFuture<'_, Result<Quote, ExchangeError>> {
         async {
-            let answer = http::get_json(&self.client, &self.config.url, &self.headers).await?;
-            read(&answer, &self.config, clock::unix_seconds())
+            let (url, headers) = (&self.config.url, &self.headers);
+            let answer = http::get_json(&self.client, url, headers, &self.clock).await?;
+            read(&answer, &self.config, self.clock.unix_seconds())
         }
         .boxed()
     }

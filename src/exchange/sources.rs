@@ -12,6 +12,7 @@ use super::{
     watched::Watched,
 };
 use crate::{
+    clock::Clock,
     config::{self, Policy},
     domain::{Circuit, Doubt, Price, Provenance, Side, weighted_median},
     http_client,
@@ -40,8 +41,12 @@ impl Sources {
     ///
     /// # Errors
     /// If one is an https address and the machine's certificates cannot be loaded.
-    pub fn new(config: &config::Sources, slot: Duration) -> Result<Self, SourcesError> {
-        Self::with(config, config.enabled(), slot)
+    pub fn new(
+        config: &config::Sources,
+        slot: Duration,
+        clock: &Clock,
+    ) -> Result<Self, SourcesError> {
+        Self::with(config, config.enabled(), slot, clock)
     }
 
     /// As [`Sources::new`], but these ones.
@@ -52,14 +57,15 @@ impl Sources {
         config: &config::Sources,
         sources: Vec<(&String, &config::Source)>,
         slot: Duration,
+        clock: &Clock,
     ) -> Result<Self, SourcesError> {
         let addresses: Vec<&Url> = sources.iter().map(|(_, source)| &source.url).collect();
         let client = http_client::outward(&addresses)?;
         let watched = sources.into_iter().map(|(name, source)| {
-            let json = JsonSource::new(client.clone(), source.clone());
+            let json = JsonSource::new(client.clone(), source.clone(), clock.clone());
             // Who is well again is to be noticed in the slot in which that is so.
             let (timeout, pause) = (source.timeout.min(slot), LONGEST_PAUSE.min(slot / 2));
-            Watched::new(name.clone(), source.weight, timeout, pause, Arc::new(json))
+            Watched::new(name.clone(), source.weight, timeout, pause, Arc::new(json), clock.clone())
         });
         Ok(Self {
             policy: config.policy,

@@ -13,7 +13,7 @@ use super::{
     breaker::{Breaker, State},
 };
 use crate::{
-    clock,
+    clock::Clock,
     domain::{Attempt, Circuit, CircuitState, Failure, Quote},
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Watched {
     pub(super) weight: u32,
     timeout: Duration,
     source: Arc<dyn PriceSource>,
+    clock: Clock,
     memory: Mutex<Memory>,
 }
 
@@ -59,10 +60,11 @@ impl Watched {
         timeout: Duration,
         pause: Duration,
         source: Arc<dyn PriceSource>,
+        clock: Clock,
     ) -> Self {
         let memory =
             Memory { breaker: Breaker::new(pause), latencies: VecDeque::new(), late: Vec::new() };
-        Self { name, weight, timeout, source, memory: Mutex::new(memory) }
+        Self { name, weight, timeout, source, clock, memory: Mutex::new(memory) }
     }
 
     /// Asks for leave to ask it.
@@ -96,7 +98,7 @@ impl Watched {
     /// An attempt that has just ended.
     pub(super) fn attempt(&self, took: Duration, answer: Result<Quote, &ExchangeError>) -> Attempt {
         let answer = answer.map_err(Failure::from);
-        Attempt { source: self.name.clone(), at: clock::unix_seconds(), took, answer }
+        Attempt { source: self.name.clone(), at: self.clock.unix_seconds(), took, answer }
     }
 
     /// What came of requests that nobody waited for, once.
@@ -145,7 +147,7 @@ impl Watched {
             State::HalfOpen => CircuitState::HalfOpen,
             State::Open(wait) => {
                 let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
-                CircuitState::Open(clock::unix_seconds().saturating_add(seconds))
+                CircuitState::Open(self.clock.unix_seconds().saturating_add(seconds))
             }
         };
         Circuit { source: self.name.clone(), state }

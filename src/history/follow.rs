@@ -18,7 +18,6 @@ use super::{
     load,
 };
 use crate::{
-    clock,
     domain::Observation,
     store::{Change, Changes, Hour, Position, hour_of},
 };
@@ -268,7 +267,7 @@ impl History {
     }
 
     fn note_contact(&self) {
-        let now = (Instant::now(), clock::unix_seconds());
+        let now = (Instant::now(), self.store().clock().unix_seconds());
         let mut state = self.state.write();
         let last = state.contact.replace(now);
         if last.is_none_or(|(_, second)| second != now.1) {

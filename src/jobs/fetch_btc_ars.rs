@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Context, ScheduledJob};
 use crate::{
-    clock,
+    clock::Clock,
     config::Config,
     domain::{Attempt, Observation, Reason, Sample, Slot, Timestamp},
     exchange::{Chosen, ExchangeError},
@@ -33,9 +33,12 @@ pub enum FetchError {
     /// The slot was over before a price was observed: a price of now is not one of then.
     #[error("the slot was over before a price was observed")]
     TooLate,
-    /// The slot is not the next one even: the clocks of two machines are far apart.
-    #[error("the slot begins only in {0:.0?}: do the clocks of all machines agree?")]
+    /// The slot is not even the next one: the clock of Redis was set back.
+    #[error("the slot begins in {0:.0?}")]
     TooEarly(Duration),
+    /// The sample was not of now, by the clock of Redis.
+    #[error("the clock of Redis was set while the price was observed")]
+    NotCurrent,
     /// The source gave no price.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -75,8 +78,15 @@ impl Job for FetchBtcArs {
 impl FetchBtcArs {
     async fn fetch(self, context: &Context) -> Result<(), FetchError> {
         let slot = context.slots.containing(self.slot);
-        // The clock of whoever enqueued it may be ahead of ours; a slot is ours by our clock.
-        let ahead = clock::until(slot.start());
+        let clock = context.store.clock();
+        let is_far = || {
+            clock.until(slot.end()).is_zero() || clock.until(slot.start()) > context.slots.length()
+        };
+        // Unless the clock that this process knows is no longer that of Redis.
+        if is_far() {
+            context.store.ask_time().await?;
+        }
+        let ahead = clock.until(slot.start());
         if ahead > context.slots.length() {
             return Err(FetchError::TooEarly(ahead));
         }
@@ -90,12 +100,11 @@ impl FetchBtcArs {
 }
 
 impl FetchError {
-    /// The reason for the ledger. A job that came too far ahead of its slot is no reason: another
-    /// machine's clock may be right.
+    /// The reason for the ledger. There is none for a job that came too far ahead of its slot.
     fn reason(&self, tries: u32) -> Option<Reason> {
         match self {
             Self::TooLate if tries > 1 => Some(Reason::WorkerLost),
-            Self::TooLate => Some(Reason::TooLate),
+            Self::TooLate | Self::NotCurrent => Some(Reason::TooLate),
             Self::TooEarly(_) => None,
             Self::Exchange(error) => Some(error.reason()),
             Self::Store(_) => Some(Reason::RedisAway),
@@ -143,10 +152,17 @@ async fn observe_and_record(
     context: &Context,
     attempts: &mut Vec<Attempt>,
 ) -> Result<(), FetchError> {
-    let observation = observe(slot, context, attempts).await?;
-    let recorded = while_in(slot, || context.store.record(&observation)).await?;
+    let mut observation = observe(slot, context, attempts).await?;
+    let mut recorded = record(slot, context, &observation).await?;
+    if recorded == Recorded::NotCurrent {
+        // The clock of Redis was set meanwhile.
+        context.store.ask_time().await?;
+        observation = observe(slot, context, attempts).await?;
+        recorded = record(slot, context, &observation).await?;
+    }
     let Observation { sample, provenance } = observation;
     match recorded {
+        Recorded::NotCurrent => return Err(FetchError::NotCurrent),
         Recorded::Stored => {
             let (price, source) = (sample.price, provenance.map(|from| from.source));
             tracing::info!(slot = slot.start(), %price, source, "recorded a price");
@@ -161,13 +177,22 @@ async fn observe_and_record(
     Ok(())
 }
 
+async fn record(
+    slot: Slot,
+    context: &Context,
+    observation: &Observation,
+) -> Result<Recorded, StoreError> {
+    while_in(slot, context, || context.store.record(observation)).await
+}
+
 /// Asks until there is a price or the slot is over; then the last failure is the reason.
 async fn observe(
     slot: Slot,
     context: &Context,
     attempts: &mut Vec<Attempt>,
 ) -> Result<Observation, FetchError> {
-    let left = clock::until(slot.end());
+    let clock = context.store.clock();
+    let left = clock.until(slot.end());
     if left.is_zero() {
         return Err(FetchError::TooLate);
     }
@@ -175,7 +200,7 @@ async fn observe(
     let mut failure = None;
     for delay in backoff().build() {
         // Each time: what the slot before has seen may be told only now.
-        let (recent, earlier) = while_in(slot, || context.store.evidence(slot)).await?;
+        let (recent, earlier) = while_in(slot, context, || context.store.evidence(slot)).await?;
         let doubt = context.doubt.knowing(recent, earlier);
         // What came so late that it cannot be recorded any more is no answer in time.
         let round = context.sources.ask(&doubt, until - left.min(MARGIN)).await;
@@ -188,12 +213,12 @@ async fn observe(
             _ => delay,
         };
         match round.outcome {
-            Ok(chosen) => return dated(slot, chosen),
+            Ok(chosen) => return dated(slot, clock, chosen),
             // That it is left alone tells less than why.
             Err(error) if failure.is_none() || !error.is_left_alone() => failure = Some(error),
             Err(_) => {}
         }
-        if !round.again || delay + MARGIN >= clock::until(slot.end()) {
+        if !round.again || delay + MARGIN >= clock.until(slot.end()) {
             break;
         }
         let error = failure.as_ref().map(ToString::to_string);
@@ -204,8 +229,8 @@ async fn observe(
 }
 
 /// What was observed just now, if now is still within the slot.
-fn dated(slot: Slot, chosen: Chosen) -> Result<Observation, FetchError> {
-    let timestamp = clock::unix_seconds();
+fn dated(slot: Slot, clock: &Clock, chosen: Chosen) -> Result<Observation, FetchError> {
+    let timestamp = clock.unix_seconds();
     if !slot.contains(timestamp) {
         return Err(FetchError::TooLate);
     }
@@ -216,10 +241,12 @@ fn dated(slot: Slot, chosen: Chosen) -> Result<Observation, FetchError> {
 /// Does it, trying again while Redis is away and the slot lasts.
 async fn while_in<T, F: Future<Output = Result<T, StoreError>>>(
     slot: Slot,
+    context: &Context,
     what: impl FnMut() -> F,
 ) -> Result<T, StoreError> {
+    let clock = context.store.clock();
     what.retry(backoff())
-        .when(|error| error.is_unavailable() && !clock::until(slot.end()).is_zero())
+        .when(|error| error.is_unavailable() && !clock.until(slot.end()).is_zero())
         .await
 }
 

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, ScheduledJob};
 use crate::{
-    clock,
     config::Config,
     domain::Slot,
-    history::Maintained,
+    history::{Maintained, Retention},
     queue::{GiveUp, Job},
 };
 
@@ -33,7 +32,14 @@ impl Job for Housekeeping {
     async fn run(self, context: Context, _tries: u32) -> Result<(), GiveUp> {
         let forgotten = context.caretaker.tidy().await?;
         tracing::debug!(forgotten, "forgot finished jobs");
-        let done = context.history.maintain(clock::unix_seconds(), context.retention).await?;
+        // By a clock that was set, samples of today may seem to be old.
+        let retention = if context.store.is_clock_in_doubt().await? {
+            Retention::default()
+        } else {
+            context.retention
+        };
+        let now = context.store.clock().unix_seconds();
+        let done = context.history.maintain(now, retention).await?;
         if done != Maintained::default() {
             tracing::info!(?done, "maintained the recorded prices, in hours");
         }

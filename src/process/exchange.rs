@@ -8,6 +8,7 @@ use super::http;
 use crate::{
     config::Config,
     exchange::{Behaviour, SimulatedExchange},
+    http_server::Limits,
 };
 
 /// Serves the simulated exchange until `shutdown`.
@@ -22,5 +23,6 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     };
     let exchange = SimulatedExchange::new(behaviour, config.exchange.seed);
     let listen = config.exchange.listen;
-    http::serve("the simulated exchange", listen, exchange.routes(), Duration::ZERO, shutdown).await
+    let (routes, limits) = (exchange.routes(), Limits::from(&config.api));
+    http::serve("the simulated exchange", listen, limits, routes, Duration::ZERO, shutdown).await
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::{api, config::Config};
+use crate::{api, clock::Clock, config::Config, domain::Slots, store::Store};
 
 /// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// If the configuration cannot be used.
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
-    let history = Arc::new(super::history(config)?);
+    let client = redis::Client::open(config.redis.url.as_str())?;
+    let store = Store::new(&client, Slots::new(config.schedule.every)?, Clock::default())?;
+    let history = Arc::new(super::history(config, store)?);
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
     Ok(print(history, config))
 }

@@ -94,7 +94,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let mut config = config.clone();
     // What was read at the start of the command stays valid until its end.
     config.api.stale_for = Duration::MAX;
-    let history = super::history(&config)?;
+    let history = super::history(&config, super::store(&config)?.0)?;
     history.refresh().await?;
     match command {
         Command::Average(range) => query::average(&history, &range.try_into()?).await,

@@ -1,7 +1,10 @@
 //! The scheduler process: enqueues each job when it is due. Any number of them may run: a job's key
 //! lets it be enqueued once, whoever comes first.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::StreamExt;
@@ -9,7 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
+    clock::Clock,
     config::Config,
     domain::{Slot, Slots},
     jobs::{self, Runner, ScheduledJob},
@@ -39,9 +42,17 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
 impl Runner for Scheduler<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
         let slots = Slots::new(J::every(self.config))?;
-        let enqueuer = Enqueuer::<J>::new(&self.client, &self.config.queue)?;
-        let mut ticks = pin!(slot_starts(slots));
+        let enqueuer = Enqueuer::<J>::new(&self.client)?;
+        let clock = self.store.clock();
+        let mut ticks = pin!(slot_starts(slots, clock.clone()));
         let (mut due, mut missed) = (None, Vec::new());
+        let started = Instant::now();
+        tokio::select! {
+            () = clock.synchronized() => {
+                missed.extend(slots_since(slots, clock, started.elapsed()).map(J::due));
+            }
+            () = self.shutdown.cancelled() => return Ok(()),
+        }
         loop {
             // A tick takes the place of one whose job could not be enqueued all the while: its
             // slot is over.
@@ -55,6 +66,14 @@ impl Runner for Scheduler<'_> {
             missed.truncate(10_000);
         }
     }
+}
+
+/// The slots before the current one, beginning with the one of so long ago.
+fn slots_since(slots: Slots, clock: &Clock, ago: Duration) -> impl Iterator<Item = Slot> {
+    let now = clock.unix_seconds();
+    let first = slots.containing(now.saturating_sub_unsigned(ago.as_secs()));
+    std::iter::successors(Some(first), |slot| Some(slot.next()))
+        .take_while(move |slot| slot.end() <= now)
 }
 
 impl Scheduler<'_> {
@@ -78,21 +97,13 @@ impl Scheduler<'_> {
             .with_max_delay(Duration::from_millis(400))
             .with_jitter()
             .without_max_times();
-        // A job that is enqueued too early is given up by the workers, and its key would keep the
-        // other schedulers from enqueueing it when it is due.
-        let length = slot.end() - slot.start();
-        if self.store.now().await.is_ok_and(|now| slot.start() - now > length) {
-            tracing::error!(?job, "not enqueued: this machine's clock is ahead of that of Redis");
-            return;
-        }
         let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
             .notify(|error, _| tracing::warn!(%error, "enqueueing again"))
             .await;
         tracing::debug!(?job, ?enqueued, "scheduled");
-        let now = clock::unix_seconds();
-        if let Err(error) = self.store.seen(Role::Scheduler, &self.name, now).await {
-            tracing::debug!(%error, "no sign of life given");
+        if let Err(error) = self.store.heartbeat(Role::Scheduler, &self.name).await {
+            tracing::debug!(%error, "no heartbeat given");
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
+    clock::Clock,
     config::{self, Config},
     domain::{Attempt, Doubt},
     exchange,
@@ -40,7 +41,8 @@ pub enum Command {
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let Command::Check { name, json } = command;
     let sources = chosen(&config.sources, name.as_deref())?;
-    let asked = exchange::Sources::with(&config.sources, sources.clone(), config.schedule.every)?;
+    let (every, clock) = (config.schedule.every, Clock::machine());
+    let asked = exchange::Sources::with(&config.sources, sources.clone(), every, &clock)?;
     let doubt: Doubt = super::doubt(config);
     let round = asked.ask_each(&doubt, Instant::now() + PATIENCE).await;
     let of = |name: &str| round.attempts.iter().find(|attempt| attempt.source == name);

@@ -9,7 +9,6 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
     config::Config,
     domain::Slots,
     exchange::Sources,
@@ -21,6 +20,8 @@ use crate::{
 
 /// How often a worker that looks into its queue says so, for health checks.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// A worker that has looked into its queues within this time is at work.
+const AT_WORK: Duration = Duration::from_secs(5);
 
 /// Housekeeping needs no samples in memory.
 const SUMMARIES_ALONE: Limits = Limits { memory: 0, stale_for: Duration::MAX };
@@ -43,7 +44,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let (store, client) = super::store(config)?;
     let context = Context {
         slots: Slots::new(config.schedule.every)?,
-        sources: Sources::new(&config.sources, config.schedule.every)?,
+        sources: Sources::new(&config.sources, config.schedule.every, store.clock())?,
         doubt: super::doubt(config),
         store: store.clone(),
         history: Arc::new(History::new(store.clone(), SUMMARIES_ALONE)),
@@ -52,6 +53,10 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     };
     let (name, pulses) = (super::name(), Mutex::default());
     tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
+    tokio::select! {
+        () = store.clock().synchronized() => {}
+        () = shutdown.cancelled() => return Ok(()),
+    }
     tokio::spawn(set_slots(store.clone()));
     let worker = Worker { config, shutdown, client, context, name, pulses };
     tokio::select! {
@@ -80,19 +85,19 @@ impl Worker<'_> {
             ticks.tick().await;
             let beating = {
                 let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
-                !pulses.is_empty() && pulses.iter().all(|pulse| pulse.is_within(5))
+                !pulses.is_empty() && pulses.iter().all(|pulse| pulse.is_within(AT_WORK))
             };
             if !beating {
                 continue;
             }
-            let now = clock::unix_seconds();
             let circuits = self.context.sources.circuits();
             let told = tokio::try_join!(
-                store.seen(Role::Worker, &self.name, now),
+                store.heartbeat(Role::Worker, &self.name),
                 store.tell_circuits(&self.name, &circuits),
+                store.note_jump(),
             );
             if let Err(error) = told {
-                tracing::debug!(%error, "no sign of life given");
+                tracing::debug!(%error, "no heartbeat given");
             }
         }
     }
@@ -100,7 +105,7 @@ impl Worker<'_> {
 
 /// Notes the configured length of slots as soon as Redis can be reached.
 async fn set_slots(store: Store) {
-    while let Err(error) = store.set_slots(clock::unix_seconds()).await {
+    while let Err(error) = store.set_slots(store.clock().unix_seconds()).await {
         tracing::debug!(%error, "the length of slots is not noted yet");
         sleep(SIGN_OF_LIFE).await;
     }

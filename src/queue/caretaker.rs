@@ -48,7 +48,7 @@ impl Caretaker {
         }
         let mut forgotten = 0;
         for queue in &self.queues {
-            let settings = settings::settings(queue, &self.config, 1);
+            let settings = settings::settings(queue, 1);
             forgotten += tidy::forget(connection.clone(), &settings, &self.config).await?;
         }
         cmd("DEL").arg(LOCK).query_async::<()>(&mut connection).await?;

@@ -6,11 +6,8 @@ use apalis::prelude::TaskBuilder;
 use apalis_redis::{Config, queries::push_tasks};
 use redis::{AsyncCommands, Client, RedisResult};
 
-use super::{Job, settings};
-use crate::{
-    config,
-    connection::{self, SharedConnection},
-};
+use super::{Job, settings, tidy};
+use crate::connection::{self, SharedConnection};
 
 /// Puts jobs of one kind into their queue.
 pub struct Enqueuer<J> {
@@ -41,10 +38,10 @@ impl<J: Job> Enqueuer<J> {
     ///
     /// # Errors
     /// If the URL of the client cannot be used.
-    pub fn new(client: &Client, queue: &config::Queue) -> RedisResult<Self> {
+    pub fn new(client: &Client) -> RedisResult<Self> {
         Ok(Self {
             connection: connection::shared(client)?,
-            settings: settings::settings(J::NAME, queue, 1),
+            settings: settings::settings(J::NAME, 1),
             job: PhantomData,
         })
     }
@@ -64,9 +61,13 @@ impl<J: Job> Enqueuer<J> {
         if active + scheduled == 0 {
             return Ok(Enqueued::Already);
         }
-        // Only a hint: the workers look by themselves once a second.
-        let told: RedisResult<()> = connection.publish(settings::channel(&self.settings), 1).await;
-        if let Err(error) = told {
+        // Only to be quick: the workers do both by themselves, every second at the latest.
+        let announced: RedisResult<()> = async {
+            tidy::promote(&mut connection, &self.settings).await?;
+            connection.publish(settings::channel(&self.settings), 1).await
+        }
+        .await;
+        if let Err(error) = announced {
             tracing::debug!(%error, "could not announce a job");
         }
         Ok(Enqueued::New)

@@ -1,13 +1,15 @@
--- Forgets finished jobs that are old enough.
+-- Forgets finished jobs that are old enough, by the clock of Redis.
 -- KEYS[1]: finished jobs (SET); KEYS[2]: data (HASH)
--- ARGV[1]: the prefix of the metadata keys; ARGV[2]: forget what was finished before this unix
---   second; then the ids to look at
+-- ARGV[1]: the prefix of the metadata keys; ARGV[2]: for how many seconds they are remembered; then
+--   the ids to look at
 -- Returns how many were forgotten.
+local before = redis.call('TIME')[1] - ARGV[2]
 local forgotten = 0
 for at = 3, #ARGV do
     local id = ARGV[at]
-    local done_at = tonumber(redis.call('HGET', ARGV[1] .. ':' .. id, 'done_at') or 0)
-    if done_at < tonumber(ARGV[2]) then
+    -- A job that could not be read was never begun; apalis notes its end, by the worker's clock.
+    local times = redis.call('HMGET', ARGV[1] .. ':' .. id, 'begun_at', 'done_at')
+    if tonumber(times[1] or times[2] or 0) < before then
         redis.call('SREM', KEYS[1], id)
         redis.call('HDEL', KEYS[2], id)
         redis.call('UNLINK', ARGV[1] .. ':' .. id)

@@ -1,36 +1,62 @@
-//! A worker's sign of life, given by ourselves.
+//! The heartbeats of workers, and the jobs of workers that are dead.
 //!
-//! apalis gives its own only between looks into the queue, so a worker that drains or is busy
-//! would be taken for dead and its jobs given to others.
+//! apalis has its own, which are switched off: it gives them only between two looks into the queue,
+//! so that a worker that drains or is busy would be taken for dead; and it compares the clocks of
+//! machines, so that one wrong clock would disturb all workers. These go by the clock of Redis.
 
 use std::{sync::LazyLock, time::Duration};
 
 use apalis_redis::Config;
 use redis::{RedisResult, Script};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
-use crate::{clock, connection::SharedConnection};
+use super::{settings::alive_set, tidy};
+use crate::{config, connection::SharedConnection};
 
+/// How often a worker that apalis has not registered yet looks whether it is.
+const UNTIL_REGISTERED: Duration = Duration::from_millis(50);
+
+static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
 static DISOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("disown.lua")));
 
-/// Renews the worker's time in the set of workers for ever, every `period`. A worker that is not
-/// in the set stays out of it: joining is apalis's business.
+/// Gives heartbeats of a worker for ever, twice in each `queue.heartbeat`, and the jobs of workers
+/// that are silent to others. A worker that is not registered stays so: that is apalis's business.
 pub(super) async fn beat(
-    connection: SharedConnection,
-    workers_key: String,
+    mut connection: SharedConnection,
+    settings: Config,
     worker: String,
-    period: Duration,
+    queue: config::Queue,
 ) {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        if let Err(error) =
-            renew(connection.clone(), &workers_key, &worker, clock::unix_seconds()).await
-        {
-            tracing::debug!(%error, worker, "no sign of life given");
+        let beaten = beat_once(&mut connection, &settings, &worker, &queue).await;
+        if let Err(error) = &beaten {
+            tracing::debug!(%error, worker, "no heartbeat given");
         }
+        let period = queue.heartbeat / 2;
+        sleep(if let Ok(false) = beaten { UNTIL_REGISTERED } else { period }).await;
     }
+}
+
+/// Gives whether the worker is registered.
+async fn beat_once(
+    connection: &mut SharedConnection,
+    settings: &Config,
+    worker: &str,
+    queue: &config::Queue,
+) -> RedisResult<bool> {
+    let missed = u32::try_from(queue.missed_heartbeats).unwrap_or(u32::MAX);
+    let silence = queue.heartbeat.saturating_mul(missed);
+    let mut beat = BEAT.key(alive_set(settings));
+    beat.key(settings.workers_set()).key(settings.active_jobs_list());
+    beat.arg(worker).arg(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
+    beat.arg(settings.inflight_jobs_set());
+    let (registered, dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
+    if !dead.is_empty() {
+        tracing::warn!(?dead, "workers are silent; their jobs are given to others");
+    }
+    // Also those of a process that could push a job but not promote it.
+    tidy::promote(connection, settings).await?;
+    Ok(registered)
 }
 
 /// Takes leave of the other workers. One that handed everything back is forgotten, which apalis
@@ -43,7 +69,9 @@ pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, w
         disown.key(settings.job_data_hash()).arg(settings.job_meta_hash());
         let jobs: u64 = disown.invoke_async(&mut connection).await?;
         if jobs > 0 {
-            return renew(connection.clone(), &settings.workers_set(), worker, 0).await;
+            let mut silence = redis::cmd("ZADD");
+            silence.arg(alive_set(settings)).arg("XX").arg(0).arg(worker);
+            return silence.query_async(&mut connection).await;
         }
         let metadata = format!("{}:workers:metadata:{worker}", settings.queue.as_ref());
         redis::pipe()
@@ -56,19 +84,4 @@ pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, w
     if let Err(error) = left {
         tracing::debug!(%error, worker, "could not take leave; its silence will be noticed");
     }
-}
-
-async fn renew(
-    mut connection: SharedConnection,
-    workers_key: &str,
-    worker: &str,
-    second: i64,
-) -> RedisResult<()> {
-    redis::cmd("ZADD")
-        .arg(workers_key)
-        .arg("XX")
-        .arg(second)
-        .arg(worker)
-        .query_async(&mut connection)
-        .await
 }

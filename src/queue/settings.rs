@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use apalis_redis::Config;
 
-use crate::config;
-
 /// How long a job's key keeps it from being enqueued again: three of the longest slots, after
 /// which nobody enqueues it any more.
 const IDEMPOTENCY_TTL: Duration = Duration::from_hours(3);
 
+/// So seldom does apalis itself give a heartbeat and look for dead workers: never. It does so by
+/// the clock of the machine; `heartbeat` does it by the clock of Redis. It must be less than the
+/// unix time.
+const NEVER: Duration = Duration::from_hours(365 * 24);
+
 /// The settings of apalis-redis for the queue of this name.
-pub(super) fn settings(name: &str, queue: &config::Queue, concurrency: usize) -> Config {
+pub(super) fn settings(name: &str, concurrency: usize) -> Config {
     Config::default()
         .queue(name)
-        .heartbeat_interval(queue.heartbeat)
-        .missed_heartbeats(queue.missed_heartbeats)
+        .heartbeat_interval(NEVER)
+        .missed_heartbeats(1)
         // No more is fetched than can run at once: while jobs wait in its buffer a worker
         // neither beats its heart nor acknowledges.
         .batch_size(concurrency)
@@ -26,6 +29,11 @@ pub(super) fn settings(name: &str, queue: &config::Queue, concurrency: usize) ->
         .persist_results(true)
         // `None` would mean: expire at once.
         .idempotency_ttl(Some(IDEMPOTENCY_TTL))
+}
+
+/// The key of the time at which each worker was last alive.
+pub(super) fn alive_set(settings: &Config) -> String {
+    format!("{}:alive", settings.queue.as_ref())
 }
 
 /// The channel on which a new job is announced to idle workers.

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use apalis_redis::Config;
 use redis::{RedisResult, Script, cmd};
 
-use crate::{clock, config, connection::SharedConnection};
+use crate::{config, connection::SharedConnection};
 
+static PROMOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("promote.lua")));
 static MEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.lua")));
 static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget.lua")));
 
@@ -25,15 +26,24 @@ pub(super) struct Mended {
     pub(super) dropped: Vec<Vec<u8>>,
 }
 
+/// Makes all jobs of the queue ready to be taken.
+pub(super) async fn promote(
+    connection: &mut SharedConnection,
+    settings: &Config,
+) -> RedisResult<()> {
+    let (scheduled, active) = (settings.scheduled_jobs_set(), settings.active_jobs_list());
+    PROMOTE.key(scheduled).key(active).invoke_async::<u64>(connection).await.map(|_| ())
+}
+
 /// Takes out what would stop the workers of the queue.
 pub(super) async fn mend(
     mut connection: SharedConnection,
     settings: &Config,
 ) -> RedisResult<Mended> {
+    promote(&mut connection, settings).await?;
     let mut mended = Mended::default();
     loop {
         let (unreadable, dropped): (u64, Vec<Option<Vec<u8>>>) = MEND
-            .key(settings.scheduled_jobs_set())
             .key(settings.active_jobs_list())
             .key(settings.job_data_hash())
             .arg(settings.job_meta_hash())
@@ -57,12 +67,10 @@ pub(super) async fn forget(
     settings: &Config,
     queue: &config::Queue,
 ) -> RedisResult<u64> {
-    let now = clock::unix_seconds();
     let mut forgotten = 0;
     for (set, keep) in
         [(settings.done_jobs_set(), queue.keep_done), (settings.dead_jobs_set(), queue.keep_dead)]
     {
-        let before = now.saturating_sub_unsigned(keep.as_secs());
         let mut cursor = 0_u64;
         loop {
             let (next, ids): (u64, Vec<String>) = cmd("SSCAN")
@@ -73,7 +81,8 @@ pub(super) async fn forget(
                 .query_async(&mut connection)
                 .await?;
             let mut look = FORGET.key(&set);
-            look.key(settings.job_data_hash()).arg(settings.job_meta_hash()).arg(before).arg(ids);
+            look.key(settings.job_data_hash()).arg(settings.job_meta_hash());
+            look.arg(keep.as_secs()).arg(ids);
             forgotten += look.invoke_async::<u64>(&mut connection).await?;
             cursor = next;
             if cursor == 0 {

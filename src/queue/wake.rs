@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -13,10 +13,9 @@ use std::{
 
 use apalis::prelude::{PollSnapshot, PollStrategy};
 use futures_util::{StreamExt, task::AtomicWaker};
+use parking_lot::Mutex;
 use redis::{Client, RedisResult};
 use tokio::time::{Instant, Sleep, sleep, timeout};
-
-use crate::clock;
 
 /// How often a worker looks without being told.
 const TIMER: Duration = Duration::from_secs(1);
@@ -29,7 +28,7 @@ pub struct Pulse(Arc<Work>);
 
 #[derive(Debug, Default)]
 struct Work {
-    last_look: AtomicI64,
+    last_look: Mutex<Option<Instant>>,
     jobs: AtomicUsize,
 }
 
@@ -38,11 +37,11 @@ struct Work {
 pub(super) struct InFlight(Arc<Work>);
 
 impl Pulse {
-    /// Whether it looked into its queue within the last seconds, or runs a job: one that runs as
-    /// many as it may does not look for more.
-    pub fn is_within(&self, seconds: i64) -> bool {
-        let silent = clock::unix_seconds() - self.0.last_look.load(Ordering::Relaxed);
-        silent <= seconds || self.0.jobs.load(Ordering::Relaxed) > 0
+    /// Whether it has looked into its queue lately, or runs a job: one that runs as many as it may
+    /// does not look for more.
+    pub fn is_within(&self, time: Duration) -> bool {
+        let looked = *self.0.last_look.lock();
+        looked.is_some_and(|at| at.elapsed() <= time) || self.0.jobs.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn begin(&self) -> InFlight {
@@ -96,7 +95,7 @@ impl PollStrategy for LookWhenTold {
     }
 
     fn on_poll(&mut self, _: &PollSnapshot) {
-        self.pulse.0.last_look.store(clock::unix_seconds(), Ordering::Relaxed);
+        *self.pulse.0.last_look.lock() = Some(Instant::now());
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     wake::{self, LookWhenTold, Signal},
 };
 use crate::{
-    config::Config as AppConfig,
+    config::{self, Config as AppConfig},
     connection::{self, SharedConnection},
 };
 
@@ -41,6 +41,7 @@ struct Workplace<J: Job> {
     settings: Config,
     context: J::Context,
     pulse: Pulse,
+    queue: config::Queue,
     concurrency: usize,
     drain: Duration,
 }
@@ -65,9 +66,10 @@ pub async fn work<J: Job>(
     let workplace = Workplace::<J> {
         connection: connection::shared(&client)?,
         client,
-        settings: settings::settings(J::NAME, &config.queue, concurrency),
+        settings: settings::settings(J::NAME, concurrency),
         context,
         pulse,
+        queue: config.queue.clone(),
         concurrency,
         drain: config.worker.drain,
     };
@@ -161,12 +163,8 @@ impl<J: Job> Workplace<J> {
     /// worker's task makes it look into the queue.
     fn aides(&self, name: &str, signal: Arc<Signal>) -> JoinSet<()> {
         let mut aides = JoinSet::new();
-        aides.spawn(heartbeat::beat(
-            self.connection.clone(),
-            self.settings.workers_set(),
-            name.to_owned(),
-            self.settings.heartbeat_interval / 2,
-        ));
+        let (connection, settings) = (self.connection.clone(), self.settings.clone());
+        aides.spawn(heartbeat::beat(connection, settings, name.to_owned(), self.queue.clone()));
         aides.spawn(wake::listen(self.client.clone(), settings::channel(&self.settings), signal));
         aides
     }

@@ -10,7 +10,8 @@ pub const PRICES: &str = "prices";
 pub const HOURS: &str = "{prices}:hours";
 
 /// HASH: `boundary`, the unix second before which the text of hours has been dropped; `changes`,
-/// how many entries have been appended to [`CHANGES`].
+/// how many entries have been appended to [`CHANGES`]; `clock_set`, the unix second at which the
+/// clock of Redis was last seen to be set.
 pub const META: &str = "{prices}:meta";
 
 /// STREAM: what has changed, see `changes`.
@@ -41,6 +42,13 @@ pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";
 
 /// ZSET: one member a worker, `<host>-<pid>`; its score is the unix second of its last work.
 pub const WORKERS_SEEN: &str = "{prices}:seen:worker";
+
+/// ZSET: one member an api, `<host>-<pid>`; its score is the unix second of its last work.
+pub const APIS_SEEN: &str = "{prices}:seen:api";
+
+/// ZSET: one member a process, `<host>-<pid>`; its score is how far the clock of its machine is
+/// ahead of the clock of Redis, in seconds.
+pub const SKEW: &str = "{prices}:skew";
 
 /// `HASH`es, one a source, whose name ends the key: how often it answered, how often it failed for
 /// each reason, how many samples are from it, its last answer and its last failure.

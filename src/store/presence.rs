@@ -1,19 +1,25 @@
-//! Who has lately done its work, so that a health check can ask from outside the process.
+//! Which processes were lately at work, so that a health check can ask from outside the process.
 
-use redis::{RedisResult, pipe};
+use std::sync::LazyLock;
 
-use super::{Store, StoreError, failed, keys};
+use redis::{Script, pipe};
 
-/// A kind of process that has no port to be asked on.
+use super::{Store, StoreError, answer, keys};
+
+static HEARTBEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("heartbeat.lua")));
+
+/// A kind of process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Enqueues a job a slot.
     Scheduler,
     /// Runs jobs.
     Worker,
+    /// Answers questions.
+    Api,
 }
 
-/// Names not seen for this many seconds are forgotten.
+/// Processes that were silent for this many seconds are forgotten.
 const FORGET_AFTER_SECONDS: i64 = 3600;
 
 impl Role {
@@ -21,54 +27,38 @@ impl Role {
         match self {
             Self::Scheduler => keys::SCHEDULERS_SEEN,
             Self::Worker => keys::WORKERS_SEEN,
+            Self::Api => keys::APIS_SEEN,
         }
     }
 }
 
 impl Store {
-    /// Notes that the process `<host>-<pid>...` was at work at the given unix second.
+    /// Notes that the process `<host>-<pid>...` is at work now, and how wrong the clock of its
+    /// machine is.
     ///
     /// # Errors
     /// If Redis fails.
-    pub async fn seen(&self, role: Role, process: &str, now: i64) -> Result<(), StoreError> {
-        let noted: RedisResult<()> = pipe()
-            .zadd(role.key(), process, now)
-            .ignore()
-            .zrembyscore(role.key(), "-inf", now - FORGET_AFTER_SECONDS)
-            .ignore()
-            .query_async(&mut self.connection.clone())
-            .await;
-        noted.map_err(failed("note a sign of life"))
+    pub async fn heartbeat(&self, role: Role, process: &str) -> Result<(), StoreError> {
+        let mut step = HEARTBEAT.key(role.key());
+        step.key(keys::SKEW).arg(process).arg(format!("{:.3}", self.clock.skew()));
+        step.arg(FORGET_AFTER_SECONDS);
+        let noted = step.invoke_async::<u64>(&mut self.connection.clone()).await;
+        noted.map_err(super::failed("note a heartbeat")).map(|_| ())
     }
 
-    /// The current unix second by the clock of Redis.
+    /// For how many seconds the processes of the role on this host have been silent, all of them;
+    /// `None` if there are none.
     ///
     /// # Errors
     /// If Redis fails.
-    pub async fn now(&self) -> Result<i64, StoreError> {
-        let now: RedisResult<(i64, i64)> =
-            redis::cmd("TIME").query_async(&mut self.connection.clone()).await;
-        now.map_err(failed("ask Redis for the time")).map(|(second, _)| second)
-    }
-
-    /// The unix second at which a process of the role on this host was last at work.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn last_seen(&self, role: Role, host: &str) -> Result<Option<i64>, StoreError> {
-        let processes: RedisResult<Vec<(String, i64)>> = redis::cmd("ZRANGE")
-            .arg(role.key())
-            .arg(0)
-            .arg(-1)
-            .arg("WITHSCORES")
-            .query_async(&mut self.connection.clone())
-            .await;
+    pub async fn silence(&self, role: Role, host: &str) -> Result<Option<i64>, StoreError> {
+        let mut step = pipe();
+        step.cmd("TIME").cmd("ZRANGE").arg(role.key()).arg(0).arg(-1).arg("WITHSCORES");
+        let connection = &mut self.connection.clone();
+        let answered = step.query_async::<((i64, i64), Vec<(String, i64)>)>(connection);
+        let ((now, _), processes) = answer("look for heartbeats", answered).await?;
         let of_host = |name: &str| name.rsplit_once('-').is_some_and(|(name, _)| name == host);
-        Ok(processes
-            .map_err(failed("look for signs of life"))?
-            .into_iter()
-            .filter(|(name, _)| of_host(name))
-            .map(|(_, second)| second)
-            .max())
+        let seen = processes.into_iter().filter(|(name, _)| of_host(name)).map(|(_, at)| at).max();
+        Ok(seen.map(|at| now - at))
     }
 }

@@ -18,6 +18,8 @@ pub enum Recorded {
     SlotTaken,
     /// The text of its hour has been dropped: only an import can add samples there.
     HourClosed,
+    /// It was not observed now, by the clock of Redis.
+    NotCurrent,
 }
 
 impl Store {
@@ -42,7 +44,8 @@ impl Store {
         match answer("record a sample", step.invoke_async::<i64>(connection)).await? {
             1 => Ok(Recorded::Stored),
             0 => Ok(Recorded::SlotTaken),
-            _ => Ok(Recorded::HourClosed),
+            -1 => Ok(Recorded::HourClosed),
+            _ => Ok(Recorded::NotCurrent),
         }
     }
 }

@@ -13,12 +13,15 @@ use std::{
 
 use anyhow::ensure;
 use cotiza::{
-    clock,
-    domain::{Observation, Price, Sample, Slots, Timestamp},
+    clock::Clock,
+    domain::{Price, Sample, Slots, Timestamp},
     http_client,
-    store::{HOUR, Recorded, Store, hour_of},
+    store::{HOUR, Recorded, hour_of},
 };
 use tokio::time::sleep;
+
+#[path = "../harness/recorder.rs"]
+mod recorder;
 
 const SAMPLES: i64 = 200;
 const SLOT: i64 = 10;
@@ -29,10 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 async fn main() -> anyhow::Result<()> {
     let [url, api] = [1, 2].map(|n| env::args().nth(n).unwrap_or_default());
     let slots = Slots::new(Duration::from_secs(SLOT.unsigned_abs()))?;
-    let store = Store::new(&redis::Client::open(url)?, slots)?;
+    let client = redis::Client::open(url)?;
     let http = http_client::local(PATIENCE)?;
     let price: Price = "84436700.0".parse()?;
-    let first = hour_of(clock::unix_seconds()) - 24 * HOUR;
+    let first = hour_of(Clock::machine().unix_seconds()) - 24 * HOUR;
     let mut delays = Vec::new();
     for number in 0..=SAMPLES {
         let second = first + number * SLOT;
@@ -41,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         sleep(Duration::from_micros(fastrand::u64(5000..20_000))).await;
         let sample = Sample { timestamp: Timestamp::from_second(second), price };
         let begun = Instant::now();
-        let recorded = store.record(&Observation::from(sample)).await?;
+        let recorded = recorder::record(&client, slots, &sample.into()).await?;
         ensure!(recorded == Recorded::Stored, "the sample at {second} was not stored");
         while !is_answered(&http, &question).await? {
             ensure!(begun.elapsed() < PATIENCE, "no answer has the sample at {second}");

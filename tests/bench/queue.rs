@@ -124,7 +124,7 @@ async fn measure() -> anyhow::Result<()> {
     config.worker.concurrency = 256;
     let gate =
         Gate { open: Arc::new(Semaphore::new(256)), done: Arc::default(), started: Arc::default() };
-    let enqueuer = Enqueuer::new(&client, &config.queue)?;
+    let enqueuer = Enqueuer::new(&client)?;
     let mut bench = Bench { client: client.clone(), enqueuer, gate: gate.clone(), next: 0 };
     let stop = CancellationToken::new();
     let working = tokio::spawn({

@@ -7,14 +7,12 @@ use cotiza::{
     config::Config,
     history::{History, Limits},
     http_client,
-};
-use poem::{
-    Server,
-    listener::{Acceptor, Listener, TcpListener},
+    http_server::HttpServer,
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{Database, SOON, eventually};
 
@@ -57,15 +55,16 @@ impl Api {
 
     /// An API that may not have loaded anything.
     pub async fn unready(database: &Database, config: &Config) -> Self {
-        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
-        let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        let server = HttpServer::listen(listen, (&config.api).into()).expect("a port");
+        let address = server.address().expect("its address");
         let memory = usize::try_from(config.api.memory.as_u64()).expect("64 bits");
         let limits = Limits { memory, stale_for: config.api.stale_for };
         let history = Arc::new(History::new(database.store(), limits));
         let routes = api::routes(Arc::clone(&history), config);
         let following = tokio::spawn(async move { history.follow().await });
         let server = tokio::spawn(async move {
-            Server::new_with_acceptor(acceptor).run(routes).await.expect("served");
+            server.serve(routes, Duration::ZERO, &CancellationToken::new()).await;
         });
         let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
         Self { origin: format!("http://{address}"), client, server, following }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use cotiza::{
-    clock,
+    clock::Clock,
     config::{self, Config},
     domain::{Doubt, Price},
     exchange::Sources,
@@ -64,7 +64,7 @@ impl FakeExchange {
                     Body::Text(text) => text,
                     Body::CountUp => {
                         let price = format!("{}.0", 84_000_001 + number);
-                        let served = (price.clone(), clock::unix_seconds());
+                        let served = (price.clone(), Clock::machine().unix_seconds());
                         state.served.lock().expect("no panic").push(served);
                         Self::ticker(&price)
                     }
@@ -97,7 +97,7 @@ impl FakeExchange {
     pub fn sources(&self, timeout: Duration, slot: Duration) -> Sources {
         let mut config = self.config();
         config.named.get_mut("buenbit").expect("a source").timeout = timeout;
-        Sources::new(&config, slot).expect("no TLS")
+        Sources::new(&config, slot, &Clock::machine()).expect("no TLS")
     }
 
     /// Believes any price.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cotiza::{
-    clock,
+    clock::Clock,
     config::{self, Config},
     domain::{Doubt, Price, Slot, Slots},
     exchange::Sources,
@@ -44,18 +44,19 @@ impl Market {
     }
 
     pub fn store(&self) -> Store {
-        Store::new(&self.database.client, self.slots).unwrap()
+        Store::new(&self.database.client, self.slots, Clock::machine()).unwrap()
     }
 
     pub fn context(&self) -> Context {
         let (lowest, highest) = (Price::from_pesos(1_000_000), Price::from_pesos(u64::MAX));
-        let sources = Sources::new(&self.config.sources, self.slots.length()).unwrap();
+        let sources =
+            Sources::new(&self.config.sources, self.slots.length(), &Clock::machine()).unwrap();
         let doubt = Doubt::new(lowest, highest, self.config.sources.max_jump);
         self.database.context(self.slots, sources, doubt)
     }
 
     pub fn now(&self) -> Slot {
-        self.slots.containing(clock::unix_seconds())
+        self.slots.containing(Clock::machine().unix_seconds())
     }
 
     pub async fn fetch_with(&self, context: &Context, slot: Slot) -> Result<(), String> {

@@ -132,7 +132,7 @@ impl QueueBench {
     }
 
     pub fn enqueuer<J: Job>(&self) -> Enqueuer<J> {
-        Enqueuer::new(&self.database.client, &self.config.queue).unwrap()
+        Enqueuer::new(&self.database.client).unwrap()
     }
 
     pub async fn enqueue(&self, id: u32, act: Act) {

@@ -1,6 +1,7 @@
 //! A real redis-server, shared by the tests of this binary or owned by one of them.
 
 use std::{
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc, LazyLock,
@@ -10,6 +11,7 @@ use std::{
 };
 
 use cotiza::{
+    clock::Clock,
     config::Config,
     domain::{Doubt, Observation, Sample, Slots, Timestamp},
     exchange::Sources,
@@ -24,7 +26,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use super::{eventually, free_port};
+use super::{eventually, fake_time, free_port, recorder};
 
 /// Room for everything, and patience without end.
 pub const LIMITS: Limits = Limits { memory: usize::MAX, stale_for: Duration::MAX };
@@ -43,6 +45,7 @@ static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
 pub struct RedisServer {
     pub port: u16,
     folder: TempDir,
+    environment: Vec<(&'static str, String)>,
     child: Child,
 }
 
@@ -54,22 +57,40 @@ pub struct Database {
 
 impl RedisServer {
     pub fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// A server whose clock [`RedisServer::set_clock`] sets.
+    pub fn with_settable_clock() -> Self {
+        Self::start_with(fake_time::settable_clock)
+    }
+
+    /// Sets its clock apart from that of this machine, in seconds.
+    pub fn set_clock(&self, seconds: i64) {
+        fake_time::set_clock(self.folder.path(), seconds);
+    }
+
+    fn start_with(environment: impl FnOnce(&Path) -> Vec<(&'static str, String)>) -> Self {
         let (port, folder) = (free_port(), TempDir::new().expect("a folder"));
-        let child = Self::spawn(port, &folder);
-        Self { port, folder, child }
+        let environment = environment(folder.path());
+        let child = Self::spawn(port, &folder, &environment);
+        Self { port, folder, environment, child }
     }
 
     /// The shell ends the server when its own standard input closes: with this process,
     /// however that ends.
-    fn spawn(port: u16, folder: &TempDir) -> Child {
+    fn spawn(port: u16, folder: &TempDir, environment: &[(&'static str, String)]) -> Child {
+        let server: Vec<String> =
+            environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let script = format!(
-            "redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
+            "env $SERVER redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
              --appendfsync always --save '' --databases 256 --loglevel warning >/dev/null & \
              echo $!; exec >/dev/null; read _; kill -9 $! 2>/dev/null",
             folder.path().display()
         );
         let mut child = Command::new("sh")
             .args(["-c", &script])
+            .env("SERVER", server.join(" "))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -102,11 +123,11 @@ impl RedisServer {
 
     /// Starts it again on its port, with its data.
     pub fn restart(&mut self) {
-        self.child = Self::spawn(self.port, &self.folder);
+        self.child = Self::spawn(self.port, &self.folder, &self.environment);
     }
 
     /// The folder of its data.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -143,7 +164,7 @@ impl Database {
 
     pub fn store(&self) -> Store {
         let slots = Slots::new(Duration::from_secs(10)).expect("a length");
-        Store::new(&self.client, slots).expect("a URL")
+        Store::new(&self.client, slots, Clock::machine()).expect("a URL")
     }
 
     /// A history of everything that is stored now.
@@ -155,7 +176,7 @@ impl Database {
 
     /// What jobs work with, in slots of that length.
     pub fn context(&self, slots: Slots, sources: Sources, doubt: Doubt) -> Context {
-        let store = Store::new(&self.client, slots).expect("a URL");
+        let store = Store::new(&self.client, slots, Clock::machine()).expect("a URL");
         Context {
             slots,
             sources,
@@ -198,12 +219,17 @@ impl Database {
 
     /// Records samples, given as seconds and prices; gives how many were stored.
     pub async fn record(&self, samples: &[(i64, &str)]) -> usize {
-        let store = self.store();
         let recorded = samples.iter().map(async |(second, price)| {
             let observation = observation(*second, price);
-            store.record(&observation).await.expect("answered") == Recorded::Stored
+            self.record_one(&observation).await == Recorded::Stored
         });
         futures_util::future::join_all(recorded).await.into_iter().filter(|stored| *stored).count()
+    }
+
+    /// Records a sample of any time.
+    pub async fn record_one(&self, observation: &Observation) -> Recorded {
+        let slots = Slots::new(Duration::from_secs(10)).expect("a length");
+        recorder::record(&self.client, slots, observation).await.expect("answered")
     }
 
     /// The members of `prices`, oldest first.

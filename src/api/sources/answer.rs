@@ -4,7 +4,7 @@ use poem_openapi::{ApiResponse, Enum, Object, payload::Json};
 
 use crate::{
     api::pesos,
-    clock, config,
+    config,
     domain::{CircuitState, Price, Reason},
     store::{Rejected, SourceReport},
 };
@@ -132,15 +132,15 @@ impl SourceReport {
         self.fields.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
-    /// The worst state of all workers, and until when it lasts.
-    pub(super) fn state(&self) -> (State, Option<i64>) {
+    /// The worst state of all workers at the unix second `now`, and until when it lasts.
+    fn state(&self, now: i64) -> (State, Option<i64>) {
         let until = self.circuits.iter().filter_map(|circuit| match circuit {
             CircuitState::Open(until) => Some(*until),
             _ => None,
         });
         match until.max() {
             // Workers tell it every two seconds only.
-            Some(until) if until <= clock::unix_seconds() => (State::HalfOpen, None),
+            Some(until) if until <= now => (State::HalfOpen, None),
             Some(until) => (State::Open, Some(until)),
             None if self.circuits.contains(&CircuitState::HalfOpen) => (State::HalfOpen, None),
             None if self.circuits.is_empty() => (State::Unknown, None),
@@ -206,15 +206,16 @@ impl From<&Rejected> for RejectedResponse {
     }
 }
 
-/// What is told of one source, given the samples of all of them.
+/// What is told of one source at the unix second `now`, given the samples of all of them.
 pub(super) fn of(
     name: &str,
     source: &config::Source,
     report: &SourceReport,
     rejected: &[Rejected],
     all_samples: u64,
+    now: i64,
 ) -> SourceResponse {
-    let (state, open_until) = report.state();
+    let (state, open_until) = report.state(now);
     let answers = report.attempts.iter().filter(|(_, answered)| *answered).count();
     let samples = report.counted("samples");
     SourceResponse {

@@ -21,7 +21,6 @@ use tokio::{
 use self::reader::{BadLine, Reader};
 use super::progress;
 use crate::{
-    clock,
     domain::{Observation, Schedule, UnixTime},
     history::History,
     store::{Store, StoreError, hour_of},
@@ -48,7 +47,8 @@ pub(super) async fn run(
     let mut file = open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let store = history.store();
     let schedule = Arc::new(store.schedule().await?);
-    let now = clock::unix_seconds();
+    store.ask_time().await?;
+    let now = store.clock().unix_seconds();
     let end = schedule.slot(now).end();
     // Everything is read once before anything is stored.
     let (good, bad) = check(&mut file, end)?;

@@ -1,0 +1,99 @@
+//! What is checked of every request before it is answered.
+
+use std::{
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    state::keyed::HashMapStateStore,
+};
+use poem::{
+    Request,
+    http::{StatusCode, Version, header},
+};
+
+use super::{error::Problem, params, proxies::Proxies};
+use crate::config;
+
+/// So many requests after each other, the clients that have not come lately are forgotten.
+const FORGET_EVERY: u32 = 4096;
+
+/// Decides which requests are answered.
+pub(super) struct Admission {
+    proxies: Proxies,
+    max_url: usize,
+    rates: Option<Rates>,
+}
+
+/// How many requests the clients have made lately.
+struct Rates {
+    clock: DefaultClock,
+    limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
+    checked: AtomicU32,
+}
+
+impl From<&config::Api> for Admission {
+    fn from(api: &config::Api) -> Self {
+        let max_url = usize::try_from(api.max_url.as_u64()).unwrap_or(usize::MAX);
+        let rates = NonZeroU32::new(api.requests_per_second).map(|rate| {
+            let (clock, quota) = (DefaultClock::default(), Quota::per_second(rate));
+            let limiter = RateLimiter::new(quota, HashMapStateStore::default(), clock.clone());
+            Rates { clock, limiter, checked: AtomicU32::new(0) }
+        });
+        Self { proxies: api.into(), max_url, rates }
+    }
+}
+
+impl Admission {
+    /// Refuses a request that is not answered, whatever it asks for.
+    pub(super) fn check(&self, request: &Request) -> poem::Result<()> {
+        let uri = request.original_uri();
+        let length = uri.path_and_query().map_or(0, |url| url.as_str().len());
+        if length > self.max_url {
+            let most = self.max_url;
+            let detail = format!("The URL has {length} bytes; at most {most} are read.");
+            return Err(refused(StatusCode::URI_TOO_LONG, detail));
+        }
+        host(request)?;
+        params::given_once(request)?;
+        let is_watched = ["/health", "/metrics"].iter().any(|path| uri.path().starts_with(path));
+        match &self.rates {
+            Some(rates) if !is_watched => rates.check(self.proxies.client(request)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Rates {
+    fn check(&self, client: IpAddr) -> poem::Result<()> {
+        if self.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+            self.limiter.retain_recent();
+        }
+        let Err(too_early) = self.limiter.check_key(&client) else { return Ok(()) };
+        let wait = too_early.wait_time_from(self.clock.now()).as_secs_f64().ceil().max(1.0);
+        let detail = "Too many requests from this address; wait as long as Retry-After says.";
+        let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
+        if let Ok(seconds) = wait.to_string().parse() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        Err(poem::Error::from_response(response))
+    }
+}
+
+/// A request must name one host (RFC 9112, 3.2); with two, a proxy may have meant the other one.
+fn host(request: &Request) -> poem::Result<()> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+        return Ok(());
+    }
+    let detail = format!("The request has {hosts} Host headers; give one.");
+    Err(refused(StatusCode::BAD_REQUEST, detail))
+}
+
+fn refused(status: StatusCode, detail: String) -> poem::Error {
+    poem::Error::from_response(Problem::new(status, detail).into_response())
+}

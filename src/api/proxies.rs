@@ -1,0 +1,88 @@
+//! Where a request comes from, and under which address: what proxies say of it is believed only if
+//! they are trusted.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use poem::{Request, http::uri::Authority};
+use url::Host;
+
+use crate::config;
+
+/// The proxies between the clients and the API.
+#[derive(Debug, Clone)]
+pub(super) struct Proxies {
+    trusted: Vec<IpNet>,
+    /// The origin under which clients know the API; empty: that of each request.
+    public_url: String,
+}
+
+impl From<&config::Api> for Proxies {
+    fn from(api: &config::Api) -> Self {
+        let public_url = api.public_url.trim_end_matches('/').to_owned();
+        Self { trusted: api.trusted_proxies.clone(), public_url }
+    }
+}
+
+impl Proxies {
+    /// The scheme and host that links begin with: the public ones, or those that the client used.
+    pub(super) fn origin(&self, request: &Request) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.clone();
+        }
+        let trusted = self.is_trusted(peer(request));
+        // A chain of proxies appends; the first value is the client's.
+        let forwarded =
+            |name| Some(header(request, name).filter(|_| trusted)?.split(',').next()?.trim());
+        let scheme = forwarded("x-forwarded-proto")
+            .filter(|scheme| matches!(*scheme, "http" | "https"))
+            .unwrap_or("http");
+        let host = forwarded("x-forwarded-host")
+            .filter(|host| is_host(host))
+            .or_else(|| header(request, "host").filter(|host| is_host(host)))
+            .unwrap_or("localhost");
+        format!("{scheme}://{host}")
+    }
+
+    /// The address of the client; an IPv6 one stands for its network of 64 bits, which is one
+    /// client's. Of the addresses that proxies have appended, the last one that is not a proxy.
+    pub(super) fn client(&self, request: &Request) -> IpAddr {
+        let peer = peer(request);
+        let forwarded = header(request, "x-forwarded-for").unwrap_or_default();
+        let chain = forwarded.split(',').rev().map_while(|address| address.trim().parse().ok());
+        let mut client = peer;
+        for address in chain {
+            if !self.is_trusted(client) {
+                break;
+            }
+            client = IpAddr::to_canonical(&address);
+        }
+        match client {
+            IpAddr::V4(_) => client,
+            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        }
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Who has connected. An IPv4 address comes in as `::ffff:a.b.c.d` where we listen on IPv6.
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.remote_addr().as_socket_addr().map(|peer| peer.ip().to_canonical());
+    peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// Whether a `Host` header names a host and perhaps a port, and nothing that would make the link
+/// lead elsewhere.
+fn is_host(host: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    let whole = |it: &Authority| it.port_u16().is_some() || it.host().len() == host.len();
+    let is_host = |it: Authority| whole(&it) && Host::parse(it.host()).is_ok();
+    host.bytes().all(plain) && host.parse().is_ok_and(is_host)
+}

@@ -1,0 +1,63 @@
+//! What values are allowed for clients of the API.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use bytesize::ByteSize;
+use url::Url;
+
+use super::{lasting, within};
+use crate::config::{Api, ConfigError};
+
+pub(super) fn check(api: &Api) -> Result<(), ConfigError> {
+    let (second, minutes, hour) =
+        (Duration::from_secs(1), Duration::from_mins(10), Duration::from_hours(1));
+    within("api.max_connections", api.max_connections, 1..=100_000)?;
+    within("api.max_connections_per_address", api.max_connections_per_address, 1..=100_000)?;
+    lasting("api.header_timeout", api.header_timeout, second..=minutes)?;
+    lasting("api.idle_timeout", api.idle_timeout, second..=hour)?;
+    lasting("api.write_timeout", api.write_timeout, second..=minutes)?;
+    let sizes = ByteSize::kb(8)..=ByteSize::mb(1);
+    large("api.max_url", api.max_url, &sizes)?;
+    // The server needs so much for one request.
+    large("api.max_headers", api.max_headers, &(ByteSize::b(8192)..=*sizes.end()))?;
+    let most = usize::try_from(api.requests_per_second).unwrap_or(usize::MAX);
+    within("api.requests_per_second", most, 0..=1_000_000)?;
+    public_url(&api.public_url)
+}
+
+fn large(key: &str, size: ByteSize, range: &RangeInclusive<ByteSize>) -> Result<(), ConfigError> {
+    if range.contains(&size) {
+        return Ok(());
+    }
+    let reason = format!(
+        "give a size from {} to {}",
+        range.start().display().si(),
+        range.end().display().si()
+    );
+    Err(ConfigError::NotAllowed {
+        key: key.to_owned(),
+        value: size.display().si().to_string(),
+        reason,
+    })
+}
+
+/// It is written before the path of a request, so it must be an origin and no more.
+fn public_url(url: &str) -> Result<(), ConfigError> {
+    let is_origin = |url: Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    if url.is_empty() || url.parse().is_ok_and(is_origin) {
+        return Ok(());
+    }
+    let reason = "give a scheme and a host, such as https://prices.example.org".to_owned();
+    Err(ConfigError::NotAllowed {
+        key: "api.public_url".to_owned(),
+        value: format!("{url:?}"),
+        reason,
+    })
+}

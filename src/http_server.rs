@@ -1,0 +1,182 @@
+//! Serves HTTP/1 to clients that may be hostile: slow, silent, or too many. Uses the configuration.
+//!
+//! Every connection is in a table (`connections`), with what is expected of it and since when
+//! (`socket` notes that). One task looks at the table every so often and closes those whose time is
+//! up. When there are too many connections, the one that has been idle for longest is closed.
+
+mod connections;
+mod socket;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use poem::{
+    Addr, Endpoint, EndpointExt as _, Request, Response,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::connections::Limits;
+use self::{connections::Connections, socket::Socket};
+
+/// The bytes that the kernel holds for a client that does not read.
+const SEND_BUFFER: u32 = 64 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// The files that a process needs besides its connections: Redis, logs, the runtime.
+const OTHER_FILES: usize = 64;
+/// The pause when no connection can be accepted.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    limits: Limits,
+}
+
+impl HttpServer {
+    /// Listens on an address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on, or the process may open too few files.
+    pub fn listen(address: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
+        let connections = affordable(limits.connections)?;
+        let listener = listener(address).with_context(|| format!("cannot listen on {address}"))?;
+        Ok(Self { listener, limits: Limits { connections, ..limits } })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// If the system does not tell it.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`; requests in flight then have until `drain` to be answered.
+    pub async fn serve(
+        self,
+        routes: impl Endpoint + 'static,
+        drain: Duration,
+        shutdown: &CancellationToken,
+    ) {
+        let routes = Arc::new(routes.map_to_response());
+        let max_head = self.limits.head;
+        let (connections, serving) = (Connections::new(self.limits), TaskTracker::new());
+        let stopping = shutdown.child_token();
+        let closing = tokio::spawn(Arc::clone(&connections).close_overdue());
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = shutdown.cancelled() => break,
+            };
+            let Ok((stream, client)) = accepted else {
+                // The process has no file left; or the client is gone.
+                connections.close_idlest();
+                sleep(PAUSE).await;
+                continue;
+            };
+            let (routes, stopping) = (Arc::clone(&routes), stopping.clone());
+            connections.admit(client.ip(), |entry| {
+                let connection = Connection { stream, client, max_head, entry };
+                serving.spawn(connection.serve(routes, stopping)).abort_handle()
+            });
+        }
+        drop(self.listener);
+        serving.close();
+        let _late = timeout(drain, serving.wait()).await;
+        connections.close_all();
+        closing.abort();
+    }
+}
+
+/// A connection that was accepted.
+struct Connection {
+    stream: TcpStream,
+    client: SocketAddr,
+    max_head: usize,
+    entry: connections::Entry,
+}
+
+impl Connection {
+    async fn serve(
+        self,
+        routes: Arc<impl Endpoint<Output = Response> + 'static>,
+        stopping: CancellationToken,
+    ) {
+        let Self { stream, client, max_head, entry } = self;
+        let Ok(local) = stream.local_addr() else { return };
+        // Buffers only for who says something.
+        tokio::select! {
+            readable = stream.readable() => if readable.is_err() { return },
+            () = stopping.cancelled() => return,
+        }
+        let _small_answers_at_once = stream.set_nodelay(true);
+        let activity = Arc::clone(entry.activity());
+        let answer = service_fn(move |request: hyper::Request<_>| {
+            let (routes, activity) = (Arc::clone(&routes), Arc::clone(&activity));
+            let addresses = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(client)));
+            async move {
+                activity.handling();
+                let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+                let response = routes.get_response(request).await;
+                activity.answered();
+                Ok::<hyper::Response<_>, std::convert::Infallible>(response.into())
+            }
+        });
+        let socket = TokioIo::new(Socket::new(stream, Arc::clone(entry.activity())));
+        let mut connection = std::pin::pin!(
+            http1::Builder::new()
+                .max_buf_size(max_head)
+                .header_read_timeout(None)
+                .serve_connection(socket, answer)
+        );
+        // An error is a client that is gone or speaks something else.
+        tokio::select! {
+            _ended = connection.as_mut() => return,
+            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        let _ended = connection.await;
+    }
+}
+
+fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    // Connections have it from the listener.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// How many connections the process has files for, at most `wanted`. Its limit of files is raised as
+/// far as it may be.
+fn affordable(wanted: usize) -> anyhow::Result<usize> {
+    let files = Resource::RLIMIT_NOFILE;
+    let (mut soft, hard) = getrlimit(files).context("cannot ask for the limit of open files")?;
+    let needed = u64::try_from(wanted + OTHER_FILES)?;
+    if soft < needed && setrlimit(files, needed.min(hard), hard).is_ok() {
+        soft = needed.min(hard);
+    }
+    let affordable = usize::try_from(soft)?.saturating_sub(OTHER_FILES);
+    anyhow::ensure!(
+        affordable > 0,
+        "this process may open {soft} files, which is too few: raise `ulimit -n` to 1024"
+    );
+    if affordable < wanted {
+        tracing::warn!(
+            connections = affordable,
+            "fewer connections than api.max_connections: this process may open only {soft} files"
+        );
+    }
+    Ok(wanted.min(affordable))
+}

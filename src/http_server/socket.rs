@@ -1,0 +1,161 @@
+//! A socket that notes what its client does.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// The bytes of an answer that count as progress: who takes a byte a second takes none.
+const PROGRESS: usize = 16 * 1024;
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The first byte of the client.
+    New,
+    /// The rest of the head of a request.
+    Head,
+    /// Us: the request is being handled.
+    Handling,
+    /// The client, to take the answer.
+    Answering,
+    /// The next request.
+    Idle,
+}
+
+/// What a connection waits for, and since when.
+#[derive(Debug)]
+pub(super) struct Activity(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// The bytes that were taken since then.
+    taken: usize,
+}
+
+/// The socket of one connection.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), taken: 0 }))
+    }
+}
+
+impl Activity {
+    pub(super) fn get(&self) -> (Phase, Instant) {
+        let state = self.0.lock();
+        (state.phase, state.since)
+    }
+
+    /// A request has been read, and is handled from now on.
+    pub(super) fn handling(&self) {
+        self.0.lock().enter(Phase::Handling);
+    }
+
+    /// The request is answered, once the client has taken the answer.
+    pub(super) fn answered(&self) {
+        self.0.lock().enter(Phase::Answering);
+    }
+
+    fn read(&self) {
+        let mut state = self.0.lock();
+        if matches!(state.phase, Phase::New | Phase::Idle) {
+            state.enter(Phase::Head);
+        }
+    }
+
+    fn written(&self, bytes: usize) {
+        let mut state = self.0.lock();
+        state.taken += bytes;
+        if state.phase == Phase::Idle || state.taken >= PROGRESS {
+            state.enter(Phase::Answering);
+        }
+    }
+
+    fn flushed(&self) {
+        let mut state = self.0.lock();
+        if state.phase == Phase::Answering {
+            state.enter(Phase::Idle);
+        }
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        *self = Self { phase, since: Instant::now(), taken: 0 };
+    }
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(&mut self.stream)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.stream().poll_read(cx, buffer))?;
+        self.activity.read();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(self.stream().poll_write(cx, bytes))?;
+        self.activity.written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(self.stream().poll_write_vectored(cx, bytes))?;
+        self.activity.written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.stream().poll_flush(cx))?;
+        self.activity.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+}

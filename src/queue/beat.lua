@@ -1,0 +1,37 @@
+-- Keeps a worker alive, and gives the jobs of workers that are silent to others; all by the clock of
+-- Redis, in milliseconds.
+-- KEYS[1]: when each worker was last alive (ZSET, milliseconds)
+-- KEYS[2]: the registered workers (ZSET)
+-- KEYS[3]: active jobs (LIST)
+-- ARGV[1]: the name of the worker
+-- ARGV[2]: the milliseconds of silence after which a worker is dead
+-- ARGV[3]: the prefix of the sets of jobs in flight
+-- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away}.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+-- Nobody was heard for so long, or it was in the future: Redis was away, or its clock was set.
+local is_new_start = last and (now - last > tonumber(ARGV[2]) or tonumber(last) > now)
+local registered = redis.call('ZSCORE', KEYS[2], ARGV[1]) and 1 or 0
+if registered == 1 then
+    redis.call('ZADD', KEYS[1], now, ARGV[1])
+    redis.call('ZADD', KEYS[2], time[1], ARGV[1])
+end
+local dead = {}
+for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    local alive = redis.call('ZSCORE', KEYS[1], worker)
+    if not alive or is_new_start then
+        redis.call('ZADD', KEYS[1], now, worker)
+    elseif now - alive > tonumber(ARGV[2]) then
+        local in_flight = ARGV[3] .. ':' .. worker
+        for _, id in ipairs(redis.call('SMEMBERS', in_flight)) do redis.call('LPUSH', KEYS[3], id) end
+        redis.call('DEL', in_flight)
+        redis.call('ZREM', KEYS[2], worker)
+        dead[#dead + 1] = worker
+    end
+end
+-- Names that apalis, or a worker that has left, has removed.
+for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if not redis.call('ZSCORE', KEYS[2], worker) then redis.call('ZREM', KEYS[1], worker) end
+end
+return {registered, dead}

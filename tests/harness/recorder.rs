@@ -1,0 +1,40 @@
+//! Records samples of any time: with the store's own script, as if Redis' clock showed their time.
+
+use std::sync::LazyLock;
+
+use cotiza::{
+    domain::{Observation, Slots},
+    store::{Recorded, hour_of, keys},
+};
+use redis::{Client, RedisResult, Script};
+
+static RECORD: LazyLock<Script> = LazyLock::new(|| {
+    let script = include_str!("../../src/store/record.lua");
+    let (time, of_the_sample) = ("redis.call('TIME')[1]", "ARGV[1]");
+    assert!(script.contains(time), "the script asks for the time in another way");
+    Script::new(&script.replace(time, of_the_sample))
+});
+
+pub async fn record(
+    client: &Client,
+    slots: Slots,
+    observation: &Observation,
+) -> RedisResult<Recorded> {
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    let Observation { sample, provenance } = observation;
+    let second = sample.timestamp.second();
+    let slot = slots.containing(second);
+    let mut step = RECORD.key(keys::PRICES);
+    step.key(keys::META).key(keys::CHANGES).key(keys::provenance(hour_of(second)));
+    step.key(&keys::MISSED[..]);
+    for source in provenance.iter().flat_map(|from| from.source.split('+')) {
+        step.key(format!("{}{source}", keys::SOURCE));
+    }
+    step.arg(second).arg(sample.member()).arg(slot.start()).arg(slot.end());
+    step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
+    Ok(match step.invoke_async::<i64>(&mut connection).await? {
+        1 => Recorded::Stored,
+        0 => Recorded::SlotTaken,
+        _ => Recorded::HourClosed,
+    })
+}
