@@ -14,6 +14,7 @@ use std::{collections::HashMap, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
+pub use password::own_password_file;
 pub use sections::{Api, Exchange, Log, LogFormat, Prices, Queue, Redis, Schedule, Up, Worker};
 pub use sources::{Policy, Source, Sources};
 
@@ -78,6 +79,7 @@ impl Config {
         let file = file.or_else(|| environment.get(FILE_VARIABLE).map(Path::new));
         let mut config = layers::merge(file, environment, flags)?;
         validate::check(&config)?;
+        password::find_own(&mut config);
         password::add(&mut config.redis)?;
         Ok(config)
     }

@@ -79,6 +79,12 @@ enum Command {
     },
     /// Print the effective configuration, passwords masked
     Config,
+    /// Become the Redis of `up`; used by `up` alone
+    #[command(hide = true)]
+    Redis {
+        /// Its configuration
+        configuration: PathBuf,
+    },
     /// Exit with 0 if the process of a role on this machine is well, else with 1
     Healthcheck {
         /// Which role
@@ -155,6 +161,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 let call = Call { file: cli.common.config, flags, simulate };
                 process::up::run(&config, &call, shutdown).await
             }
+            Command::Redis { configuration } => process::up::become_redis(&configuration),
             Command::Scheduler => process::scheduler::run(&config, shutdown).await,
             Command::Worker { .. } => process::worker::run(&config, shutdown).await,
             Command::Api { .. } => process::api::run(&config, shutdown).await,

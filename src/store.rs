@@ -89,26 +89,25 @@ impl Store {
 }
 
 impl StoreError {
-    /// Whether Redis is away or not ready, so that the same request may succeed later.
+    /// Whether the same request may succeed later: Redis is away, busy, full, a replica, refuses this
+    /// user, or has something else under our keys. The rest are faults of ours.
     pub fn is_unavailable(&self) -> bool {
         let Self::Redis { cause, .. } = self else { return matches!(self, Self::Contended { .. }) };
-        let busy = matches!(
-            cause.kind(),
-            ErrorKind::Server(
-                ServerErrorKind::BusyLoading
-                    | ServerErrorKind::TryAgain
-                    | ServerErrorKind::ClusterDown
-                    | ServerErrorKind::MasterDown
-                    | ServerErrorKind::ReadOnly
-            )
-        );
-        let lost = cause.is_io_error()
-            || cause.is_timeout()
-            || cause.is_connection_dropped()
-            || cause.kind() == ErrorKind::AuthenticationFailed;
-        // No memory, no disk, a wrong password: its operator is needed, but nothing is wrong here.
-        let unfit = ["OOM", "MISCONF", "NOAUTH", "WRONGPASS"];
-        busy || lost || cause.code().is_some_and(|code| unfit.contains(&code))
+        match cause.kind() {
+            // A script or a command of ours is wrong; unless this is said to each new client.
+            ErrorKind::Server(ServerErrorKind::ResponseError) => {
+                cause.detail().is_some_and(|detail| detail.starts_with("max number of clients"))
+            }
+            ErrorKind::Client
+            | ErrorKind::InvalidClientConfig
+            | ErrorKind::UnexpectedReturnType => false,
+            _ => true,
+        }
+    }
+
+    /// Whether Redis has no memory left: then it deletes and is read, and that is all.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Redis { cause, .. } if cause.code() == Some("OOM"))
     }
 }
 
@@ -129,4 +128,47 @@ async fn answer<T>(
     answer: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, StoreError> {
     answer.await.map_err(failed(operation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error that an answer of Redis is.
+    fn error(answer: &str) -> StoreError {
+        let value = redis::parse_redis_value(answer.as_bytes()).unwrap();
+        let cause = value.extract_error().unwrap_err();
+        StoreError::Redis { operation: "test", cause }
+    }
+
+    #[test]
+    fn whatever_keeps_redis_from_serving_is_no_fault_of_ours() {
+        let codes = [
+            "OOM",
+            "MISCONF",
+            "LOADING",
+            "BUSY",
+            "MASTERDOWN",
+            "NOREPLICAS",
+            "NOAUTH",
+            "WRONGPASS",
+            "NOPERM",
+            "MOVED",
+            "ASK",
+            "TRYAGAIN",
+            "CLUSTERDOWN",
+            "CROSSSLOT",
+            "READONLY",
+            "UNBLOCKED",
+            "WRONGTYPE",
+            "EXECABORT",
+            "SOMETHINGNEW",
+        ];
+        for code in codes {
+            assert!(error(&format!("-{code} 866 127.0.0.1:1\r\n")).is_unavailable(), "{code}");
+        }
+        assert!(error("-ERR max number of clients reached\r\n").is_unavailable());
+        assert!(error("-OOM command not allowed\r\n").is_out_of_memory());
+        assert!(!error("-ERR wrong number of arguments\r\n").is_unavailable());
+    }
 }

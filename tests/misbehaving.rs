@@ -81,7 +81,7 @@ fn wrong_http() -> Vec<Case> {
             "bad_answer",
             "it broke off",
         ),
-        (Wrong::answer("200 OK\r\ncontent-type: text/html", "<html>"), "bad_answer", "text/html"),
+        (Wrong::answer("200 OK\r\ncontent-type: text/html", "<html>"), "bad_answer", "no JSON"),
         (Wrong::answer("204 No Content", ""), "bad_answer", "no JSON"),
         (Wrong::answer("302 Found\r\nlocation: /ticker", ""), "exchange_error", "redirects"),
         (

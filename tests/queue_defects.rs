@@ -44,7 +44,7 @@ async fn ids_without_data_or_metadata_are_taken_out_and_stop_nobody() {
     for id in [1, 2] {
         bench.enqueue(id, Act::Succeed).await;
     }
-    let ids: Vec<String> = bench.database.command(&["ZRANGE", "probe:scheduled", "0", "-1"]).await;
+    let ids: Vec<String> = bench.database.command(&["LRANGE", "probe:active", "0", "-1"]).await;
     bench.database.command::<()>(&["HDEL", "probe:data", &ids[0]]).await;
     bench.database.command::<()>(&["DEL", &format!("probe:meta:{}", ids[1])]).await;
     let _workers = ["a", "b"].map(|name| bench.worker(name));
@@ -55,7 +55,7 @@ async fn ids_without_data_or_metadata_are_taken_out_and_stop_nobody() {
     bench.database.command::<()>(&["RPUSH", "probe:active", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).await;
     bench.enqueue(5, Act::Succeed).await;
     bench.has_ended(5).await;
-    let left: u32 = bench.database.command(&["ZCARD", "probe:scheduled"]).await;
+    let left: u32 = bench.database.command(&["LLEN", "probe:active"]).await;
     assert_eq!((left, bench.log.begun(1), bench.log.begun(2)), (0, 0, 0));
 }
 

@@ -19,6 +19,7 @@
 //! - `queue_defects`: each defect of the library that is guarded against
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
+//! - `clients`: clients of the API that are slow, silent, too many or too greedy
 //! - `clocks`: processes, and a Redis, with a wrong clock
 //! - `up`: the one-machine supervisor
 //! - `chaos`: everything fails at random, and the books are checked
@@ -40,6 +41,7 @@ mod harness;
 
 mod average_price;
 mod chaos;
+mod clients;
 mod clocks;
 mod command_line;
 mod errors;

@@ -89,7 +89,8 @@ impl Health {
     /// else 503: send no requests meanwhile.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> ReadinessAnswer {
-        let clock_skew = (self.history.store().clock().skew() * 1000.0).round() / 1000.0;
+        // Adding zero makes -0.0 to 0.0.
+        let clock_skew = (self.history.store().clock().skew() * 1000.0).round() / 1000.0 + 0.0;
         let ready = |status, known_until| {
             let response = ReadinessResponse { status, known_until, clock_skew };
             ReadinessAnswer::Ready(Json(response))

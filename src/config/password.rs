@@ -1,11 +1,39 @@
 //! The password of Redis from a file of its own, so that it stands neither in a command line nor in
 //! an environment that others may read.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use url::Url;
 
-use super::{ConfigError, Redis};
+use super::{Config, ConfigError, Redis, Up};
+
+/// The file with the password of the Redis that `cotiza up` runs.
+pub fn own_password_file(up: &Up) -> PathBuf {
+    up.data_dir.join("redis-password")
+}
+
+/// Makes the Redis of a `cotiza up` in this folder the one to use, if nobody chose another one; adds
+/// its password if it was chosen without.
+pub(super) fn find_own(config: &mut Config) {
+    let file = own_password_file(&config.up);
+    if !config.redis.password_file.as_os_str().is_empty() || !file.exists() {
+        return;
+    }
+    let own = format!("redis://127.0.0.1:{}/0", config.up.redis_port);
+    let is_own = |url: &str| {
+        let (url, own) = (Url::parse(url), Url::parse(&own));
+        url.is_ok_and(|url| {
+            let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
+            is_here && url.password().is_none() && url.port() == own.ok().and_then(|own| own.port())
+        })
+    };
+    if !config.redis.chosen {
+        config.redis.url = own;
+    } else if !is_own(&config.redis.url) {
+        return;
+    }
+    config.redis.password_file = file;
+}
 
 /// Puts the password into the URL, unless there is no file or the URL has one.
 pub(super) fn add(redis: &mut Redis) -> Result<(), ConfigError> {

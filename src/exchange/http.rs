@@ -5,7 +5,7 @@ use std::{error::Error, time::Duration};
 use chrono::{DateTime, Utc};
 use reqwest::{
     Client, Response,
-    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    header::{HeaderMap, RETRY_AFTER},
 };
 use serde_json::Value;
 use url::Url;
@@ -15,6 +15,7 @@ use crate::clock::Clock;
 
 /// Far more than any ticker is long, once unpacked; what is longer is no ticker.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Gets a JSON document.
 pub(super) async fn get_json(
@@ -23,17 +24,13 @@ pub(super) async fn get_json(
     headers: &HeaderMap,
     clock: &Clock,
 ) -> Result<Value, ExchangeError> {
-    let request = client.get(url.clone()).headers(headers.clone());
     let unreachable = |error| ExchangeError::Unreachable { reason: root_cause(&error) };
-    let mut response = request.send().await.map_err(unreachable)?;
+    let mut response = send(client, url, headers).await.map_err(unreachable)?;
     let status = response.status();
     if !status.is_success() {
         let asks = matches!(status.as_u16(), 429 | 503);
         let retry_after = asks.then(|| retry_after(&response, clock)).flatten();
         return Err(ExchangeError::Status { status: status.as_u16(), retry_after });
-    }
-    if let Some(kind) = not_json(&response) {
-        return Err(bad(format!("its type is {kind:?}, not JSON")));
     }
     let mut body = Vec::new();
     let broken = |error| bad(format!("it broke off: {}", root_cause(&error)));
@@ -43,9 +40,23 @@ pub(super) async fn get_json(
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|error| {
-        bad(format!("no JSON ({error}): {:?}", beginning(&String::from_utf8_lossy(&body))))
+    // Whatever its type is said to be: tickers come as text, as HTML, and with a byte order mark.
+    let json = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&body);
+    serde_json::from_slice(json).map_err(|error| {
+        bad(format!("no JSON ({error}): {:?}", beginning(&String::from_utf8_lossy(json))))
     })
+}
+
+/// Sends the request; once more at once if the connection broke before there was an answer: the
+/// exchange may have closed a connection that was kept open, just when it was used.
+async fn send(client: &Client, url: &Url, headers: &HeaderMap) -> reqwest::Result<Response> {
+    let send = || client.get(url.clone()).headers(headers.clone()).send();
+    match send().await {
+        Err(error) if error.is_request() && !error.is_connect() && !error.is_timeout() => {
+            send().await
+        }
+        answered => answered,
+    }
 }
 
 /// The first characters of what an exchange sent, enough to recognise it in a log line.
@@ -64,14 +75,6 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-/// The type of an answer that says that it is something else than JSON.
-fn not_json(response: &Response) -> Option<String> {
-    let kind = response.headers().get(CONTENT_TYPE)?.to_str().unwrap_or("?");
-    // JSON in a file is often served as plain text.
-    let fine = kind.contains("json") || kind.starts_with("text/plain");
-    (!fine).then(|| beginning(kind))
 }
 
 /// How long the source asks us to stay away: seconds, or a date (RFC 9110, 10.2.3).

@@ -63,11 +63,12 @@ impl History {
             Some(age) => self.delete_hours(before(age)).await?,
             None => 0,
         };
-        let sealed = self.seal_hours(now - SETTLED).await?;
+        // A full Redis can delete; sealing needs the memory that this frees.
         let dropped = match retention.text {
             Some(age) => self.drop_text(before(age)).await?,
             None => 0,
         };
+        let sealed = self.seal_hours(now - SETTLED).await?;
         Ok(Maintained { sealed, dropped, deleted })
     }
 

@@ -112,6 +112,16 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    /// A client that has not taken its answer is not to get what is left of it: the kernel would keep
+    /// that for minutes.
+    fn drop(&mut self) {
+        if self.activity.get().0 == Phase::Answering {
+            let _closed_already = self.stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -3,6 +3,8 @@
 mod child;
 mod redis_server;
 
+pub use redis_server::become_redis;
+
 use std::{
     io::Write as _,
     net::SocketAddr,
@@ -18,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::child::{Child, Family, Rank};
 use super::healthcheck;
 use crate::{
-    config::{Config, Flags, masked},
+    config::{self, Config, Flags, masked},
     http_client,
 };
 
@@ -51,19 +53,27 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
     if !config.redis.chosen {
         _lock = Some(redis_server::claim(&config.up).await?);
         redis_url = format!("redis://127.0.0.1:{}/0", config.up.redis_port);
-        family.start(Rank::Redis, Child::new("redis", redis_server::command(&config.up)?));
+        let redis = Child::new("redis", redis_server::command(&config.up)?);
+        family.start(Rank::Redis, redis.must_start());
     }
     for (rank, name, role) in members(config, call.simulate) {
         let command = role_command(config, call, role, &redis_url)?;
         family.start(rank, Child::new(&name, command));
     }
-    tokio::select! {
-        ready = ready(config) => ready.and_then(|()| announce(config, &redis_url))?,
-        () = shutdown.cancelled() => {}
-    }
-    shutdown.cancelled().await;
+    let running = async {
+        ready(config).await?;
+        announce(config, &redis_url)?;
+        std::future::pending().await
+    };
+    let ended = tokio::select! {
+        ended = running => ended,
+        why = family.given_up() => {
+            Err(anyhow::Error::msg(format!("{why}; {}", redis_server::advice(&config.up))))
+        }
+        () = shutdown.cancelled() => Ok(()),
+    };
     family.stop(config.worker.drain + Duration::from_secs(2)).await;
-    Ok(())
+    ended
 }
 
 /// The children besides Redis: when they are stopped, their names, their roles.
@@ -98,6 +108,10 @@ fn role_command(
         command.env(variable(key), value);
     }
     command.env(variable("redis.url"), redis_url);
+    if !config.redis.chosen {
+        let file = config::own_password_file(&config.up);
+        command.env(variable("redis.password_file"), file);
+    }
     if call.simulate {
         for name in config.sources.named.keys() {
             command.env(variable(&format!("sources.{name}.enabled")), "false");

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     domain::Slots,
     exchange::Sources,
     history::{History, Limits},
-    jobs::{self, Context, Runner, ScheduledJob},
-    queue::{self, Caretaker, Pulse},
+    jobs::{self, Context, Housekeeping, Runner, ScheduledJob},
+    queue::{self, Caretaker, Job as _, Pulse},
     store::{Role, Store},
 };
 
@@ -81,6 +81,7 @@ impl Worker<'_> {
     /// Says for ever that this worker is at work, as long as it really looks into its queues.
     async fn show_life(&self, store: &Store) {
         let mut ticks = interval(SIGN_OF_LIFE);
+        let mut made_room: Option<Instant> = None;
         loop {
             ticks.tick().await;
             let beating = {
@@ -96,9 +97,28 @@ impl Worker<'_> {
                 store.tell_circuits(&self.name, &circuits),
                 store.note_jump(),
             );
-            if let Err(error) = told {
-                tracing::debug!(%error, "no heartbeat given");
+            match told {
+                Err(error) if error.is_out_of_memory() => {
+                    let every = self.config.queue.housekeeping_every;
+                    if made_room.is_none_or(|at| at.elapsed() >= every) {
+                        self.make_room().await;
+                        made_room = Some(Instant::now());
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "no heartbeat given"),
+                Ok(_) => {}
             }
+        }
+    }
+}
+
+impl Worker<'_> {
+    /// Does the housekeeping at once: no job can be enqueued while Redis is full.
+    async fn make_room(&self) {
+        tracing::warn!("the memory of Redis is full; deleting what is older than prices.keep");
+        let due = self.context.store.clock().unix_seconds();
+        if let Err(error) = (Housekeeping { due }).run(self.context.clone(), 1).await {
+            tracing::warn!(%error, "housekeeping is not finished");
         }
     }
 }

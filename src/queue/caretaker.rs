@@ -10,7 +10,7 @@ use crate::{
 
 /// STRING: there while somebody tidies up, with a time to live should he die of it.
 const LOCK: &str = "housekeeping:running";
-const LOCK_SECONDS: u64 = 60;
+const LOCK_SECONDS: u64 = 10;
 
 /// Keeps the queues of the given names within their bounds.
 #[derive(Debug, Clone)]

@@ -76,6 +76,7 @@ pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, w
         let metadata = format!("{}:workers:metadata:{worker}", settings.queue.as_ref());
         redis::pipe()
             .zrem(settings.workers_set(), worker)
+            .zrem(alive_set(settings), worker)
             .unlink(metadata)
             .query_async(&mut connection)
             .await

@@ -6,15 +6,17 @@
 //! `score`, `member` and `provenance` of a sample that was recorded, or `hour`, the first second of
 //! an hour that was changed, or `slots`, when the length of slots has changed.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
-use redis::{aio::MultiplexedConnection, pipe};
+use redis::{Script, aio::MultiplexedConnection, pipe};
 
 use super::{Store, StoreError, answer, failed, keys};
 use crate::{
     connection,
     domain::{Observation, Sample, UnixTime},
 };
+
+static COUNTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("counts.lua")));
 
 /// How many entries are read at once.
 const ENTRIES: usize = 2000;
@@ -61,9 +63,6 @@ pub struct Changes {
     pub server: String,
 }
 
-/// The number of changes, and the boundary.
-type Meta = (Option<u64>, Option<i64>);
-
 type Entries = Vec<(String, HashMap<String, Vec<u8>>)>;
 
 impl Store {
@@ -72,23 +71,16 @@ impl Store {
     /// # Errors
     /// If Redis fails.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        let mut step = pipe();
-        step.atomic();
-        step.cmd("HMGET").arg(keys::META).arg("changes").arg("boundary");
-        step.cmd("ZCOUNT").arg(keys::PRICES);
-        step.arg(UnixTime::MIN.second()).arg(format!("({}", UnixTime::MAX.second() + 1));
-        step.cmd("ZREVRANGEBYSCORE").arg(keys::PRICES);
-        step.arg(format!("({}", UnixTime::MAX.second() + 1)).arg(UnixTime::MIN.second());
-        step.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
-        step.hlen(keys::HOURS);
-        step.cmd("XREVRANGE").arg(keys::CHANGES).arg("+").arg("-").arg("COUNT").arg(1);
+        let mut step = COUNTS.key(keys::PRICES);
+        step.key(keys::HOURS).key(keys::META).key(keys::CHANGES);
+        step.arg(UnixTime::MIN.second()).arg(UnixTime::MAX.second() + 1);
         let connection = &mut self.connection.clone();
-        let counts = step.query_async::<(Meta, u64, Vec<(Vec<u8>, f64)>, u64, Entries)>(connection);
-        let ((number, boundary), members, newest, blocks, last) =
-            answer("count samples", counts).await?;
-        let newest = newest.first().map(|(_, score)| *score);
-        let id = last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id);
-        let position = Position { number: number.unwrap_or_default(), id };
+        let counts: (String, String, u64, String, u64, String) =
+            answer("count samples", step.invoke_async(connection)).await?;
+        let (number, boundary, members, newest, blocks, id) = counts;
+        let id = if id.is_empty() { "0-0".to_owned() } else { id };
+        let position = Position { number: number.parse().unwrap_or_default(), id };
+        let (boundary, newest) = (boundary.parse().ok(), newest.parse().ok());
         Ok(Counts { position, members, newest, blocks, boundary })
     }
 

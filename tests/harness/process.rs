@@ -33,11 +33,16 @@ pub struct Output {
 }
 
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    command_after("exec", arguments, environment)
+}
+
+/// The command, run by a shell after `prefix`.
+fn command_after(prefix: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     // Where the tests run under nohup, their children would be too.
-    let mut command = Command::new("env");
+    let script = format!("{prefix} env --default-signal=HUP \"$@\"");
+    let mut command = Command::new("/bin/sh");
     command
-        .arg("--default-signal=HUP")
-        .arg(env!("CARGO_BIN_EXE_cotiza"))
+        .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_cotiza")])
         .args(arguments)
         .env_clear()
         .env("PATH", std::option_env!("PATH").unwrap_or_default())
@@ -62,7 +67,17 @@ pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 
 impl Cotiza {
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment).spawn().expect("the binary");
+        Self::run(command(arguments, environment))
+    }
+
+    /// One that may open only so many files.
+    pub fn with_files(files: u32, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let prefix = format!("ulimit -n {files}; exec");
+        Self::run(command_after(&prefix, arguments, environment))
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the binary");
         let pid = Pid::from_raw(child.id().expect("running").cast_signed());
         let lines = Arc::new(Mutex::new(Vec::new()));
         collect(child.stdout.take().expect("piped"), Arc::clone(&lines));

@@ -1,12 +1,14 @@
 //! Records samples of any time: with the store's own script, as if Redis' clock showed their time.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use cotiza::{
     domain::{Observation, Slots},
     store::{Recorded, hour_of, keys},
 };
-use redis::{Client, RedisResult, Script};
+use redis::{AsyncConnectionConfig, Client, RedisResult, Script};
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| {
     let script = include_str!("../../src/store/record.lua");
@@ -20,7 +22,10 @@ pub async fn record(
     slots: Slots,
     observation: &Observation,
 ) -> RedisResult<Recorded> {
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
     let Observation { sample, provenance } = observation;
     let second = sample.timestamp.second();
     let slot = slots.containing(second);

@@ -16,12 +16,12 @@ pub(super) fn check(api: &Api) -> Result<(), ConfigError> {
     lasting("api.header_timeout", api.header_timeout, second..=minutes)?;
     lasting("api.idle_timeout", api.idle_timeout, second..=hour)?;
     lasting("api.write_timeout", api.write_timeout, second..=minutes)?;
-    let sizes = ByteSize::kb(8)..=ByteSize::mb(1);
-    large("api.max_url", api.max_url, &sizes)?;
-    // The server needs so much for one request.
-    large("api.max_headers", api.max_headers, &(ByteSize::b(8192)..=*sizes.end()))?;
-    let most = usize::try_from(api.requests_per_second).unwrap_or(usize::MAX);
-    within("api.requests_per_second", most, 0..=1_000_000)?;
+    let most = ByteSize::mb(1);
+    large("api.max_url", api.max_url, &(ByteSize::kb(1)..=most))?;
+    // The server needs 8 KiB for one request.
+    large("api.max_headers", api.max_headers, &(ByteSize::kb(10)..=most))?;
+    let rate = usize::try_from(api.requests_per_second).unwrap_or(usize::MAX);
+    within("api.requests_per_second", rate, 0..=1_000_000)?;
     public_url(&api.public_url)
 }
 

@@ -1,8 +1,10 @@
 //! Child processes that are started again when they die and are stopped in order.
 
 use std::{
+    collections::VecDeque,
     io::Write as _,
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,10 +14,12 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -25,11 +29,19 @@ use crate::config::LogFormat;
 
 /// A child that ran this long before it died is started again at once.
 const HEALTHY: Duration = Duration::from_secs(10);
+/// A child that must start is given up when it has ended with an error so many times in a row.
+const REFUSALS: u32 = 3;
+/// The lines of a child that are kept.
+const LAST_LINES: usize = 3;
 
 /// A named command that is to run all the time.
 pub(super) struct Child {
     name: String,
     command: Command,
+    /// Whether it is given up when it refuses to start.
+    must_start: bool,
+    /// What it has printed last.
+    last_lines: Arc<Mutex<VecDeque<String>>>,
 }
 
 /// When a child is stopped; those of one rank together, the first rank first.
@@ -49,6 +61,8 @@ pub(super) enum Rank {
 pub(super) struct Family {
     format: LogFormat,
     running: Vec<(Rank, CancellationToken, JoinHandle<()>)>,
+    /// What those that were given up have said.
+    given_up: (UnboundedSender<String>, UnboundedReceiver<String>),
 }
 
 impl Child {
@@ -62,16 +76,36 @@ impl Child {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        Self { name: name.to_owned(), command }
+        Self { name: name.to_owned(), command, must_start: false, last_lines: Arc::default() }
+    }
+
+    /// It is given up when it ends with an error some times in a row.
+    pub(super) fn must_start(self) -> Self {
+        Self { must_start: true, ..self }
     }
 
     /// Runs it, again and again, until told to stop.
-    async fn keep_running(mut self, format: LogFormat, stop: CancellationToken) {
-        let mut delays = backoff();
+    async fn keep_running(
+        mut self,
+        format: LogFormat,
+        stop: CancellationToken,
+        given_up: UnboundedSender<String>,
+    ) {
+        let (mut delays, mut refusals) = (backoff(), 0);
         loop {
             let started = Instant::now();
             let ended = self.run_once(format, &stop).await;
             if stop.is_cancelled() {
+                return;
+            }
+            // One that is killed by a signal has not refused.
+            refusals = if ended.starts_with("exit status") { refusals + 1 } else { 0 };
+            if self.must_start && refusals == REFUSALS {
+                let lines = self.last_lines.lock();
+                let said: Vec<&str> = lines.iter().map(String::as_str).collect();
+                let (name, said) = (&self.name, said.join(" | "));
+                // Nobody listens any more: then all are being stopped.
+                let _unheard = given_up.send(format!("{name} does not start ({ended}): {said}"));
                 return;
             }
             if started.elapsed() > HEALTHY {
@@ -94,10 +128,10 @@ impl Child {
         // Waiting for a child closes its standard input unless somebody else holds it.
         let _lifeline = process.stdin.take();
         if let Some(lines) = process.stdout.take() {
-            tokio::spawn(forward(self.name.clone(), format, lines));
+            tokio::spawn(forward(self.name.clone(), format, lines, Arc::clone(&self.last_lines)));
         }
         if let Some(lines) = process.stderr.take() {
-            tokio::spawn(forward(self.name.clone(), format, lines));
+            tokio::spawn(forward(self.name.clone(), format, lines, Arc::clone(&self.last_lines)));
         }
         tokio::select! {
             ended = process.wait() => {
@@ -118,13 +152,19 @@ impl Child {
 
 impl Family {
     pub(super) fn new(format: LogFormat) -> Self {
-        Self { format, running: Vec::new() }
+        Self { format, running: Vec::new(), given_up: unbounded_channel() }
     }
 
     pub(super) fn start(&mut self, rank: Rank, child: Child) {
         let stop = CancellationToken::new();
-        let running = tokio::spawn(child.keep_running(self.format, stop.clone()));
+        let running =
+            tokio::spawn(child.keep_running(self.format, stop.clone(), self.given_up.0.clone()));
         self.running.push((rank, stop, running));
+    }
+
+    /// Waits until a child is given up; gives why.
+    pub(super) async fn given_up(&mut self) -> String {
+        self.given_up.1.recv().await.unwrap_or_default()
     }
 
     /// Stops the children, one rank after the other; each has `limit` to end by itself, then it
@@ -155,12 +195,24 @@ fn backoff() -> impl Iterator<Item = Duration> {
 }
 
 /// Repeats a child's lines under its name, until it closes its end.
-async fn forward(name: String, format: LogFormat, lines: impl AsyncRead + Unpin) {
+async fn forward(
+    name: String,
+    format: LogFormat,
+    lines: impl AsyncRead + Unpin,
+    last: Arc<Mutex<VecDeque<String>>>,
+) {
     let mut lines = BufReader::new(lines);
     let mut line = Vec::new();
     while let Ok(1..) = lines.read_until(b'\n', &mut line).await {
         let text = String::from_utf8_lossy(&line);
         let named = named(&name, format, text.trim_end());
+        {
+            let mut last = last.lock();
+            last.push_back(text.trim_end().to_owned());
+            if last.len() > LAST_LINES {
+                last.pop_front();
+            }
+        }
         // Nobody reads our own log any more: nothing is left to be done about it.
         let _unread = writeln!(std::io::stderr(), "{named}");
         line.clear();

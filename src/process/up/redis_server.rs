@@ -1,8 +1,14 @@
-//! The Redis that `cotiza up` runs for itself: on loopback, with an append-only file.
+//! The Redis that `cotiza up` runs for itself: on loopback, with a password and an append-only file,
+//! for as long as `cotiza up` lives.
 
 use std::{
-    fs::{File, create_dir_all},
-    path::Path,
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{Read as _, Write as _},
+    os::unix::{
+        fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -10,41 +16,149 @@ use anyhow::{Context as _, bail, ensure};
 use redis::{Client, aio::MultiplexedConnection};
 use tokio::{process::Command, time::sleep};
 
-use crate::{config::Up, connection};
+use crate::{
+    config::{self, Up},
+    connection,
+};
 
-/// Claims the data folder and the port. A Redis that a killed `cotiza up` left behind on this
-/// very folder is stopped, so that it can be started as a child.
+/// What its users may not do: destroy everything, make it something else, let others in.
+const REFUSED: [&str; 16] = [
+    "flushall",
+    "flushdb",
+    "swapdb",
+    "debug",
+    "module",
+    "replicaof",
+    "slaveof",
+    "failover",
+    "migrate",
+    "restore",
+    "restore-asking",
+    "cluster",
+    "sync",
+    "psync",
+    "acl",
+    "config",
+];
+
+/// Claims the data folder and the port, and writes the password and the configuration. A Redis that
+/// a killed `cotiza up` left behind on this very folder is stopped, so that it can be started as a
+/// child.
 pub(super) async fn claim(up: &Up) -> anyhow::Result<File> {
     let folder = up.data_dir.display();
-    create_dir_all(&up.data_dir)
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&up.data_dir)
+        .and_then(|()| fs::set_permissions(&up.data_dir, Permissions::from_mode(0o700)))
         .with_context(|| format!("cannot make the data folder {folder}"))?;
     let lock = File::create(up.data_dir.join("lock"))
         .with_context(|| format!("cannot write to the data folder {folder}"))?;
     ensure!(lock.try_lock().is_ok(), "another `cotiza up` is using the data folder {folder}");
-    let client = Client::open(format!("redis://127.0.0.1:{}/0", up.redis_port))?;
-    if let Ok(connection) = connection::single(&client).await {
-        stop_leftover(connection, &up.data_dir).await.with_context(|| taken(up.redis_port))?;
-    }
+    let password = password(up)?;
+    write_private(&configuration_file(up), &configuration(up, &password)?)?;
+    let client = Client::open(format!("redis://:{password}@127.0.0.1:{}/0", up.redis_port))?;
     for _ in 0..100 {
         if port_is_free(up.redis_port) {
             return Ok(lock);
+        }
+        // One that is about to end does not answer any more.
+        if let Ok(connection) = connection::single(&client).await {
+            stop_leftover(connection, &up.data_dir).await.with_context(|| taken(up.redis_port))?;
         }
         sleep(Duration::from_millis(50)).await;
     }
     bail!(taken(up.redis_port))
 }
 
-/// The command that runs it.
+/// The command that runs it: this program, which becomes redis-server, see [`become_redis`].
 pub(super) fn command(up: &Up) -> anyhow::Result<Command> {
     ensure!(
         std::process::Command::new("redis-server").arg("--version").output().is_ok(),
         "redis-server is not installed: `make up` installs it; or give a Redis with --redis-url"
     );
-    let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "everysec"]);
-    command.args(["--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"]);
-    command.arg("--port").arg(up.redis_port.to_string()).arg("--dir").arg(&up.data_dir);
+    let program = std::env::current_exe().context("cannot find the program that is running")?;
+    let mut command = Command::new(program);
+    command.arg("redis").arg(configuration_file(up));
     Ok(command)
+}
+
+/// What helps when it does not start.
+pub(super) fn advice(up: &Up) -> String {
+    let manifest = up.data_dir.join("appendonlydir/appendonly.aof.manifest");
+    format!(
+        "if its append-only file is damaged, copy the folder {}, then run: redis-check-aof --fix {}",
+        up.data_dir.display(),
+        manifest.display()
+    )
+}
+
+/// Turns this process into redis-server, which the kernel ends when the parent process ends, however
+/// that happens.
+///
+/// # Errors
+/// If there is no redis-server.
+pub fn become_redis(configuration: &Path) -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::{sys::prctl::set_pdeathsig, sys::signal::Signal, unistd::getppid};
+        let parent = getppid();
+        set_pdeathsig(Signal::SIGTERM).context("cannot ask to be ended with the parent")?;
+        ensure!(parent == getppid() && parent.as_raw() != 1, "the parent process is gone");
+    }
+    let error = std::process::Command::new("redis-server").arg(configuration).exec();
+    Err(error).context("cannot run redis-server")
+}
+
+fn configuration_file(up: &Up) -> PathBuf {
+    up.data_dir.join("redis.conf")
+}
+
+/// The configuration, as a file: arguments could be seen by all users of the machine.
+fn configuration(up: &Up, password: &str) -> anyhow::Result<String> {
+    let folder = up.data_dir.canonicalize()?.display().to_string();
+    let folder = folder.replace('\\', "\\\\").replace('"', "\\\"");
+    let refused: String = REFUSED.iter().map(|command| format!(" -{command}")).collect();
+    Ok(format!(
+        "# Written by `cotiza up` at each start.\n\
+         bind 127.0.0.1\n\
+         port {}\n\
+         dir \"{folder}\"\n\
+         appendonly yes\n\
+         appendfsync everysec\n\
+         save \"\"\n\
+         maxmemory-policy noeviction\n\
+         loglevel warning\n\
+         user default on >{password} ~* &* +@all{refused} +config|get\n",
+        up.redis_port
+    ))
+}
+
+/// The password of the data folder; a new one if there is none.
+fn password(up: &Up) -> anyhow::Result<String> {
+    let file = config::own_password_file(up);
+    if let Ok(password) = fs::read_to_string(&file)
+        && !password.trim().is_empty()
+    {
+        return Ok(password.trim().to_owned());
+    }
+    let mut random = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&file, &password)?;
+    Ok(password)
+}
+
+/// Writes a file that nobody else may read.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let written =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).and_then(
+            |mut file| {
+                file.set_permissions(Permissions::from_mode(0o600))?;
+                file.write_all(text.as_bytes())
+            },
+        );
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn port_is_free(port: u16) -> bool {
