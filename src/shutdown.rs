@@ -25,8 +25,9 @@ pub fn token(supervised: bool) -> std::io::Result<CancellationToken> {
             by = asked.next() => by,
             () = parent_gone(), if supervised => "the end of the parent process",
         };
-        cancelled.cancel();
+        // First: the process may be gone a moment after it is cancelled.
         tracing::info!("asked to stop by {by}");
+        cancelled.cancel();
         let by = asked.next().await;
         tracing::warn!("asked again by {by}: ending at once");
         #[allow(clippy::exit, reason = "the orderly way out has been given up")]

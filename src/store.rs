@@ -107,7 +107,9 @@ impl StoreError {
 
     /// Whether Redis has no memory left: then it deletes and is read, and that is all.
     pub fn is_out_of_memory(&self) -> bool {
-        matches!(self, Self::Redis { cause, .. } if cause.code() == Some("OOM"))
+        let Self::Redis { cause, .. } = self else { return false };
+        let answers = cause.clone().into_server_errors();
+        answers.is_some_and(|answers| answers.iter().any(|(_, error)| error.code() == "OOM"))
     }
 }
 

@@ -17,6 +17,7 @@
 //! - `fetch`: the job, against an exchange that misbehaves
 //! - `queue`: what the queue promises
 //! - `queue_defects`: each defect of the library that is guarded against
+//! - `impaired`: a Redis that is full, read-only, busy, or has foreign data
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
 //! - `clients`: clients of the API that are slow, silent, too many or too greedy
@@ -48,6 +49,7 @@ mod errors;
 mod fetch;
 mod following;
 mod history;
+mod impaired;
 mod ledger;
 mod misbehaving;
 mod openapi;

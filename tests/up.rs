@@ -1,6 +1,6 @@
 //! `cotiza up`: everything on one machine, children that die, an orderly stop.
 
-use std::{io::Write as _, path::Path, time::Duration};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -8,7 +8,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::harness::{Cotiza, SOON, eventually, free_port, get_text};
+use crate::harness::{Cotiza, SOON, eventually, free_port, get_text, run};
 
 /// The environment of a `cotiza up` with a data folder and ports of its own.
 struct Home {
@@ -31,9 +31,11 @@ impl Home {
     }
 
     fn up(&self) -> Cotiza {
-        let variables: Vec<(&str, &str)> =
-            self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Cotiza::start(&["up", "--simulate"], &variables)
+        Cotiza::start(&["up", "--simulate"], &self.variables())
+    }
+
+    fn variables(&self) -> Vec<(&str, &str)> {
+        self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
     fn value(&self, name: &str) -> &str {
@@ -52,16 +54,6 @@ impl Home {
         eventually(SOON, "the API answers", || async { self.count().await.is_some() }).await;
         let before = self.count().await.expect("it just answered");
         eventually(SOON, "recording", || async { self.count().await >= Some(before + 2) }).await;
-    }
-}
-
-impl Drop for Home {
-    /// Ends the Redis that a failed test leaves behind with its killed `cotiza up`.
-    fn drop(&mut self) {
-        let port = self.value("COTIZA__UP__REDIS_PORT");
-        if let Ok(mut left_behind) = std::net::TcpStream::connect(format!("127.0.0.1:{port}")) {
-            left_behind.write_all(b"SHUTDOWN NOSAVE\r\n").unwrap_or_default();
-        }
     }
 }
 
@@ -128,20 +120,16 @@ async fn a_child_that_dies_is_started_again_and_history_stays() {
 }
 
 #[tokio::test]
-async fn killed_itself_it_leaves_no_roles_and_the_next_one_takes_over_the_data() {
+async fn killed_itself_it_leaves_nothing_and_the_next_one_takes_over_the_data() {
     let home = Home::new();
     let first = home.up();
     first.says("Cotiza is up.").await;
     home.records().await;
     let before = home.count().await.unwrap();
-    let roles: Vec<(Pid, String)> = children(first.id())
-        .into_iter()
-        .filter(|(_, line)| !line.contains("redis-server"))
-        .collect();
-    assert_eq!(roles.len(), 5, "{roles:?}");
+    let members = children(first.id());
+    assert_eq!(members.len(), 6, "{members:?}");
     first.end(Signal::SIGKILL, SOON).await;
-    eventually(SOON, "the roles stop", || async { roles.iter().all(|(pid, _)| is_gone(*pid)) })
-        .await;
+    eventually(SOON, "all stop", || async { members.iter().all(|(pid, _)| is_gone(*pid)) }).await;
 
     let second = home.up();
     second.says("Cotiza is up.").await;
@@ -171,4 +159,82 @@ async fn a_data_folder_in_use_and_a_taken_redis_port_are_refused() {
     same_port.up().says("is in use by another program").await;
     home.records().await;
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn asked_twice_to_stop_it_leaves_nothing() {
+    let home = Home::new();
+    let up = home.up();
+    up.says("Cotiza is up.").await;
+    let members = children(up.id());
+    up.signal(Signal::SIGINT);
+    up.end(Signal::SIGINT, SOON).await;
+    eventually(SOON, "all stop", || async { members.iter().all(|(pid, _)| is_gone(*pid)) }).await;
+}
+
+#[tokio::test]
+async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
+    let home = Home::new();
+    let up = home.up();
+    up.says("Cotiza is up.").await;
+    home.records().await;
+    let port = home.value("COTIZA__UP__REDIS_PORT");
+    let ask = async |password: &str, words: &[&str]| -> Result<redis::Value, String> {
+        let url = format!("redis://{password}127.0.0.1:{port}/0");
+        let client = redis::Client::open(url).unwrap();
+        let connected = client.get_multiplexed_async_connection().await;
+        let mut connection = connected.map_err(|error| error.to_string())?;
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut connection).await.map_err(|error| error.to_string())
+    };
+    let refused = ask("", &["ZCARD", "prices"]).await.unwrap_err();
+    assert!(refused.contains("NOAUTH"), "{refused}");
+
+    let data = home.folder.path().join("data");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    assert_eq!(mode(&data.join("redis-password")), 0o600);
+    assert_eq!(mode(&data.join("redis.conf")), 0o600);
+    let password = std::fs::read_to_string(data.join("redis-password")).unwrap();
+    let password = format!(":{}@", password.trim());
+    ask(&password, &["ZCARD", "prices"]).await.unwrap();
+    for words in
+        [&["FLUSHALL"][..], &["CONFIG", "SET", "bind", "0.0.0.0"], &["REPLICAOF", "NO", "ONE"]]
+    {
+        let refused = ask(&password, words).await.unwrap_err();
+        assert!(refused.contains("permissions"), "{words:?}: {refused}");
+    }
+
+    // Commands in the same folder find it, also when its address is given.
+    let url = format!("redis://127.0.0.1:{port}/0");
+    for arguments in [&["prices", "list"][..], &["prices", "list", "--redis-url", &url]] {
+        let listed = run(arguments, &home.variables()).await;
+        assert_eq!(listed.code, 0, "{}", listed.stderr);
+        assert!(listed.stdout.lines().count() > 2, "{}", listed.stdout);
+    }
+    for (_, line) in children(up.id()) {
+        assert!(!line.contains(password.trim_matches([':', '@'])), "a password in {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_append_only_file_ends_it_with_advice() {
+    let home = Home::new();
+    let up = home.up();
+    up.says("Cotiza is up.").await;
+    home.records().await;
+    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+    let folder = home.folder.path().join("data/appendonlydir");
+    let file = folder.join("appendonly.aof.1.incr.aof");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[20..40].fill(b'!');
+    std::fs::write(&file, bytes).unwrap();
+    let up = home.up();
+    let line = up.says("cotiza: ").await;
+    for part in ["Bad file format", "redis-check-aof --fix", "appendonly.aof.manifest"] {
+        assert!(line.contains(part), "{part:?} in {line}");
+    }
+    let status = up.ended().await;
+    assert_eq!(status.code(), Some(1));
 }

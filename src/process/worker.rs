@@ -15,7 +15,7 @@ use crate::{
     history::{History, Limits},
     jobs::{self, Context, Housekeeping, Runner, ScheduledJob},
     queue::{self, Caretaker, Job as _, Pulse},
-    store::{Role, Store},
+    store::{Role, Store, StoreError},
 };
 
 /// How often a worker that looks into its queue says so, for health checks.
@@ -88,31 +88,26 @@ impl Worker<'_> {
                 let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
                 !pulses.is_empty() && pulses.iter().all(|pulse| pulse.is_within(AT_WORK))
             };
-            if !beating {
-                continue;
-            }
-            let circuits = self.context.sources.circuits();
-            let told = tokio::try_join!(
-                store.heartbeat(Role::Worker, &self.name),
-                store.tell_circuits(&self.name, &circuits),
-                store.note_jump(),
-            );
-            match told {
+            let every = self.config.queue.housekeeping_every;
+            match self.note_life(store, beating).await {
                 Err(error) if error.is_out_of_memory() => {
-                    let every = self.config.queue.housekeeping_every;
                     if made_room.is_none_or(|at| at.elapsed() >= every) {
                         self.make_room().await;
                         made_room = Some(Instant::now());
                     }
                 }
                 Err(error) => tracing::debug!(%error, "no heartbeat given"),
-                Ok(_) => {}
+                Ok(()) => {}
             }
         }
     }
-}
 
-impl Worker<'_> {
+    async fn note_life(&self, store: &Store, beating: bool) -> Result<(), StoreError> {
+        store.tell_circuits(&self.name, &self.context.sources.circuits()).await?;
+        store.note_jump().await?;
+        if beating { store.heartbeat(Role::Worker, &self.name).await } else { Ok(()) }
+    }
+
     /// Does the housekeeping at once: no job can be enqueued while Redis is full.
     async fn make_room(&self) {
         tracing::warn!("the memory of Redis is full; deleting what is older than prices.keep");

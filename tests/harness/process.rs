@@ -105,6 +105,11 @@ impl Cotiza {
         kill(self.pid, signal).expect("it lives");
     }
 
+    /// Waits for the end.
+    pub async fn ended(mut self) -> ExitStatus {
+        timeout(SOON, self.child.wait()).await.expect("it ends").expect("waited")
+    }
+
     /// Sends the signal and waits for the end.
     pub async fn end(mut self, signal: Signal, limit: Duration) -> ExitStatus {
         self.signal(signal);

@@ -1,0 +1,226 @@
+//! A Redis that answers, but not as it should: full, read-only, without rights, busy. What can be read
+//! is read, the rest is a 503, and recording goes on when it is over.
+
+use std::time::Duration;
+
+use cotiza::{clock::Clock, http_client};
+use nix::sys::signal::Signal;
+use tokio::time::sleep;
+
+use crate::harness::{Api, Cotiza, Database, FakeExchange, RedisServer, SOON, eventually};
+
+/// A worker and a scheduler with a slot a second, on a Redis of their own.
+struct Plant {
+    _server: RedisServer,
+    database: Database,
+    exchange: FakeExchange,
+    processes: Vec<Cotiza>,
+}
+
+const PATHS: [&str; 9] = [
+    "/api/average-price/?since=0&until=2000000000",
+    "/api/ticker-list/",
+    "/api/ticker-price/?timestamp=1700000000",
+    "/api/latest/",
+    "/api/coverage/",
+    "/api/gaps/",
+    "/api/sources/",
+    "/health/ready",
+    "/metrics",
+];
+
+impl Plant {
+    async fn start() -> Self {
+        let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
+        let database = server.database();
+        database.answers().await;
+        let mut plant = Self { _server: server, database, exchange, processes: Vec::new() };
+        plant.start_processes();
+        plant.records("at first").await;
+        plant
+    }
+
+    fn start_processes(&mut self) {
+        for role in ["scheduler", "worker"] {
+            let environment = [
+                ("REDIS_URL", self.database.url.as_str()),
+                ("COTIZA__SCHEDULE__EVERY", "1s"),
+                ("COTIZA__PRICES__KEEP", "1day"),
+                ("COTIZA__QUEUE__HOUSEKEEPING_EVERY", "1s"),
+                ("COTIZA__SOURCES__BUENBIT__URL", self.exchange.url.as_str()),
+            ];
+            self.processes.push(Cotiza::start(&[role], &environment));
+        }
+    }
+
+    async fn records(&self, when: &str) {
+        let newest = || async {
+            let newest: Vec<(String, i64)> =
+                self.database.command(&["ZRANGE", "prices", "-1", "-1", "WITHSCORES"]).await;
+            newest.first().map_or(0, |(_, second)| *second)
+        };
+        let before = newest().await;
+        eventually(SOON, &format!("recording {when}"), || async { newest().await >= before + 2 })
+            .await;
+    }
+
+    async fn redis(&self, words: &[&str]) {
+        self.database.command::<()>(words).await;
+    }
+}
+
+/// No answer is a 500, and what is not answered says when to ask again.
+async fn check_answers(api: &Api, what: &str) {
+    for path in PATHS {
+        let answer = api.get(path).await;
+        match answer.status.as_u16() {
+            200 => {}
+            503 => assert!(answer.headers.contains_key("retry-after"), "{what}: {path}"),
+            status => panic!("{what}: {path} is {status}: {}", answer.text),
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_state_of_redis_makes_a_500_and_recording_goes_on_after_it() {
+    let plant = Plant::start().await;
+    let api = Api::start(&plant.database).await;
+    let states: [(&str, &[&str], &[&str]); 5] = [
+        ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        (
+            "NOREPLICAS",
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+        ),
+        ("READONLY", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+        (
+            "NOPERM",
+            &["ACL", "SETUSER", "default", "-@write", "-hgetall", "-zcount", "-info"],
+            &["ACL", "SETUSER", "default", "+@all"],
+        ),
+        ("NOAUTH", &["CONFIG", "SET", "requirepass", "x"], &["CONFIG", "SET", "requirepass", ""]),
+    ];
+    for (name, begin, end) in states {
+        let mut admin =
+            plant.database.client.get_multiplexed_async_connection().await.expect("connected");
+        let mut command = redis::cmd(begin[0]);
+        command.arg(&begin[1..]).query_async::<()>(&mut admin).await.unwrap();
+        if name == "NOAUTH" {
+            // Connections that exist have been let in already.
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            kill.query_async::<i64>(&mut admin).await.unwrap();
+        }
+        for _ in 0..5 {
+            check_answers(&api, name).await;
+            sleep(Duration::from_millis(300)).await;
+        }
+        let mut command = redis::cmd(end[0]);
+        command.arg(&end[1..]).query_async::<()>(&mut admin).await.unwrap();
+        plant.records(&format!("after {name}")).await;
+        check_answers(&api, name).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replica_without_its_master_and_a_busy_one_make_no_500() {
+    let plant = Plant::start().await;
+    let api = Api::start(&plant.database).await;
+    plant.redis(&["CONFIG", "SET", "replica-serve-stale-data", "no"]).await;
+    plant.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    sleep(Duration::from_secs(1)).await;
+    check_answers(&api, "MASTERDOWN").await;
+    plant.redis(&["REPLICAOF", "NO", "ONE"]).await;
+    plant.records("after MASTERDOWN").await;
+
+    plant.redis(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await;
+    let client = plant.database.client.clone();
+    let busy = tokio::spawn(async move {
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut script = redis::cmd("EVAL");
+        let _killed =
+            script.arg("while true do end").arg(0).query_async::<()>(&mut connection).await;
+    });
+    sleep(Duration::from_secs(1)).await;
+    check_answers(&api, "BUSY").await;
+    plant.redis(&["SCRIPT", "KILL"]).await;
+    busy.await.unwrap();
+    plant.records("after BUSY").await;
+}
+
+#[tokio::test]
+async fn a_full_redis_is_read_and_makes_room_by_itself() {
+    let plant = Plant::start().await;
+    let now = Clock::machine().unix_seconds();
+    let mut fill = redis::pipe();
+    for n in 0..20_000_i64 {
+        let second = now - 20 * 86_400 + n * 60;
+        fill.zadd("prices", format!("84000000.0:{second}"), second).ignore();
+    }
+    let mut connection = plant.database.client.get_multiplexed_async_connection().await.unwrap();
+    let mut plant = plant;
+    for process in std::mem::take(&mut plant.processes) {
+        process.end(Signal::SIGTERM, SOON).await;
+    }
+    fill.query_async::<()>(&mut connection).await.unwrap();
+    plant.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let used: String = plant.database.command(&["INFO", "memory"]).await;
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let full = used.trim().parse::<u64>().unwrap() - 300_000;
+    plant.redis(&["CONFIG", "SET", "maxmemory", &full.to_string()]).await;
+    // An api that starts now has to load everything from the full Redis.
+    let api = Api::start(&plant.database).await;
+    check_answers(&api, "full").await;
+    let list = api.get("/api/ticker-list/").await.ok();
+    assert!(list["count"].as_u64().unwrap() >= 20_000, "{list}");
+    // Neither has been at work before: the worker is in no queue, and no job is.
+    plant.start_processes();
+    let old = (now - 86_400).div_euclid(3600) * 3600;
+    eventually(SOON, "old samples are deleted", || async {
+        let until = format!("({old}");
+        plant.database.command::<u64>(&["ZCOUNT", "prices", "-inf", &until]).await == 0
+    })
+    .await;
+    plant.records("in the room that was made").await;
+    plant.processes[1].says("the memory of Redis is full").await;
+}
+
+#[tokio::test]
+async fn foreign_data_under_our_keys_is_reported_and_stops_nothing() {
+    let database = Database::new().await;
+    database
+        .put_prices(&[
+            ("1700000000", "1.5:1700000000"),
+            ("+inf", "9.5"),
+            ("-inf", "8.5"),
+            ("1e300", "7.5"),
+            ("-99999999999999", "6.5"),
+            ("1700000010", "hello"),
+            ("1700000020", "nan"),
+            ("1700000030", "99999999999999999999999"),
+        ])
+        .await;
+    database.command::<()>(&["SET", "another:program", "x"]).await;
+    let api = Api::start(&database).await;
+    for path in PATHS {
+        let answer = api.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    }
+    assert_eq!(api.get("/api/ticker-list/").await.ok()["count"], 1);
+
+    let database = Database::new().await;
+    database.command::<()>(&["SET", "prices", "a string"]).await;
+    let api = Api::unready(&database, &cotiza::config::Config::default()).await;
+    sleep(Duration::from_secs(1)).await;
+    // What sources have done is under keys of its own.
+    for path in PATHS.iter().filter(|path| **path != "/api/sources/") {
+        assert_eq!(api.get(path).await.status, 503, "{path}");
+    }
+    database.command::<()>(&["DEL", "prices"]).await;
+    eventually(SOON, "it is served", || async { api.get("/health/ready").await.status == 200 })
+        .await;
+    // No process of ours gives up meanwhile.
+    let client = http_client::local(SOON).unwrap();
+    let live = client.get(format!("{}/health/live", api.origin)).send().await.unwrap();
+    assert!(live.status().is_success());
+}
