@@ -5,6 +5,11 @@ SIMULATE ?=
 MINUTES ?= 1
 SEED ?=
 
+# Anything else than 1 would silently ask the real exchange.
+ifneq ($(filter-out 1,$(SIMULATE)),)
+$(error SIMULATE=$(SIMULATE) means nothing: give SIMULATE=1, or leave it out)
+endif
+
 .PHONY: help up test test-compose fmt lint doc needs needs-test snapshots bench-store bench-queue chaos
 
 help: ## this list

@@ -34,6 +34,11 @@ async fn a_bad_configuration_is_64_and_one_line_before_anything_starts() {
         (&["up"], vec![("COTIZA__SCHEDULE__EVERY", "0s")], "schedule.every"),
         (&["api"], vec![("COTIZA__API__PORT", "1")], "unknown key api.port"),
         (&["api"], vec![("COTIZA__API__LISTEN", "127.0.0.1:70000")], "api.listen"),
+        (&["api"], vec![("COTIZA_API_LISTEN", "127.0.0.1:1")], "mean COTIZA__API__LISTEN"),
+        (&["worker"], vec![("COTIZA_REDIS_URL", "redis://x")], "mean COTIZA__REDIS__URL"),
+        (&["api"], vec![("COTIZA__API__TRUSTED_PROXIES", "10.0.0")], "\"10.0.0\" is no network"),
+        (&["api"], vec![("COTIZA__API__PUBLIC_URL", "prices.example")], "api.public_url"),
+        (&["api"], vec![("COTIZA__API__MAX_HEADERS", "1KB")], "api.max_headers"),
         (&["config", "--config", "no/such.toml"], vec![], "no/such.toml"),
     ] {
         let output = run(arguments, &environment).await;
@@ -104,4 +109,21 @@ async fn the_version_names_the_commit_of_a_checkout() {
     } else {
         assert!(commit.is_empty(), "{printed}");
     }
+}
+
+#[test]
+fn make_refuses_a_simulate_that_means_nothing() {
+    let make = |simulate: &str| {
+        let mut make = std::process::Command::new("make");
+        make.current_dir(env!("CARGO_MANIFEST_DIR")).args(["--dry-run", "up", simulate]);
+        make.output()
+    };
+    let Ok(refused) = make("SIMULATE=true") else {
+        println!("skipped: make is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("give SIMULATE=1"), "{said}");
+    let planned = make("SIMULATE=1").unwrap().stdout;
+    assert!(String::from_utf8_lossy(&planned).contains("--simulate"));
 }

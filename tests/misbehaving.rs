@@ -144,3 +144,48 @@ async fn who_cannot_prove_who_he_is_is_not_believed() {
         assert_eq!(told, ["exchange_error"], "{error}");
     }
 }
+
+/// The prices that a source is asked for, one after the other, each in a round of its own.
+async fn asked(wrong: Wrong, times: usize) -> (Vec<String>, usize) {
+    let rogue = Rogue::start(wrong).await;
+    let mut config = Config::default();
+    let buenbit = config.sources.named.get_mut("buenbit").unwrap();
+    buenbit.url = rogue.url("http").parse().unwrap();
+    buenbit.check = None;
+    let sources = Sources::new(&config.sources, EVERY, &Clock::machine()).unwrap();
+    let doubt = Doubt::new(Price::from_pesos(1), Price::from_pesos(100_000_000_000), 0.1);
+    let mut outcomes = Vec::new();
+    for _ in 0..times {
+        let round = sources.ask(&doubt, tokio::time::Instant::now() + EVERY).await;
+        assert_eq!(round.attempts.len(), 1, "{round:?}");
+        outcomes.push(match round.outcome {
+            Ok(chosen) => chosen.price.to_string(),
+            Err(error) => error.to_string(),
+        });
+    }
+    (outcomes, rogue.asked())
+}
+
+const TICKER: &str =
+    r#"{"object":{"btcars":{"selling_price":"84436700.0","purchase_price":"82781100.0"}}}"#;
+
+#[tokio::test]
+async fn an_answer_is_taken_by_its_body_whatever_its_type_is_said_to_be() {
+    for head in ["application/JSON", "text/html; charset=utf-8", "text/plain", "x/y", ""] {
+        let head = format!("200 OK\r\ncontent-type: {head}");
+        let (prices, _) = asked(Wrong::answer(&head, TICKER), 1).await;
+        assert_eq!(prices, ["84436700.0"], "{head}");
+    }
+    let marked = format!("\u{feff}{TICKER}");
+    let (prices, _) = asked(Wrong::answer("200 OK", marked), 1).await;
+    assert_eq!(prices, ["84436700.0"]);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_exchange_closes_is_no_failure() {
+    let length = TICKER.len();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{TICKER}");
+    let (prices, connections) = asked(Wrong::Once(answer.into_bytes()), 4).await;
+    assert_eq!(prices, ["84436700.0"; 4]);
+    assert_eq!(connections, 4, "each one served once");
+}

@@ -32,6 +32,14 @@ pub enum ConfigError {
         /// The known key that looks most like it.
         nearest: Option<String>,
     },
+    /// A variable of the environment that sets nothing, but looks like one that does.
+    #[error("the variable {name} sets nothing; did you mean {right}, with two underscores?")]
+    NearMiss {
+        /// Its name.
+        name: String,
+        /// The name that was probably meant.
+        right: String,
+    },
     /// A value of the wrong type, or one that cannot be read.
     #[error("{0}")]
     Value(String),

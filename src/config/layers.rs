@@ -26,6 +26,7 @@ pub(super) fn merge(
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
     let mut settings = file.map(of_file).transpose()?.unwrap_or_default();
+    near_misses(environment)?;
     let variables = variables(environment);
     let keys = settings.iter().map(|setting| &setting.key);
     let keys = keys.chain(variables.iter().map(|(key, ..)| key));
@@ -135,6 +136,25 @@ fn variables(environment: &HashMap<String, String>) -> Vec<(String, &String, &St
     // Names with the prefix come after, and so win over, REDIS_URL.
     variables.sort_by_key(|(_, name, _)| (name.starts_with(PREFIX), *name));
     variables
+}
+
+/// Refuses a variable that was meant to set a key, but has an underscore too few.
+fn near_misses(environment: &HashMap<String, String>) -> Result<(), ConfigError> {
+    let letters = |name: &str| name.to_lowercase().replace(['_', '.'], "");
+    let defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
+    let keys = leaves(&defaults);
+    let names = environment.keys().filter(|name| {
+        name.starts_with("COTIZA_") && !name.starts_with(PREFIX) && *name != super::FILE_VARIABLE
+    });
+    for name in names {
+        let meant = letters(name.trim_start_matches("COTIZA"));
+        let is_near = |key: &str| strsim::damerau_levenshtein(&letters(key), &meant) <= 1;
+        if let Some((key, _)) = keys.iter().find(|(key, _)| is_near(key)) {
+            let right = format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"));
+            return Err(ConfigError::NearMiss { name: name.clone(), right });
+        }
+    }
+    Ok(())
 }
 
 /// A value given as text, taken for the type that the key has.

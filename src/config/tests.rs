@@ -42,7 +42,9 @@ fn the_environment_sets_every_type_of_value() {
         ("COTIZA__SCHEDULE__EVERY", "5s"),
         ("COTIZA__SOURCES__BUENBIT__URL", "http://127.0.0.1:1/x"),
         ("COTIZA__API__LISTEN", "[::1]:9000"),
-        ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8, ::1/128,"),
+        ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8, ::1, 192.168.1.7,"),
+        // Not ours: it is for Compose.
+        ("COTIZA_IMAGE", "cotiza:1"),
         ("COTIZA__EXCHANGE__ERROR_RATE", "1"),
         ("COTIZA__SOURCES__BITSO__ENABLED", "true"),
         ("COTIZA__LOG__FORMAT", "json"),
@@ -52,7 +54,8 @@ fn the_environment_sets_every_type_of_value() {
     assert_eq!(config.sources.named["buenbit"].url.as_str(), "http://127.0.0.1:1/x");
     assert!(config.sources.named["bitso"].enabled);
     assert_eq!(config.api.listen.port(), 9000);
-    assert_eq!(config.api.trusted_proxies.len(), 2);
+    let proxies = config.api.trusted_proxies.iter().map(ToString::to_string);
+    assert_eq!(proxies.collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128", "192.168.1.7/32"]);
     assert!((config.exchange.error_rate - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.log.format, LogFormat::Json);
 }

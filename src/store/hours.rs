@@ -220,7 +220,11 @@ impl StoredHour {
 /// and ignored.
 pub(super) fn readable(text: &[Row]) -> Vec<Observation> {
     let sample = |row| {
-        sample(row).inspect_err(|error| tracing::warn!(%error, "ignored a stored member")).ok()
+        sample(row)
+            .inspect_err(
+                |error| tracing::warn!(key = keys::PRICES, %error, "ignored a stored member"),
+            )
+            .ok()
     };
     text.iter().filter_map(sample).map(Observation::from).collect()
 }

@@ -39,6 +39,8 @@ pub enum Wrong {
     Endless,
     /// Resets the connection.
     Reset,
+    /// Answers one request a connection with these bytes, and closes it when another one comes.
+    Once(Vec<u8>),
     /// Has a certificate that nobody has signed.
     SelfSigned,
 }
@@ -121,6 +123,10 @@ async fn misbehave(mut stream: TcpStream, wrong: Wrong) -> Option<()> {
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\": \"";
     match wrong {
         Wrong::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
+        Wrong::Once(bytes) => {
+            stream.write_all(&bytes).await.ok()?;
+            let _second_request = stream.read(&mut [0; 4096]).await.ok()?;
+        }
         Wrong::Reset => {
             #[allow(deprecated, reason = "a lingering socket is what is wanted: it resets")]
             stream.set_linger(Some(Duration::ZERO)).ok()?;
