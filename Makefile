@@ -4,13 +4,14 @@ SHELL := /bin/sh
 SIMULATE ?=
 MINUTES ?= 1
 SEED ?=
+REQUESTS ?= 100000
 
 # Anything else than 1 would silently ask the real exchange.
 ifneq ($(filter-out 1,$(SIMULATE)),)
 $(error SIMULATE=$(SIMULATE) means nothing: give SIMULATE=1, or leave it out)
 endif
 
-.PHONY: help up test test-compose fmt lint doc needs needs-test snapshots bench-store bench-queue chaos
+.PHONY: help up test test-compose fmt lint doc needs needs-test snapshots bench-store bench-queue chaos fuzz soak
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -45,6 +46,12 @@ bench-store: needs ## questions over HTTP at 1e3 to 1e7 samples, memory, import 
 
 chaos: needs ## everything fails at random for MINUTES (SEED repeats a run)
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) cargo test --locked --test tests chaos -- --nocapture
+
+fuzz: needs ## mutated REQUESTS over sockets: no 5xx, no memory is kept (SEED repeats a run)
+	FUZZ_REQUESTS=$(REQUESTS) FUZZ_SEED=$(SEED) cargo test --release --locked --test tests fuzz -- --nocapture
+
+soak: needs ## everything for MINUTES, with clients and faults; memory, files and keys stay flat
+	SOAK_MINUTES=$(MINUTES) cargo test --release --locked --test tests soak -- --nocapture
 
 bench-queue: needs ## jobs a second, enqueue to start, memory a finished job leaves, idle calls
 	cargo run --release --locked --quiet --example queue

@@ -171,14 +171,17 @@ mod tests {
     /// A clock of a minute ago.
     fn clock() -> Clock {
         let minute = Duration::from_mins(1);
-        Clock::started(Instant::now().checked_sub(minute).unwrap(), system_time() - minute)
+        Clock::started(
+            Instant::now().checked_sub(minute).unwrap(),
+            system_time().checked_sub(minute).unwrap(),
+        )
     }
 
     /// Takes in that Redis' clock is `ahead` of this machine's, with a round trip of `trip`.
     fn answer(clock: &Clock, ahead: Duration, trip: Duration) -> Option<f64> {
         let received = Instant::now();
         let sent = received.checked_sub(trip).unwrap();
-        clock.take_in(sent, received, system_time() + ahead - trip / 2)
+        clock.take_in(sent, received, (system_time() + ahead).checked_sub(trip / 2).unwrap())
     }
 
     #[test]

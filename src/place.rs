@@ -147,9 +147,43 @@ impl<'de> Deserialize<'de> for Place {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+
+    /// A JSON document of a few levels.
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(|number| json!(number)),
+            "[a-z/~\\x00-\\x1f]{0,5}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 30, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::hash_map("[a-c/~0-1]{0,3}", inner, 0..5)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_place_finds_one_value_of_any_document_or_none(
+            text in "(/[a-c0-3~/]{0,8}|\\$[\\[\\].*?@a-c0-9'=<>&|()!,: -]{0,20}|.{0,30})",
+            document in document(),
+        ) {
+            if let Ok(place) = text.parse::<Place>() {
+                let _found = place.find(&document);
+                prop_assert_eq!(place.to_string().parse::<Place>(), Ok(place));
+            }
+            if let Ok(check) = format!("{text} == true").parse::<Check>() {
+                let _verdict = check.verify(&document);
+            }
+        }
+    }
 
     #[test]
     fn a_pointer_and_a_path_find_one_value() {

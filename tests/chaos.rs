@@ -12,13 +12,14 @@ use cotiza::{
     clock::Clock,
     domain::{Coverage, Slots, TimeRange},
     history::History,
-    store::Store,
 };
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{Cotiza, Database, FakeExchange, LIMITS, RedisServer, SOON, eventually};
+use crate::harness::{
+    Cotiza, Database, FakeExchange, LIMITS, RedisServer, SOON, eventually, setting,
+};
 
 struct Chaos {
     rng: Rng,
@@ -26,11 +27,6 @@ struct Chaos {
     database: Database,
     exchange: FakeExchange,
     members: Vec<(&'static str, Cotiza)>,
-}
-
-fn setting(name: &str) -> Option<u64> {
-    #[allow(clippy::disallowed_methods, reason = "how make hands settings to a test")]
-    std::env::var(name).ok()?.parse().ok()
 }
 
 impl Chaos {
@@ -116,7 +112,7 @@ impl Chaos {
 
     async fn coverage(&self) -> Coverage {
         let slots = Slots::new(Duration::from_secs(1)).unwrap();
-        let store = Store::new(&self.database.client, slots, Clock::machine()).unwrap();
+        let store = self.database.store_of(slots.length());
         let history = History::new(store, LIMITS);
         history.refresh().await.unwrap();
         history

@@ -31,9 +31,8 @@ async fn connect(api: &Api) -> TcpStream {
 /// Everything until the other side closes.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    let read = timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("it is closed");
     // A reset is an end, too.
-    let _reset = read;
+    let _read = timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("it is closed");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

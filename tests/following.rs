@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use cotiza::{
-    domain::{Observation, Slots, TimeRange},
+    domain::{Observation, TimeRange},
     history::{History, Retention},
     store::keys,
 };
@@ -195,13 +195,7 @@ impl Bench {
                 self.database.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
             }
             Event::Slots(seconds) => {
-                let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
-                let store = cotiza::store::Store::new(
-                    &self.database.client,
-                    slots,
-                    cotiza::clock::Clock::machine(),
-                )
-                .unwrap();
+                let store = self.database.store_of(Duration::from_secs(seconds));
                 store.set_slots(BASE + 1_000_000).await.unwrap();
             }
             Event::FutureId => {

@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
-    clock::Clock,
     domain::{Missed, Observation, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime},
     history::History,
-    store::Store,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
@@ -195,10 +193,7 @@ async fn samples_of_the_old_stack_are_covered_too() {
 #[tokio::test]
 async fn slots_of_another_length_count_from_the_change_on() {
     let database = Database::new().await;
-    let store = |seconds| {
-        let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
-        Store::new(&database.client, slots, Clock::machine()).unwrap()
-    };
+    let store = |seconds| database.store_of(Duration::from_secs(seconds));
     let record = async |seconds, second| {
         let slots = Slots::new(Duration::from_secs(seconds)).unwrap();
         record(&database.client, slots, &observation(second, "5.5")).await.unwrap();

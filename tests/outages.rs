@@ -5,10 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use cotiza::{
     clock::Clock,
     config::Config,
-    domain::{Slots, TimeRange, UnixTime},
+    domain::{TimeRange, UnixTime},
     history::History,
     process,
-    store::Store,
 };
 use nix::sys::signal::Signal;
 use tokio::{task::JoinSet, time::sleep};
@@ -128,12 +127,7 @@ async fn all_stop_in_time_while_redis_is_away() {
 #[tokio::test]
 async fn the_slots_of_an_outage_are_in_the_ledger_with_their_reason() {
     let mut plant = Plant::start().await;
-    let store = Store::new(
-        &plant.database.client,
-        Slots::new(Duration::from_secs(1)).unwrap(),
-        Clock::machine(),
-    )
-    .unwrap();
+    let store = plant.database.store_of(Duration::from_secs(1));
     let history = History::new(store, LIMITS);
     plant.server.kill();
     let away = Clock::machine().unix_seconds();

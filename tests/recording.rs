@@ -5,7 +5,7 @@ use std::time::Duration;
 use cotiza::{
     clock::Clock,
     domain::{Provenance, Slots, TimeRange},
-    store::{Recorded, Store},
+    store::Recorded,
 };
 
 use crate::harness::{Api, Database, SOON, eventually, observation};
@@ -17,7 +17,7 @@ async fn a_slot_has_one_sample_whoever_records_first() {
     let now = hours.containing(Clock::machine().unix_seconds()).start();
     let recorded = futures_util::future::join_all((1..9).map(async |n| {
         let observation = observation(now + n, &format!("{n}.5"));
-        let store = Store::new(&database.client, hours, Clock::machine()).unwrap();
+        let store = database.store_of(hours.length());
         store.record(&observation).await.unwrap()
     }))
     .await;

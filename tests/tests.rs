@@ -23,6 +23,8 @@
 //! - `clients`: clients of the API that are slow, silent, too many or too greedy
 //! - `clocks`: processes, and a Redis, with a wrong clock
 //! - `up`: the one-machine supervisor
+//! - `fuzz`: mutated requests over sockets
+//! - `soak`: everything for a while; memory, files and keys stay flat
 //! - `chaos`: everything fails at random, and the books are checked
 //! - `command_line`: arguments, exit codes, configuration
 //! - `readme`: what the documentation claims
@@ -48,6 +50,7 @@ mod command_line;
 mod errors;
 mod fetch;
 mod following;
+mod fuzz;
 mod history;
 mod impaired;
 mod ledger;
@@ -62,6 +65,7 @@ mod readme;
 mod recording;
 mod retention;
 mod sealing;
+mod soak;
 mod source_reports;
 mod sources;
 mod stale;

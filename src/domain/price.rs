@@ -113,7 +113,23 @@ pub fn pesos(ten_thousandths: i64) -> Decimal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_price_that_reads_back_or_an_error_that_is_short(text in "[-+0-9.eE ]{0,50}|.{0,300}") {
+            match text.parse::<Price>() {
+                Ok(price) => {
+                    let again: Price = price.to_string().parse().unwrap();
+                    prop_assert_eq!(again.ten_thousandths(), price.ten_thousandths());
+                    prop_assert!((1..=9_000_000_000_000_000).contains(&price.ten_thousandths()));
+                }
+                Err(error) => prop_assert!(error.to_string().len() < 500, "{error}"),
+            }
+        }
+    }
 
     #[test]
     fn keeps_the_digits_of_its_source() {

@@ -21,6 +21,7 @@ use cotiza::{
 use tokio::time::sleep;
 
 #[path = "../harness/recorder.rs"]
+#[allow(unreachable_pub, reason = "it is a module of the tests, too")]
 mod recorder;
 
 const SAMPLES: i64 = 200;

@@ -44,7 +44,7 @@ impl Market {
     }
 
     pub fn store(&self) -> Store {
-        Store::new(&self.database.client, self.slots, Clock::machine()).unwrap()
+        self.database.store_of(self.slots.length())
     }
 
     pub fn context(&self) -> Context {

@@ -6,7 +6,7 @@ use cotiza::{
     domain::{Observation, Slots},
     store::{Recorded, hour_of, keys},
 };
-use redis::{AsyncConnectionConfig, Client, RedisResult, Script};
+use redis::{AsyncConnectionConfig, Client, RedisResult, Script, aio::MultiplexedConnection};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -17,15 +17,20 @@ static RECORD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&script.replace(time, of_the_sample))
 });
 
+/// A connection that waits for a Redis on a busy machine.
+pub async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    client.get_multiplexed_async_connection_with_config(&patient).await
+}
+
 pub async fn record(
     client: &Client,
     slots: Slots,
     observation: &Observation,
 ) -> RedisResult<Recorded> {
-    let patient = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&patient).await?;
+    let mut connection = connect(client).await?;
     let Observation { sample, provenance } = observation;
     let second = sample.timestamp.second();
     let slot = slots.containing(second);

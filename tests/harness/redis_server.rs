@@ -163,7 +163,12 @@ impl Database {
     }
 
     pub fn store(&self) -> Store {
-        let slots = Slots::new(Duration::from_secs(10)).expect("a length");
+        self.store_of(Duration::from_secs(10))
+    }
+
+    /// A store of samples in slots of that length.
+    pub fn store_of(&self, slot: Duration) -> Store {
+        let slots = Slots::new(slot).expect("a length");
         Store::new(&self.client, slots, Clock::machine()).expect("a URL")
     }
 
@@ -176,7 +181,7 @@ impl Database {
 
     /// What jobs work with, in slots of that length.
     pub fn context(&self, slots: Slots, sources: Sources, doubt: Doubt) -> Context {
-        let store = Store::new(&self.client, slots, Clock::machine()).expect("a URL");
+        let store = self.store_of(slots.length());
         Context {
             slots,
             sources,
@@ -203,8 +208,7 @@ impl Database {
 
     /// Runs a command and gives its answer.
     pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut connection =
-            self.client.get_multiplexed_async_connection().await.expect("connected");
+        let mut connection = recorder::connect(&self.client).await.expect("connected");
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await.expect("answered")

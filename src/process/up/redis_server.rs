@@ -118,7 +118,7 @@ fn configuration_file(up: &Up) -> PathBuf {
 fn configuration(up: &Up, password: &str) -> anyhow::Result<String> {
     let folder = up.data_dir.canonicalize()?.display().to_string();
     let folder = folder.replace('\\', "\\\\").replace('"', "\\\"");
-    let refused: String = REFUSED.iter().map(|command| format!(" -{command}")).collect();
+    let refused = REFUSED.join(" -");
     Ok(format!(
         "# Written by `cotiza up` at each start.\n\
          bind 127.0.0.1\n\
@@ -129,7 +129,7 @@ fn configuration(up: &Up, password: &str) -> anyhow::Result<String> {
          save \"\"\n\
          maxmemory-policy noeviction\n\
          loglevel warning\n\
-         user default on >{password} ~* &* +@all{refused} +config|get\n",
+         user default on >{password} ~* &* +@all -{refused} +config|get\n",
         up.redis_port
     ))
 }
@@ -144,7 +144,10 @@ fn password(up: &Up) -> anyhow::Result<String> {
     }
     let mut random = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (one, other) = random.split_at(16);
+    let number =
+        |half: &[u8]| half.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+    let password = format!("{:032x}{:032x}", number(one), number(other));
     write_private(&file, &password)?;
     Ok(password)
 }

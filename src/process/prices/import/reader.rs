@@ -192,3 +192,52 @@ fn observation(
     });
     Ok(Observation { sample: Sample { timestamp: time, price }, provenance })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All lines of a file with these bytes: how many samples, the numbers of the bad lines.
+    fn read(bytes: &[u8]) -> anyhow::Result<(usize, Vec<u64>)> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(bytes)?;
+        file.rewind()?;
+        let mut reader = Reader::new(&mut file, 2_000_000_000)?;
+        let (mut good, mut bad) = (0, Vec::new());
+        while let Some(line) = reader.next()? {
+            match line {
+                Ok(_) => good += 1,
+                Err(line) => bad.push(line.number),
+            }
+        }
+        Ok((good, bad))
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_read_to_its_end_or_refused(
+            head in prop_oneof![Just("timestamp,price\n"), Just("\u{feff}price,timestamp,source\r\n"), Just("{"), Just("")],
+            lines in prop::collection::vec("([0-9.,:TZ-]{0,30}|[\"{}a-z,\r:0-9 ]{0,40}|\\PC{0,20})", 0..20),
+            raw in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let mut bytes = format!("{head}{}", lines.join("\n")).into_bytes();
+            bytes.extend(raw);
+            let count = bytes.split(|byte| *byte == b'\n').count();
+            if let Ok((good, bad)) = read(&bytes) {
+                prop_assert!(good + bad.len() <= count, "{good} and {bad:?} of {count} lines");
+                prop_assert!(bad.iter().all(|number| (1..=count as u64).contains(number)), "{bad:?}");
+            }
+        }
+
+        #[test]
+        fn what_is_written_reads_back(samples in prop::collection::vec((0i64..1_999_999_999, 1u64..10_000_000), 0..20)) {
+            let rows: Vec<String> =
+                samples.iter().map(|(at, price)| format!("{at},{price}.5\n")).collect();
+            prop_assert_eq!(read(format!("timestamp,price\n{}", rows.concat()).as_bytes()).unwrap(), (samples.len(), vec![]));
+        }
+    }
+}
