@@ -1,4 +1,4 @@
-//! Serves HTTP/1 to clients that may be hostile: slow, silent, or too many. Uses the configuration.
+//! Serves HTTP/1 and HTTP/2 (clear text) to clients that may be hostile: slow, silent, or too many. Uses the configuration.
 //!
 //! Every connection is in a table (`connections`), with what is expected of it and since when
 //! (`socket` notes that). One task looks at the table every so often and closes those whose time is
@@ -10,8 +10,11 @@ mod socket;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use poem::{
     Addr, Endpoint, EndpointExt as _, Request, Response,
@@ -29,6 +32,9 @@ use self::{connections::Connections, socket::Socket};
 
 /// The bytes that the kernel holds for a client that does not read.
 const SEND_BUFFER: u32 = 64 * 1024;
+/// Requests at the same time in one connection of HTTP/2, and the bytes that are held for each.
+const STREAMS: u32 = 8;
+const STREAM_BUFFER: usize = 16 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// The files that a process needs besides its connections: Redis, logs, the runtime.
@@ -134,12 +140,8 @@ impl Connection {
             }
         });
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(entry.activity())));
-        let mut connection = std::pin::pin!(
-            http1::Builder::new()
-                .max_buf_size(max_head)
-                .header_read_timeout(None)
-                .serve_connection(socket, answer)
-        );
+        let server = protocols(max_head);
+        let mut connection = std::pin::pin!(server.serve_connection(socket, answer));
         // An error is a client that is gone or speaks something else.
         tokio::select! {
             _ended = connection.as_mut() => return,
@@ -147,6 +149,19 @@ impl Connection {
         }
         let _ended = connection.await;
     }
+}
+
+/// HTTP/1, and HTTP/2 for clients that begin with it. A connection with many requests at the same time
+/// must not take much more memory than one.
+fn protocols(max_head: usize) -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().max_buf_size(max_head).header_read_timeout(None);
+    server
+        .http2()
+        .max_concurrent_streams(STREAMS)
+        .max_send_buf_size(STREAM_BUFFER)
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX));
+    server
 }
 
 fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -3,6 +3,8 @@
 use std::{net::IpAddr, time::Duration};
 
 use cotiza::config::Config;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -240,4 +242,44 @@ async fn links_begin_with_the_public_url() {
     let page = api.get("/api/ticker-list/?page_size=1").await.ok();
     let next = "https://prices.example.org/api/ticker-list/?page=2&page_size=1";
     assert_eq!(page["next"], next);
+}
+
+#[tokio::test]
+async fn http_2_is_served_with_requests_side_by_side_and_links_to_its_authority() {
+    let database = Database::new().await;
+    database.record(&[(1_700_000_000, "1.5"), (1_700_000_010, "2.5")]).await;
+    let mut config = Config::default();
+    config.api.header_timeout = Duration::from_secs(1);
+    config.api.idle_timeout = Duration::from_secs(3);
+    let api = Api::with_config(&database, &config).await;
+    let socket = TokioIo::new(connect(&api).await);
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), socket).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let ask = |path: &str| {
+        let request = hyper::Request::get(format!("http://prices.example{path}"));
+        let request = request.body(Empty::<hyper::body::Bytes>::new()).unwrap();
+        let mut sender = sender.clone();
+        async move {
+            let answer = sender.send_request(request).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            String::from_utf8(body.to_vec()).unwrap()
+        }
+    };
+    // With the first answer comes how many requests there may be at the same time.
+    ask("/health/live").await;
+    let pages = (0..20).map(|_| ask("/api/ticker-list/?page_size=1"));
+    for page in futures_util::future::join_all(pages).await {
+        assert!(
+            page.contains("http://prices.example/api/ticker-list/?page=2&page_size=1"),
+            "{page}"
+        );
+    }
+    // Longer than for half a request, shorter than for none.
+    sleep(Duration::from_secs(2)).await;
+    ask("/health/live").await;
+    // A client of HTTP/2 that asks for nothing any more is cut off, too.
+    let closed = timeout(SOON, connection).await;
+    assert!(closed.is_ok());
 }

@@ -87,7 +87,13 @@ impl Rates {
 /// A request must name one host (RFC 9112, 3.2); with two, a proxy may have meant the other one.
 fn host(request: &Request) -> poem::Result<()> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    if hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11) {
+    let needs_none = match request.version() {
+        Version::HTTP_11 => false,
+        // In HTTP/2 it stands in the address.
+        Version::HTTP_2 => request.original_uri().authority().is_some(),
+        _ => true,
+    };
+    if hosts == 1 || (hosts == 0 && needs_none) {
         return Ok(());
     }
     let detail = format!("The request has {hosts} Host headers; give one.");

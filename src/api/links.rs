@@ -1,6 +1,6 @@
 //! Absolute links to other pages of a list, as Django REST Framework writes them.
 
-use poem::Request;
+use poem::{Request, http::Uri};
 use url::form_urlencoded;
 
 use super::proxies::Proxies;
@@ -17,12 +17,15 @@ pub(super) struct Links {
 impl Links {
     /// Reads the address as the client wrote it.
     pub(super) fn of(request: &Request, proxies: &Proxies) -> Self {
-        let uri = request.original_uri();
+        Self::new(proxies.origin(request), request.original_uri())
+    }
+
+    fn new(origin: String, uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default().as_bytes();
         let mut parameters: Vec<(String, String)> =
             form_urlencoded::parse(query).into_owned().filter(|(name, _)| name != "page").collect();
         parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Self { origin: proxies.origin(request), path: uri.path().to_owned(), parameters }
+        Self { origin, path: uri.path().to_owned(), parameters }
     }
 
     /// The link to the page; the first one is the address without `page`.
@@ -36,5 +39,41 @@ impl Links {
             form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}{}{mark}{query}", self.origin, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The parameters of a link, without `page`, sorted by name; and the page.
+    fn parameters(link: &str) -> (Vec<(String, String)>, Vec<String>) {
+        let link = url::Url::parse(link).unwrap();
+        let (pages, mut others): (Vec<_>, Vec<_>) =
+            link.query_pairs().into_owned().partition(|(name, _)| name == "page");
+        others.sort_by(|(one, _), (other, _)| one.cmp(other));
+        (others, pages.into_iter().map(|(_, page)| page).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_has_all_parameters_and_the_page_whatever_they_are(
+            given in prop::collection::vec(("[a-z_]{0,9}|page|.{0,4}", ".{0,12}"), 0..6),
+            raw in "[a-z0-9=&%+;:/?@!$'()*,.~_-]{0,20}",
+            number in 1u64..1000,
+        ) {
+            let query =
+                form_urlencoded::Serializer::new(String::new()).extend_pairs(&given).finish();
+            let uri = format!("/api/ticker-list/?{query}&{raw}");
+            let origin = "http://a.example:1".to_owned();
+            let (expected, _) = parameters(&format!("{origin}{uri}"));
+            let link = Links::new(origin, &uri.parse().unwrap()).to_page(number);
+            let (linked, pages) = parameters(&link);
+            prop_assert!(link.starts_with("http://a.example:1/api/ticker-list/"), "{link}");
+            prop_assert_eq!(linked, expected);
+            prop_assert_eq!(pages, if number == 1 { vec![] } else { vec![number.to_string()] });
+        }
     }
 }

@@ -37,9 +37,11 @@ impl Proxies {
         let scheme = forwarded("x-forwarded-proto")
             .filter(|scheme| matches!(*scheme, "http" | "https"))
             .unwrap_or("http");
+        // The address wins where it has a host (RFC 9112, 3.2.2).
+        let asked = request.original_uri().authority().map(Authority::as_str);
         let host = forwarded("x-forwarded-host")
             .filter(|host| is_host(host))
-            .or_else(|| header(request, "host").filter(|host| is_host(host)))
+            .or_else(|| asked.or_else(|| header(request, "host")).filter(|host| is_host(host)))
             .unwrap_or("localhost");
         format!("{scheme}://{host}")
     }

@@ -17,6 +17,9 @@ use tokio::{
 /// The bytes of an answer that count as progress: who takes a byte a second takes none.
 const PROGRESS: usize = 16 * 1024;
 
+/// What a connection of HTTP/2 begins with.
+const HTTP2: &[u8] = b"PRI * HTTP/2";
+
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -42,6 +45,10 @@ struct State {
     since: Instant,
     /// The bytes that were taken since then.
     taken: usize,
+    /// The requests that are being handled; in HTTP/2 there may be several.
+    requests: usize,
+    /// Whether this is HTTP/2, where a client says more than requests.
+    is_http2: bool,
 }
 
 /// The socket of one connection.
@@ -53,7 +60,13 @@ pub(super) struct Socket {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self(Mutex::new(State { phase: Phase::New, since: Instant::now(), taken: 0 }))
+        Self(Mutex::new(State {
+            phase: Phase::New,
+            since: Instant::now(),
+            taken: 0,
+            requests: 0,
+            is_http2: false,
+        }))
     }
 }
 
@@ -65,26 +78,40 @@ impl Activity {
 
     /// A request has been read, and is handled from now on.
     pub(super) fn handling(&self) {
-        self.0.lock().enter(Phase::Handling);
+        let mut state = self.0.lock();
+        state.requests += 1;
+        state.enter(Phase::Handling);
     }
 
     /// The request is answered, once the client has taken the answer.
     pub(super) fn answered(&self) {
-        self.0.lock().enter(Phase::Answering);
+        let mut state = self.0.lock();
+        state.requests -= 1;
+        if state.requests == 0 {
+            state.enter(Phase::Answering);
+        }
     }
 
-    fn read(&self) {
+    fn read(&self, bytes: &[u8]) {
         let mut state = self.0.lock();
-        if matches!(state.phase, Phase::New | Phase::Idle) {
-            state.enter(Phase::Head);
+        match state.phase {
+            Phase::New => {
+                state.is_http2 = bytes.starts_with(HTTP2);
+                state.enter(Phase::Head);
+            }
+            // Not all that an idle client says in HTTP/2 is a request.
+            Phase::Idle if !state.is_http2 => state.enter(Phase::Head),
+            _ => {}
         }
     }
 
     fn written(&self, bytes: usize) {
         let mut state = self.0.lock();
         state.taken += bytes;
-        if state.phase == Phase::Idle || state.taken >= PROGRESS {
-            state.enter(Phase::Answering);
+        match state.phase {
+            Phase::Idle => state.enter(Phase::Answering),
+            Phase::Answering if state.taken >= PROGRESS => state.enter(Phase::Answering),
+            _ => {}
         }
     }
 
@@ -98,7 +125,7 @@ impl Activity {
 
 impl State {
     fn enter(&mut self, phase: Phase) {
-        *self = Self { phase, since: Instant::now(), taken: 0 };
+        (self.phase, self.since, self.taken) = (phase, Instant::now(), 0);
     }
 }
 
@@ -128,8 +155,9 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         ready!(self.stream().poll_read(cx, buffer))?;
-        self.activity.read();
+        self.activity.read(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }

@@ -58,15 +58,16 @@ impl<J: Job> Enqueuer<J> {
         let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task])
             .await
             .map_err(|error| failed(error.to_string()))?;
+        // Also if it was there already: whoever pushed it may have got no further.
+        tidy::promote(&mut connection, &self.settings)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         if active + scheduled == 0 {
             return Ok(Enqueued::Already);
         }
-        // Only to be quick: the workers do both by themselves, every second at the latest.
-        let announced: RedisResult<()> = async {
-            tidy::promote(&mut connection, &self.settings).await?;
-            connection.publish(settings::channel(&self.settings), 1).await
-        }
-        .await;
+        // Only a hint: the workers look by themselves once a second.
+        let announced: RedisResult<()> =
+            connection.publish(settings::channel(&self.settings), 1).await;
         if let Err(error) = announced {
             tracing::debug!(%error, "could not announce a job");
         }

@@ -10,7 +10,7 @@ use apalis_redis::Config;
 use redis::{RedisResult, Script};
 use tokio::time::sleep;
 
-use super::{settings::alive_set, tidy};
+use super::settings::alive_set;
 use crate::{config, connection::SharedConnection};
 
 /// How often a worker that apalis has not registered yet looks whether it is.
@@ -52,10 +52,9 @@ async fn beat_once(
     beat.arg(settings.inflight_jobs_set());
     let (registered, dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
     if !dead.is_empty() {
-        tracing::warn!(?dead, "workers are silent; their jobs are given to others");
+        let queue = settings.queue.as_ref();
+        tracing::warn!(queue, ?dead, "workers are silent; their jobs are given to others");
     }
-    // Also those of a process that could push a job but not promote it.
-    tidy::promote(connection, settings).await?;
     Ok(registered)
 }
 
