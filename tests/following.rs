@@ -324,3 +324,13 @@ async fn a_dump_of_the_old_stack_is_served_when_it_has_been_restored() {
     let total = bench.history.total(&TimeRange::default()).await.unwrap().value;
     assert_eq!((total.count, total.average().to_string()), (30_000, "15001.00".to_owned()));
 }
+
+#[tokio::test]
+async fn a_price_that_the_old_stack_sees_again_within_the_hour_is_followed() {
+    let mut bench = Bench::start().await;
+    let hour = BASE.div_euclid(3600) * 3600 + 3_600_000;
+    for second in [hour + 100, hour + 200, hour + 3500] {
+        bench.database.put_prices(&[(&second.to_string(), "77.5")]).await;
+        bench.equals_redis("a price was seen again").await;
+    }
+}

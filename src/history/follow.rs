@@ -18,7 +18,7 @@ use super::{
     load,
 };
 use crate::{
-    domain::Observation,
+    domain::{Observation, Timestamp},
     store::{Change, Changes, Hour, Position, hour_of},
 };
 
@@ -233,7 +233,14 @@ impl History {
         let is_moved = counts.newest != last && counts.newest != follower.newest;
         follower.newest = counts.newest;
         if known.members != counts.members || is_moved {
-            let differing = self.differing(&index, &counts).await?;
+            let mut differing = self.differing(&index, &counts).await?;
+            // A member that has moved within its hour has not changed how many there are.
+            if let Some(moved) = counts.newest.and_then(Timestamp::from_score) {
+                let start = hour_of(moved.second());
+                if differing.iter().all(|hour| hour.start != start) {
+                    differing.push(self.store().hour(start).await?);
+                }
+            }
             tracing::info!(hours = differing.len(), "took in samples that were changed by hand");
             let entries =
                 differing.iter().map(|hour| load::entry(hour, index.schedule())).collect();
