@@ -86,7 +86,7 @@ impl HttpServer {
                 () = shutdown.cancelled() => break,
             };
             let Ok((stream, client)) = accepted else {
-                // The process has no file left; or the client is gone.
+                // The process has no file left, or the client is gone.
                 connections.close_idlest();
                 sleep(PAUSE).await;
                 continue;
@@ -121,7 +121,7 @@ impl Connection {
     ) {
         let Self { stream, client, max_head, entry } = self;
         let Ok(local) = stream.local_addr() else { return };
-        // Buffers only for who says something.
+        // No buffers before the client sends something.
         tokio::select! {
             readable = stream.readable() => if readable.is_err() { return },
             () = stopping.cancelled() => return,
@@ -142,7 +142,7 @@ impl Connection {
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(entry.activity())));
         let server = protocols(max_head);
         let mut connection = std::pin::pin!(server.serve_connection(socket, answer));
-        // An error is a client that is gone or speaks something else.
+        // An error means that the client is gone or that this is not HTTP.
         tokio::select! {
             _ended = connection.as_mut() => return,
             () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),

@@ -19,8 +19,8 @@ use poem::{
 use super::{error::Problem, params, proxies::Proxies};
 use crate::config;
 
-/// So many requests after each other, the clients that have not come lately are forgotten.
-const FORGET_EVERY: u32 = 4096;
+/// After so many requests, clients that have not sent one lately are removed from memory.
+const CLEAN_EVERY: u32 = 4096;
 
 /// Decides which requests are answered.
 pub(super) struct Admission {
@@ -29,7 +29,7 @@ pub(super) struct Admission {
     rates: Option<Rates>,
 }
 
-/// How many requests the clients have made lately.
+/// How many requests each client has sent lately.
 struct Rates {
     clock: DefaultClock,
     limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
@@ -70,7 +70,7 @@ impl Admission {
 
 impl Rates {
     fn check(&self, client: IpAddr) -> poem::Result<()> {
-        if self.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+        if self.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(CLEAN_EVERY) {
             self.limiter.retain_recent();
         }
         let Err(too_early) = self.limiter.check_key(&client) else { return Ok(()) };

@@ -60,7 +60,7 @@ struct Open {
     task: Option<AbortHandle>,
 }
 
-/// The place of a connection in the table; it is left when this is dropped.
+/// The entry of a connection in the table, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Entry {
     id: u64,
@@ -89,7 +89,7 @@ impl Limits {
         match phase {
             Phase::New | Phase::Head => self.header_timeout,
             Phase::Answering => self.write_timeout,
-            // No answer takes as long; the client owes us the body of its request.
+            // No handler takes as long; the client has not sent the body of its request.
             Phase::Handling | Phase::Idle => self.idle_timeout,
         }
     }

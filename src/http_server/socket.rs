@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The bytes of an answer that count as progress: who takes a byte a second takes none.
+/// The bytes of an answer that count as progress. A byte a second does not.
 const PROGRESS: usize = 16 * 1024;
 
 /// What a connection of HTTP/2 begins with.
@@ -27,7 +27,7 @@ pub(super) enum Phase {
     New,
     /// The rest of the head of a request.
     Head,
-    /// Us: the request is being handled.
+    /// The handler: the request has been read.
     Handling,
     /// The client, to take the answer.
     Answering,
@@ -47,7 +47,7 @@ struct State {
     taken: usize,
     /// The requests that are being handled; in HTTP/2 there may be several.
     requests: usize,
-    /// Whether this is HTTP/2, where a client says more than requests.
+    /// Whether this is HTTP/2, where not all bytes of a client belong to a request.
     is_http2: bool,
 }
 
@@ -99,7 +99,7 @@ impl Activity {
                 state.is_http2 = bytes.starts_with(HTTP2);
                 state.enter(Phase::Head);
             }
-            // Not all that an idle client says in HTTP/2 is a request.
+            // In HTTP/2 it may be a ping or an acknowledgement.
             Phase::Idle if !state.is_http2 => state.enter(Phase::Head),
             _ => {}
         }
@@ -140,8 +140,8 @@ impl Socket {
 }
 
 impl Drop for Socket {
-    /// A client that has not taken its answer is not to get what is left of it: the kernel would keep
-    /// that for minutes.
+    /// Resets the connection if the client has not read its answer: the kernel would keep the rest for
+    /// minutes.
     fn drop(&mut self) {
         if self.activity.get().0 == Phase::Answering {
             let _closed_already = self.stream.set_zero_linger();

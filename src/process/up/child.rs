@@ -104,7 +104,7 @@ impl Child {
                 let lines = self.last_lines.lock();
                 let said: Vec<&str> = lines.iter().map(String::as_str).collect();
                 let (name, said) = (&self.name, said.join(" | "));
-                // Nobody listens any more: then all are being stopped.
+                // An error means that all children are being stopped.
                 let _unheard = given_up.send(format!("{name} does not start ({ended}): {said}"));
                 return;
             }

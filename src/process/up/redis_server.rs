@@ -21,7 +21,7 @@ use crate::{
     connection,
 };
 
-/// What its users may not do: destroy everything, make it something else, let others in.
+/// Commands that nobody needs and that destroy data, change its role, or let others in.
 const REFUSED: [&str; 16] = [
     "flushall",
     "flushdb",
