@@ -9,7 +9,7 @@ mod follow;
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
@@ -27,7 +27,8 @@ pub struct Clock(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    started: Instant,
+    /// See [`uptime`].
+    started: Duration,
     state: Mutex<State>,
     /// How often the estimate has been set: the first time, and at each jump.
     settings: watch::Sender<u64>,
@@ -41,17 +42,19 @@ struct State {
     is_reported: bool,
     /// Whether there was a jump that has not been noted in Redis.
     has_unnoted_jump: bool,
+    /// When the last jump was.
+    jumped: Option<Duration>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self::started(Instant::now(), system_time())
+        Self::started(uptime(), system_time())
     }
 }
 
 impl Clock {
-    fn started(started: Instant, at_start: Duration) -> Self {
-        let state = State { at_start, is_reported: false, has_unnoted_jump: false };
+    fn started(started: Duration, at_start: Duration) -> Self {
+        let state = State { at_start, is_reported: false, has_unnoted_jump: false, jumped: None };
         let (settings, _) = watch::channel(0);
         Self(Arc::new(Shared { started, state: Mutex::new(state), settings }))
     }
@@ -65,7 +68,7 @@ impl Clock {
 
     /// The time since the Unix epoch (UTC).
     pub fn now(&self) -> Duration {
-        self.0.state.lock().at_start + self.0.started.elapsed()
+        self.0.state.lock().at_start + uptime().saturating_sub(self.0.started)
     }
 
     /// The current unix second (UTC).
@@ -98,8 +101,7 @@ impl Clock {
         let _reached = settings.wait_for(|settings| *settings > 0).await;
     }
 
-    /// How often a clock was set by more than a second since the first answer of Redis: that of
-    /// Redis, or this machine was suspended.
+    /// How often the clock of Redis was set by more than a second since its first answer.
     pub fn jumps(&self) -> u64 {
         self.0.settings.borrow().saturating_sub(1)
     }
@@ -107,6 +109,11 @@ impl Clock {
     /// Whether there was a jump that has not been noted in Redis.
     pub fn has_unnoted_jump(&self) -> bool {
         self.0.state.lock().has_unnoted_jump
+    }
+
+    /// How long ago the last jump was.
+    pub fn since_jump(&self) -> Option<Duration> {
+        self.0.state.lock().jumped.map(|at| uptime().saturating_sub(at))
     }
 
     /// All jumps so far have been noted in Redis.
@@ -121,8 +128,8 @@ impl Clock {
 
     /// Takes in an answer of Redis, which was asked and has answered at these moments. Gives by how
     /// many seconds the estimate was set, if it was a jump.
-    fn take_in(&self, sent: Instant, received: Instant, time: Duration) -> Option<f64> {
-        let since_start = |moment: Instant| moment.saturating_duration_since(self.0.started);
+    fn take_in(&self, sent: Duration, received: Duration, time: Duration) -> Option<f64> {
+        let since_start = |moment: Duration| moment.saturating_sub(self.0.started);
         let earliest = time.saturating_sub(since_start(received));
         let latest = time.saturating_sub(since_start(sent));
         let mut state = self.0.state.lock();
@@ -131,7 +138,9 @@ impl Clock {
         state.at_start =
             if is_first { (earliest + latest) / 2 } else { before.clamp(earliest, latest) };
         let jumped = !is_first && before.abs_diff(state.at_start) > JUMP;
-        state.has_unnoted_jump |= jumped;
+        if jumped {
+            (state.has_unnoted_jump, state.jumped) = (true, Some(received));
+        }
         let by = state.at_start.as_secs_f64() - before.as_secs_f64();
         drop(state);
         if is_first || jumped {
@@ -143,8 +152,11 @@ impl Clock {
     /// Logs once that this machine's clock is wrong, and once that it is right again.
     fn report(&self) {
         let skew = self.skew();
-        let is_wrong = skew.abs() > WRONG.as_secs_f64();
-        if std::mem::replace(&mut self.0.state.lock().is_reported, is_wrong) == is_wrong {
+        let is_reported = &mut self.0.state.lock().is_reported;
+        // One that varies around the limit is reported once.
+        let limit = if *is_reported { WRONG / 2 } else { WRONG };
+        let is_wrong = skew.abs() > limit.as_secs_f64();
+        if std::mem::replace(is_reported, is_wrong) == is_wrong {
             return;
         }
         let (seconds, side) = (skew.abs(), if skew > 0.0 { "ahead of" } else { "behind" });
@@ -156,6 +168,18 @@ impl Clock {
             tracing::info!("this machine's clock agrees with the clock of Redis again");
         }
     }
+}
+
+/// The time that has passed since some moment; it includes the time for which the machine was
+/// suspended, where the system tells it.
+fn uptime() -> Duration {
+    #[cfg(target_os = "linux")]
+    if let Ok(uptime) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME) {
+        return uptime.into();
+    }
+    static START: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
 }
 
 /// The clock of this machine: the time since the Unix epoch (UTC); zero if it stands before that.
@@ -172,14 +196,14 @@ mod tests {
     fn clock() -> Clock {
         let minute = Duration::from_mins(1);
         Clock::started(
-            Instant::now().checked_sub(minute).unwrap(),
+            uptime().checked_sub(minute).unwrap(),
             system_time().checked_sub(minute).unwrap(),
         )
     }
 
     /// Takes in that Redis' clock is `ahead` of this machine's, with a round trip of `trip`.
     fn answer(clock: &Clock, ahead: Duration, trip: Duration) -> Option<f64> {
-        let received = Instant::now();
+        let received = uptime();
         let sent = received.checked_sub(trip).unwrap();
         clock.take_in(sent, received, (system_time() + ahead).checked_sub(trip / 2).unwrap())
     }

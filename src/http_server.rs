@@ -7,7 +7,11 @@
 mod connections;
 mod socket;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use hyper::service::service_fn;
@@ -15,7 +19,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    errno::Errno,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 use poem::{
     Addr, Endpoint, EndpointExt as _, Request, Response,
     http::uri::Scheme,
@@ -85,11 +92,15 @@ impl HttpServer {
                 accepted = self.listener.accept() => accepted,
                 () = shutdown.cancelled() => break,
             };
-            let Ok((stream, client)) = accepted else {
-                // The process has no file left, or the client is gone.
-                connections.close_idlest();
-                sleep(PAUSE).await;
-                continue;
+            let (stream, client) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    if is_exhausted(&error) {
+                        connections.close_idlest();
+                    }
+                    sleep(PAUSE).await;
+                    continue;
+                }
             };
             let (routes, stopping) = (Arc::clone(&routes), stopping.clone());
             connections.admit(client.ip(), |entry| {
@@ -149,6 +160,21 @@ impl Connection {
         }
         let _ended = connection.await;
     }
+}
+
+/// The address that stands for a client: one of IPv6 for its network of 64 bits, which is one
+/// client's.
+pub fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+/// Whether a connection was not accepted because there are too many.
+fn is_exhausted(error: &std::io::Error) -> bool {
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
 }
 
 /// HTTP/1, and HTTP/2 for clients that begin with it. A connection with many requests at the same time

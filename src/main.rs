@@ -84,6 +84,8 @@ enum Command {
     Redis {
         /// Its configuration
         configuration: PathBuf,
+        /// The process that it ends with
+        parent: u32,
     },
     /// Exit with 0 if the process of a role on this machine is well, else with 1
     Healthcheck {
@@ -161,7 +163,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 let call = Call { file: cli.common.config, flags, simulate };
                 process::up::run(&config, &call, shutdown).await
             }
-            Command::Redis { configuration } => process::up::become_redis(&configuration),
+            Command::Redis { configuration, parent } => {
+                process::up::become_redis(&configuration, parent)
+            }
             Command::Scheduler => process::scheduler::run(&config, shutdown).await,
             Command::Worker { .. } => process::worker::run(&config, shutdown).await,
             Command::Api { .. } => process::api::run(&config, shutdown).await,

@@ -60,7 +60,8 @@ impl Admission {
         }
         host(request)?;
         params::given_once(request)?;
-        let is_watched = ["/health", "/metrics"].iter().any(|path| uri.path().starts_with(path));
+        let path = uri.path().trim_end_matches('/');
+        let is_watched = ["/health/live", "/health/ready", "/metrics"].contains(&path);
         match &self.rates {
             Some(rates) if !is_watched => rates.check(self.proxies.client(request)),
             _ => Ok(()),

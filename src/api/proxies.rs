@@ -1,13 +1,13 @@
 //! Where a request comes from, and under which address: what proxies say of it is believed only if
 //! they are trusted.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::{Request, http::uri::Authority};
 use url::Host;
 
-use crate::config;
+use crate::{config, http_server::client_of};
 
 /// The proxies between the clients and the API.
 #[derive(Debug, Clone)]
@@ -46,12 +46,15 @@ impl Proxies {
         format!("{scheme}://{host}")
     }
 
-    /// The address of the client; an IPv6 one stands for its network of 64 bits, which is one
-    /// client's. Of the addresses that proxies have appended, the last one that is not a proxy.
+    /// The address that stands for the client: of those that proxies have appended, the last one that
+    /// is not a proxy.
     pub(super) fn client(&self, request: &Request) -> IpAddr {
         let peer = peer(request);
-        let forwarded = header(request, "x-forwarded-for").unwrap_or_default();
-        let chain = forwarded.split(',').rev().map_while(|address| address.trim().parse().ok());
+        // Each proxy appends to the line, or appends a line.
+        let lines = request.headers().get_all("x-forwarded-for").iter();
+        let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+        let chain = lines.iter().rev().flat_map(|line| line.split(',').rev());
+        let chain = chain.map_while(|address| forwarded_address(address.trim()));
         let mut client = peer;
         for address in chain {
             if !self.is_trusted(client) {
@@ -59,10 +62,7 @@ impl Proxies {
             }
             client = IpAddr::to_canonical(&address);
         }
-        match client {
-            IpAddr::V4(_) => client,
-            IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
-        }
+        client_of(client)
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {
@@ -74,6 +74,12 @@ impl Proxies {
 fn peer(request: &Request) -> IpAddr {
     let peer = request.remote_addr().as_socket_addr().map(|peer| peer.ip().to_canonical());
     peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// An address as proxies write it: some add a port.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {

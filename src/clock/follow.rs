@@ -1,11 +1,11 @@
 //! Asking Redis for the time, again and again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Client, RedisResult, aio::ConnectionLike};
 use tokio::time::sleep;
 
-use super::Clock;
+use super::{Clock, uptime};
 use crate::connection;
 
 /// How often Redis is asked.
@@ -44,13 +44,12 @@ impl Clock {
     /// # Errors
     /// If Redis fails; the estimate stays.
     pub async fn ask(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
-        let sent = Instant::now();
+        let sent = uptime();
         let (seconds, micros): (u64, u32) = redis::cmd("TIME").query_async(connection).await?;
         let time = Duration::new(seconds, micros.saturating_mul(1000));
-        if let Some(by) = self.take_in(sent, Instant::now(), time) {
+        if let Some(by) = self.take_in(sent, uptime(), time) {
             tracing::warn!(
-                "the clock of Redis was set by {by:+.1} s, or this machine was suspended; \
-                 nothing is deleted for a day"
+                "the clock of Redis was set by {by:+.1} s; nothing is deleted for a day"
             );
         }
         self.report();

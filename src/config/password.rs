@@ -16,19 +16,19 @@ pub fn own_password_file(up: &Up) -> PathBuf {
 /// its password if it was chosen without.
 pub(super) fn find_own(config: &mut Config) {
     let file = own_password_file(&config.up);
-    if !config.redis.password_file.as_os_str().is_empty() || !file.exists() {
+    let has_password = fs::read_to_string(&file).is_ok_and(|text| !text.trim().is_empty());
+    if !config.redis.password_file.as_os_str().is_empty() || !has_password {
         return;
     }
-    let own = format!("redis://127.0.0.1:{}/0", config.up.redis_port);
+    let port = config.up.redis_port;
     let is_own = |url: &str| {
-        let (url, own) = (Url::parse(url), Url::parse(&own));
-        url.is_ok_and(|url| {
+        Url::parse(url).is_ok_and(|url| {
             let is_here = matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
-            is_here && url.password().is_none() && url.port() == own.ok().and_then(|own| own.port())
+            is_here && url.password().is_none() && url.port() == Some(port)
         })
     };
     if !config.redis.chosen {
-        config.redis.url = own;
+        config.redis.url = format!("redis://127.0.0.1:{port}/0");
     } else if !is_own(&config.redis.url) {
         return;
     }

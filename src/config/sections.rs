@@ -95,7 +95,7 @@ pub struct Api {
     /// How long a connection may stay open without a request.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How long a client may take for each 16 KB of an answer.
+    /// How long a client may take for about 40 KB of an answer.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
     /// The largest URL.

@@ -19,6 +19,8 @@ use crate::config;
 
 /// How often the table is looked through.
 const EVERY: Duration = Duration::from_millis(500);
+/// How often it is logged that connections are closed by a limit.
+const REPORT_EVERY: Duration = Duration::from_mins(1);
 
 /// What clients may do.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ pub(super) struct Connections {
 struct Table {
     open: HashMap<u64, Open>,
     of_address: HashMap<IpAddr, usize>,
+    reported: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -107,16 +110,18 @@ impl Connections {
         address: IpAddr,
         spawn: impl FnOnce(Entry) -> AbortHandle,
     ) {
-        let address = address.to_canonical();
-        let is_proxy = self.limits.proxies.iter().any(|net| net.contains(&address));
+        let is_proxy = self.limits.proxies.iter().any(|net| net.contains(&address.to_canonical()));
+        let address = super::client_of(address);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::default());
         let mut table = self.table.lock();
         let of_address = table.of_address.get(&address).copied().unwrap_or_default();
         if !is_proxy && of_address >= self.limits.per_address {
             table.close_idlest(|open| open.address == address);
+            table.report("too many connections of one address; the idlest is closed");
         } else if table.open.len() >= self.limits.connections {
             table.close_idlest(|_| true);
+            table.report("too many connections; the idlest is closed");
         }
         *table.of_address.entry(address).or_default() += 1;
         table.open.insert(id, Open { address, activity: Arc::clone(&activity), task: None });
@@ -159,11 +164,20 @@ impl Table {
     fn close_idlest(&mut self, wanted: impl Fn(&Open) -> bool) {
         let idle = self.open.iter().filter(|(_, open)| wanted(open)).filter_map(|(id, open)| {
             let (phase, since) = open.activity.get();
-            (phase != Phase::Handling).then_some((since, *id))
+            // One that reads an answer is closed only if there is no other.
+            (phase != Phase::Handling).then_some((phase == Phase::Answering, since, *id))
         });
-        let Some((_, id)) = idle.min() else { return };
+        let Some((_, _, id)) = idle.min() else { return };
         if let Some(open) = self.remove(id) {
             open.close();
+        }
+    }
+
+    /// Logs what a limit has done, once a minute.
+    fn report(&mut self, what: &str) {
+        if self.reported.is_none_or(|at| at.elapsed() > REPORT_EVERY) {
+            self.reported = Some(Instant::now());
+            tracing::warn!(open = self.open.len(), "{what}");
         }
     }
 

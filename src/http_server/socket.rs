@@ -14,9 +14,6 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The bytes of an answer that count as progress. A byte a second does not.
-const PROGRESS: usize = 16 * 1024;
-
 /// What a connection of HTTP/2 begins with.
 const HTTP2: &[u8] = b"PRI * HTTP/2";
 
@@ -43,8 +40,6 @@ pub(super) struct Activity(Mutex<State>);
 struct State {
     phase: Phase,
     since: Instant,
-    /// The bytes that were taken since then.
-    taken: usize,
     /// The requests that are being handled; in HTTP/2 there may be several.
     requests: usize,
     /// Whether this is HTTP/2, where not all bytes of a client belong to a request.
@@ -63,7 +58,6 @@ impl Default for Activity {
         Self(Mutex::new(State {
             phase: Phase::New,
             since: Instant::now(),
-            taken: 0,
             requests: 0,
             is_http2: false,
         }))
@@ -105,13 +99,11 @@ impl Activity {
         }
     }
 
-    fn written(&self, bytes: usize) {
+    /// The system has taken more of the answer. It does so only when the client has read about 40 KB.
+    fn written(&self) {
         let mut state = self.0.lock();
-        state.taken += bytes;
-        match state.phase {
-            Phase::Idle => state.enter(Phase::Answering),
-            Phase::Answering if state.taken >= PROGRESS => state.enter(Phase::Answering),
-            _ => {}
+        if matches!(state.phase, Phase::Idle | Phase::Answering) {
+            state.enter(Phase::Answering);
         }
     }
 
@@ -125,7 +117,7 @@ impl Activity {
 
 impl State {
     fn enter(&mut self, phase: Phase) {
-        (self.phase, self.since, self.taken) = (phase, Instant::now(), 0);
+        (self.phase, self.since) = (phase, Instant::now());
     }
 }
 
@@ -169,7 +161,7 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(self.stream().poll_write(cx, bytes))?;
-        self.activity.written(written);
+        self.activity.written();
         Poll::Ready(Ok(written))
     }
 
@@ -179,7 +171,7 @@ impl AsyncWrite for Socket {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(self.stream().poll_write_vectored(cx, bytes))?;
-        self.activity.written(written);
+        self.activity.written();
         Poll::Ready(Ok(written))
     }
 

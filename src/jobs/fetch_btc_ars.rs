@@ -199,6 +199,11 @@ async fn observe(
     let until = Instant::now() + left;
     let mut failure = None;
     for delay in backoff().build() {
+        // The clock of Redis may be set back meanwhile.
+        let ahead = clock.until(slot.start());
+        if !ahead.is_zero() {
+            return Err(FetchError::TooEarly(ahead));
+        }
         // Each time: what the slot before has seen may be told only now.
         let (recent, earlier) = while_in(slot, context, || context.store.evidence(slot)).await?;
         let doubt = context.doubt.knowing(recent, earlier);

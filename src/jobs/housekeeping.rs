@@ -12,8 +12,8 @@ use crate::{
     queue::{GiveUp, Job},
 };
 
-/// Delete samples older than `prices.keep`, drop text older than `prices.text`, seal hours that have
-/// ended; forget finished jobs. The deletions come first: a full Redis can do nothing else.
+/// Forget finished jobs, delete samples older than `prices.keep`, drop text older than `prices.text`,
+/// then seal hours that have ended. The deletions come first: a full Redis can do nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Housekeeping {
     /// The unix second at which it became due.
@@ -30,6 +30,8 @@ impl Job for Housekeeping {
     }
 
     async fn run(self, context: Context, _tries: u32) -> Result<(), GiveUp> {
+        let forgotten = context.caretaker.tidy().await?;
+        tracing::debug!(forgotten, "forgot finished jobs");
         // By a clock that was set, samples of today may seem to be old.
         let retention = if context.store.is_clock_in_doubt().await? {
             Retention::default()
@@ -41,8 +43,6 @@ impl Job for Housekeeping {
         if done != Maintained::default() {
             tracing::info!(?done, "maintained the recorded prices, in hours");
         }
-        let forgotten = context.caretaker.tidy().await?;
-        tracing::debug!(forgotten, "forgot finished jobs");
         Ok(())
     }
 }

@@ -103,14 +103,16 @@ impl Worker<'_> {
     }
 
     async fn note_life(&self, store: &Store, beating: bool) -> Result<(), StoreError> {
-        store.tell_circuits(&self.name, &self.context.sources.circuits()).await?;
+        if beating {
+            store.heartbeat(Role::Worker, &self.name).await?;
+        }
         store.note_jump().await?;
-        if beating { store.heartbeat(Role::Worker, &self.name).await } else { Ok(()) }
+        store.tell_circuits(&self.name, &self.context.sources.circuits()).await
     }
 
     /// Does the housekeeping at once: no job can be enqueued while Redis is full.
     async fn make_room(&self) {
-        tracing::warn!("the memory of Redis is full; deleting what is older than prices.keep");
+        tracing::warn!("the memory of Redis is full; housekeeping is done at once");
         let due = self.context.store.clock().unix_seconds();
         if let Err(error) = (Housekeeping { due }).run(self.context.clone(), 1).await {
             tracing::warn!(%error, "housekeeping is not finished");

@@ -7,6 +7,8 @@
 -- ARGV[2]: the milliseconds of silence after which a worker is dead
 -- ARGV[3]: the prefix of the sets of jobs in flight
 -- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away}.
+-- A full Redis refuses the first write of a script, if it adds something; so this one comes first.
+redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
@@ -23,7 +25,8 @@ for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
     local alive = redis.call('ZSCORE', KEYS[1], worker)
     if not alive or is_new_start then
         redis.call('ZADD', KEYS[1], now, worker)
-    elseif now - alive > tonumber(ARGV[2]) then
+    -- Compared with the last heartbeat of others: after a stall, all are silent for as long.
+    elseif last - alive > tonumber(ARGV[2]) then
         local in_flight = ARGV[3] .. ':' .. worker
         for _, id in ipairs(redis.call('SMEMBERS', in_flight)) do redis.call('LPUSH', KEYS[3], id) end
         redis.call('DEL', in_flight)

@@ -43,8 +43,12 @@ impl Caretaker {
         let mut connection = self.connection.clone();
         let mut lock = cmd("SET");
         lock.arg(LOCK).arg(1).arg("NX").arg("EX").arg(LOCK_SECONDS);
-        if !lock.query_async::<bool>(&mut connection).await? {
-            return Ok(0);
+        match lock.query_async::<bool>(&mut connection).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(0),
+            // A full Redis can forget. Two caretakers do no harm, they only work twice.
+            Err(error) if error.code() == Some("OOM") => {}
+            Err(error) => return Err(error),
         }
         let mut forgotten = 0;
         for queue in &self.queues {

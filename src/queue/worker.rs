@@ -148,12 +148,14 @@ impl<J: Job> Workplace<J> {
             shutdown.cancelled().await;
             sleep(self.drain).await;
         };
-        let _aides = self.aides(name, signal);
+        let aides = self.aides(name, signal);
         let outcome = tokio::select! {
             ended = ran => ended.map_err(|error| error.to_string()),
             () = drained => Err("jobs in flight outlasted worker.drain".to_owned()),
             error = self.mend_now_and_then() => Err(error.to_string()),
         };
+        // A heartbeat would undo the leaving.
+        drop(aides);
         let left = heartbeat::leave(self.connection.clone(), &self.settings, name);
         let _late = timeout(Duration::from_millis(500), left).await;
         outcome

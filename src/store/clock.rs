@@ -1,13 +1,15 @@
 //! What the store knows of clocks: the time of Redis, when it was set, and how wrong the clocks of
 //! other machines are.
 
+use std::time::Duration;
+
 use redis::pipe;
 
 use super::{Store, StoreError, answer, keys};
 use crate::clock::Clock;
 
-/// The seconds for which nothing is deleted after a clock was set.
-const CAUTION: i64 = 24 * 3600;
+/// For how long nothing is deleted after a clock was set.
+const CAUTION: Duration = Duration::from_hours(24);
 
 impl Store {
     /// The clock of Redis, as this process knows it.
@@ -48,13 +50,16 @@ impl Store {
     /// If Redis fails.
     pub async fn is_clock_in_doubt(&self) -> Result<bool, StoreError> {
         self.ask_time().await?;
-        self.note_jump().await?;
+        if let Err(error) = self.note_jump().await {
+            tracing::debug!(%error, "not noted that a clock was set");
+        }
         let mut command = redis::cmd("HGET");
         let connection = &mut self.connection.clone();
         let set = command.arg(keys::META).arg("clock_set").query_async(connection);
         let set: Option<i64> = answer("ask when a clock was set", set).await?;
         let now = self.clock.unix_seconds();
-        Ok(self.clock.has_unnoted_jump() || set.is_some_and(|at| (now - at).abs() < CAUTION))
+        let seen_here = self.clock.since_jump().is_some_and(|since| since < CAUTION);
+        Ok(seen_here || set.is_some_and(|at| Duration::from_secs(now.abs_diff(at)) < CAUTION))
     }
 
     /// How far the clocks of the machines of all processes are ahead of the clock of Redis, in

@@ -5,6 +5,8 @@
 -- ARGV[2]: how far the clock of its machine is ahead of Redis' clock, in seconds
 -- ARGV[3]: the seconds of silence after which a process is forgotten
 -- Returns how many were forgotten.
+-- A full Redis refuses the first write of a script, if it adds something; so this one comes first.
+redis.call('ZREM', KEYS[1], '')
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io::Write as _,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -98,8 +98,13 @@ impl Child {
             if stop.is_cancelled() {
                 return;
             }
-            // One that is killed by a signal has not refused.
-            refusals = if ended.starts_with("exit status") { refusals + 1 } else { 0 };
+            if started.elapsed() > HEALTHY {
+                refusals = 0;
+            }
+            // One that was told to end, or was killed by a signal, has not refused.
+            let code = ended.as_ref().ok().and_then(ExitStatus::code);
+            refusals = if matches!(code, Some(1..)) { refusals + 1 } else { 0 };
+            let ended = ended.map_or_else(|error| error, |status| status.to_string());
             if self.must_start && refusals == REFUSALS {
                 let lines = self.last_lines.lock();
                 let said: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -120,10 +125,14 @@ impl Child {
         }
     }
 
-    async fn run_once(&mut self, format: LogFormat, stop: &CancellationToken) -> String {
+    async fn run_once(
+        &mut self,
+        format: LogFormat,
+        stop: &CancellationToken,
+    ) -> Result<ExitStatus, String> {
         let mut process = match self.command.spawn() {
             Ok(process) => process,
-            Err(error) => return format!("cannot start: {error}"),
+            Err(error) => return Err(format!("cannot start: {error}")),
         };
         // Waiting for a child closes its standard input unless somebody else holds it.
         let _lifeline = process.stdin.take();
@@ -135,7 +144,7 @@ impl Child {
         }
         tokio::select! {
             ended = process.wait() => {
-                return ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                return ended.map_err(|error| error.to_string());
             }
             () = stop.cancelled() => {}
         }
@@ -145,8 +154,7 @@ impl Child {
         {
             tracing::warn!(child = self.name, %error, "cannot ask it to stop");
         }
-        let ended = process.wait().await;
-        ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+        process.wait().await.map_err(|error| error.to_string())
     }
 }
 

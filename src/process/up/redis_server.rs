@@ -2,10 +2,10 @@
 //! for as long as `cotiza up` lives.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, Permissions},
     io::{Read as _, Write as _},
     os::unix::{
-        fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+        fs::{DirBuilderExt as _, PermissionsExt as _},
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
@@ -50,14 +50,20 @@ pub(super) async fn claim(up: &Up) -> anyhow::Result<File> {
         .recursive(true)
         .mode(0o700)
         .create(&up.data_dir)
-        .and_then(|()| fs::set_permissions(&up.data_dir, Permissions::from_mode(0o700)))
         .with_context(|| format!("cannot make the data folder {folder}"))?;
+    // One of an older version, not just any folder that was configured.
+    if up.data_dir.join("appendonlydir").exists() {
+        fs::set_permissions(&up.data_dir, Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot close the data folder {folder} to other users"))?;
+    }
     let lock = File::create(up.data_dir.join("lock"))
         .with_context(|| format!("cannot write to the data folder {folder}"))?;
     ensure!(lock.try_lock().is_ok(), "another `cotiza up` is using the data folder {folder}");
     let password = password(up)?;
     write_private(&configuration_file(up), &configuration(up, &password)?)?;
-    let client = Client::open(format!("redis://:{password}@127.0.0.1:{}/0", up.redis_port))?;
+    // Without the password: it may be another program that listens. Only version 0.1 left a Redis
+    // behind, which has none.
+    let client = Client::open(format!("redis://127.0.0.1:{}/0", up.redis_port))?;
     for _ in 0..100 {
         if port_is_free(up.redis_port) {
             return Ok(lock);
@@ -79,7 +85,7 @@ pub(super) fn command(up: &Up) -> anyhow::Result<Command> {
     );
     let program = std::env::current_exe().context("cannot find the program that is running")?;
     let mut command = Command::new(program);
-    command.arg("redis").arg(configuration_file(up));
+    command.arg("redis").arg(configuration_file(up)).arg(std::process::id().to_string());
     Ok(command)
 }
 
@@ -98,13 +104,12 @@ pub(super) fn advice(up: &Up) -> String {
 ///
 /// # Errors
 /// If there is no redis-server.
-pub fn become_redis(configuration: &Path) -> anyhow::Result<()> {
+pub fn become_redis(configuration: &Path, parent: u32) -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use nix::{sys::prctl::set_pdeathsig, sys::signal::Signal, unistd::getppid};
-        let parent = getppid();
         set_pdeathsig(Signal::SIGTERM).context("cannot ask to be ended with the parent")?;
-        ensure!(parent == getppid() && parent.as_raw() != 1, "the parent process is gone");
+        ensure!(getppid().as_raw().cast_unsigned() == parent, "the parent process is gone");
     }
     let error = std::process::Command::new("redis-server").arg(configuration).exec();
     Err(error).context("cannot run redis-server")
@@ -154,14 +159,14 @@ fn password(up: &Up) -> anyhow::Result<String> {
 
 /// Writes a file that nobody else may read.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let written =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).and_then(
-            |mut file| {
-                file.set_permissions(Permissions::from_mode(0o600))?;
-                file.write_all(text.as_bytes())
-            },
-        );
-    written.with_context(|| format!("cannot write {}", path.display()))
+    // In one step: a power cut must not leave half a file. Temporary files have the mode 0600.
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("cannot write {}", path.display())).map(drop)
 }
 
 fn port_is_free(port: u16) -> bool {
