@@ -8,12 +8,15 @@
 mod follow;
 
 use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+/// When this process asked for the time for the first time, for systems without a better clock.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// An estimate that is moved by more than this was not wrong before: a clock was set.
 const JUMP: Duration = Duration::from_secs(1);
@@ -177,8 +180,6 @@ fn uptime() -> Duration {
     if let Ok(uptime) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME) {
         return uptime.into();
     }
-    static START: std::sync::LazyLock<std::time::Instant> =
-        std::sync::LazyLock::new(std::time::Instant::now);
     START.elapsed()
 }
 
