@@ -35,7 +35,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::connections::Limits;
-use self::{connections::Connections, socket::Socket};
+use self::{
+    connections::Connections,
+    socket::{Handling, Socket},
+};
 
 /// The bytes that the kernel holds for a client that does not read.
 const SEND_BUFFER: u32 = 64 * 1024;
@@ -143,10 +146,11 @@ impl Connection {
             let (routes, activity) = (Arc::clone(&routes), Arc::clone(&activity));
             let addresses = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(client)));
             async move {
-                activity.handling();
+                // Also if the client cancels the request.
+                let handling = Handling::begin(activity);
                 let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
                 let response = routes.get_response(request).await;
-                activity.answered();
+                drop(handling);
                 Ok::<hyper::Response<_>, std::convert::Infallible>(response.into())
             }
         });

@@ -117,10 +117,14 @@ impl Connections {
         let mut table = self.table.lock();
         let of_address = table.of_address.get(&address).copied().unwrap_or_default();
         if !is_proxy && of_address >= self.limits.per_address {
-            table.close_idlest(|open| open.address == address);
+            if !table.close_idlest(|open| open.address == address) {
+                return;
+            }
             table.report("too many connections of one address; the idlest is closed");
         } else if table.open.len() >= self.limits.connections {
-            table.close_idlest(|_| true);
+            if !table.close_idlest(|_| true) {
+                return;
+            }
             table.report("too many connections; the idlest is closed");
         }
         *table.of_address.entry(address).or_default() += 1;
@@ -161,16 +165,15 @@ impl Connections {
 impl Table {
     /// Closes the connection that has been idle for longest, of those that are wanted. One whose
     /// request is being handled is not idle.
-    fn close_idlest(&mut self, wanted: impl Fn(&Open) -> bool) {
+    fn close_idlest(&mut self, wanted: impl Fn(&Open) -> bool) -> bool {
         let idle = self.open.iter().filter(|(_, open)| wanted(open)).filter_map(|(id, open)| {
             let (phase, since) = open.activity.get();
             // One that reads an answer is closed only if there is no other.
             (phase != Phase::Handling).then_some((phase == Phase::Answering, since, *id))
         });
-        let Some((_, _, id)) = idle.min() else { return };
-        if let Some(open) = self.remove(id) {
-            open.close();
-        }
+        let Some(open) = idle.min().and_then(|(_, _, id)| self.remove(id)) else { return false };
+        open.close();
+        true
     }
 
     /// Logs what a limit has done, once a minute.

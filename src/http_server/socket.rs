@@ -70,15 +70,13 @@ impl Activity {
         (state.phase, state.since)
     }
 
-    /// A request has been read, and is handled from now on.
-    pub(super) fn handling(&self) {
+    fn handling(&self) {
         let mut state = self.0.lock();
         state.requests += 1;
         state.enter(Phase::Handling);
     }
 
-    /// The request is answered, once the client has taken the answer.
-    pub(super) fn answered(&self) {
+    fn answered(&self) {
         let mut state = self.0.lock();
         state.requests -= 1;
         if state.requests == 0 {
@@ -118,6 +116,23 @@ impl Activity {
 impl State {
     fn enter(&mut self, phase: Phase) {
         (self.phase, self.since) = (phase, Instant::now());
+    }
+}
+
+/// A request that is being handled, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Handling(Arc<Activity>);
+
+impl Handling {
+    pub(super) fn begin(activity: Arc<Activity>) -> Self {
+        activity.handling();
+        Self(activity)
+    }
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        self.0.answered();
     }
 }
 

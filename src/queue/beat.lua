@@ -11,7 +11,7 @@
 redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or now
 -- No worker has sent a heartbeat for so long, or the last one is in the future: Redis was away, or its
 -- clock was set. All workers get another period.
 local is_new_start = last and (now - last > tonumber(ARGV[2]) or tonumber(last) > now)
