@@ -43,21 +43,21 @@ struct State {
     at_start: Duration,
     /// Whether a wrong clock of this machine has been reported.
     is_reported: bool,
-    /// Whether there was a jump that has not been noted in Redis.
-    has_unnoted_jump: bool,
-    /// When the last jump was.
+    /// How many of the jumps have been noted in Redis.
+    noted: u64,
+    /// When the last jump was, see [`uptime`].
     jumped: Option<Duration>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self::started(uptime(), system_time())
+        Self::started(uptime(), machine_time())
     }
 }
 
 impl Clock {
     fn started(started: Duration, at_start: Duration) -> Self {
-        let state = State { at_start, is_reported: false, has_unnoted_jump: false, jumped: None };
+        let state = State { at_start, is_reported: false, noted: 0, jumped: None };
         let (settings, _) = watch::channel(0);
         Self(Arc::new(Shared { started, state: Mutex::new(state), settings }))
     }
@@ -88,13 +88,7 @@ impl Clock {
 
     /// How far this machine's clock is ahead of Redis' clock, in seconds; negative if it is behind.
     pub fn skew(&self) -> f64 {
-        system_time().as_secs_f64() - self.now().as_secs_f64()
-    }
-
-    /// The time since the Unix epoch (UTC) by this machine's own clock, for a library that knows no
-    /// other one.
-    pub fn machine_time(&self) -> Duration {
-        system_time()
+        machine_time().as_secs_f64() - self.now().as_secs_f64()
     }
 
     /// Waits for the first answer of Redis.
@@ -109,19 +103,19 @@ impl Clock {
         self.0.settings.borrow().saturating_sub(1)
     }
 
-    /// Whether there was a jump that has not been noted in Redis.
-    pub fn has_unnoted_jump(&self) -> bool {
-        self.0.state.lock().has_unnoted_jump
+    /// How often the clock was set, if that has not all been noted in Redis.
+    pub fn jumps_to_note(&self) -> Option<u64> {
+        Some(self.jumps()).filter(|jumps| *jumps > self.0.state.lock().noted)
+    }
+
+    /// So many jumps have been noted in Redis.
+    pub fn note_jumps(&self, jumps: u64) {
+        self.0.state.lock().noted = jumps;
     }
 
     /// How long ago the last jump was.
     pub fn since_jump(&self) -> Option<Duration> {
         self.0.state.lock().jumped.map(|at| uptime().saturating_sub(at))
-    }
-
-    /// All jumps so far have been noted in Redis.
-    pub fn jump_is_noted(&self) {
-        self.0.state.lock().has_unnoted_jump = false;
     }
 
     /// Waits until the estimate has been set, once more.
@@ -142,7 +136,7 @@ impl Clock {
             if is_first { (earliest + latest) / 2 } else { before.clamp(earliest, latest) };
         let jumped = !is_first && before.abs_diff(state.at_start) > JUMP;
         if jumped {
-            (state.has_unnoted_jump, state.jumped) = (true, Some(received));
+            state.jumped = Some(received);
         }
         let by = state.at_start.as_secs_f64() - before.as_secs_f64();
         drop(state);
@@ -183,8 +177,9 @@ fn uptime() -> Duration {
     START.elapsed()
 }
 
-/// The clock of this machine: the time since the Unix epoch (UTC); zero if it stands before that.
-fn system_time() -> Duration {
+/// The clock of this machine: the time since the Unix epoch (UTC); zero if it stands before that. For
+/// libraries that know no other one.
+pub fn machine_time() -> Duration {
     #[allow(clippy::disallowed_methods, reason = "this is the one reader of the clock")]
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
@@ -198,7 +193,7 @@ mod tests {
         let minute = Duration::from_mins(1);
         Clock::started(
             uptime().checked_sub(minute).unwrap(),
-            system_time().checked_sub(minute).unwrap(),
+            machine_time().checked_sub(minute).unwrap(),
         )
     }
 
@@ -206,7 +201,7 @@ mod tests {
     fn answer(clock: &Clock, ahead: Duration, trip: Duration) -> Option<f64> {
         let received = uptime();
         let sent = received.checked_sub(trip).unwrap();
-        clock.take_in(sent, received, (system_time() + ahead).checked_sub(trip / 2).unwrap())
+        clock.take_in(sent, received, (machine_time() + ahead).checked_sub(trip / 2).unwrap())
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod error;
 mod layers;
+mod networks;
 mod password;
 mod sections;
 mod sources;
@@ -14,6 +15,7 @@ use std::{collections::HashMap, path::Path};
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
+pub use networks::Networks;
 pub use password::own_password_file;
 pub use sections::{Api, Exchange, Log, LogFormat, Prices, Queue, Redis, Schedule, Up, Worker};
 pub use sources::{Policy, Source, Sources};

@@ -1,4 +1,5 @@
-//! Serves HTTP/1 and HTTP/2 (clear text) to clients that may be hostile: slow, silent, or too many. Uses the configuration.
+//! Serves HTTP/1 and HTTP/2 (clear text) to clients that may be hostile: slow, silent, or too many.
+//! Uses the configuration.
 //!
 //! Every connection is in a table (`connections`), with what is expected of it and since when
 //! (`socket` notes that). One task looks at the table every so often and closes those whose time is

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use cotiza::config::Config;
+use cotiza::config::{Config, Networks};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Method;
@@ -130,7 +130,7 @@ async fn an_address_has_its_own_limit_and_a_trusted_proxy_has_none() {
             config.api.max_connections_per_address = 3;
             config.api.idle_timeout = Duration::from_mins(1);
             config.api.header_timeout = Duration::from_mins(1);
-            config.api.trusted_proxies = trusted;
+            config.api.trusted_proxies = Networks(trusted);
         })
         .await;
         let mut first = connect(&api).await;
@@ -202,7 +202,7 @@ async fn a_request_names_one_host() {
 async fn more_requests_than_allowed_get_429_by_the_address_of_the_client() {
     let api = impatient(|config| {
         config.api.requests_per_second = 5;
-        config.api.trusted_proxies = vec![IpAddr::from([127, 0, 0, 1]).into()];
+        config.api.trusted_proxies = Networks(vec![IpAddr::from([127, 0, 0, 1]).into()]);
     })
     .await;
     let ask = async |client: &str| {
@@ -211,7 +211,7 @@ async fn more_requests_than_allowed_get_429_by_the_address_of_the_client() {
     };
     let mut refused = None;
     for _ in 0..20 {
-        // What a client says of itself is not believed: the proxy appends who it is.
+        // The client may send this header itself; only the address that the proxy appends counts.
         let answer = ask("9.9.9.9, 10.1.2.3").await;
         if answer.status == 429 {
             refused = Some(answer);

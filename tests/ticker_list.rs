@@ -1,6 +1,6 @@
 //! `/api/ticker-list/`: pages, links and their errors.
 
-use cotiza::config::Config;
+use cotiza::config::{Config, Networks};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -108,11 +108,11 @@ async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
         answer.ok()["next"].as_str().unwrap().to_owned()
     };
     let mut trusting = Config::default();
-    trusting.api.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    trusting.api.trusted_proxies = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
     let trusted = next(Api::with_config(&database, &trusting).await).await;
     assert_eq!(trusted, "https://cotiza.example/api/ticker-list/?page=2");
     let mut wary = Config::default();
-    wary.api.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    wary.api.trusted_proxies = Networks(vec!["10.0.0.0/8".parse().unwrap()]);
     let direct = next(Api::with_config(&database, &wary).await).await;
     assert!(direct.starts_with("http://127.0.0.1:"), "{direct}");
 }

@@ -34,6 +34,14 @@ impl Home {
         Cotiza::start(&["up", "--simulate"], &self.variables())
     }
 
+    /// One that has recorded two slots.
+    async fn up_and_recording(&self) -> Cotiza {
+        let up = self.up();
+        up.says("Cotiza is up.").await;
+        self.records().await;
+        up
+    }
+
     fn variables(&self) -> Vec<(&str, &str)> {
         self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
@@ -102,9 +110,7 @@ async fn it_runs_everything_says_where_and_stops_in_order() {
 #[tokio::test]
 async fn a_child_that_dies_is_started_again_and_history_stays() {
     let home = Home::new();
-    let up = home.up();
-    up.says("Cotiza is up.").await;
-    home.records().await;
+    let up = home.up_and_recording().await;
     let before = home.count().await.unwrap();
     for (pid, command) in children(up.id()) {
         kill(pid, Signal::SIGKILL).unwrap();
@@ -122,18 +128,14 @@ async fn a_child_that_dies_is_started_again_and_history_stays() {
 #[tokio::test]
 async fn killed_itself_it_leaves_nothing_and_the_next_one_takes_over_the_data() {
     let home = Home::new();
-    let first = home.up();
-    first.says("Cotiza is up.").await;
-    home.records().await;
+    let first = home.up_and_recording().await;
     let before = home.count().await.unwrap();
     let members = children(first.id());
     assert_eq!(members.len(), 6, "{members:?}");
     first.end(Signal::SIGKILL, SOON).await;
     eventually(SOON, "all stop", || async { members.iter().all(|(pid, _)| is_gone(*pid)) }).await;
 
-    let second = home.up();
-    second.says("Cotiza is up.").await;
-    home.records().await;
+    let second = home.up_and_recording().await;
     assert!(home.count().await.unwrap() >= before + 2);
 
     let third = home.up();
@@ -175,9 +177,7 @@ async fn asked_twice_to_stop_it_leaves_nothing() {
 #[tokio::test]
 async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
     let home = Home::new();
-    let up = home.up();
-    up.says("Cotiza is up.").await;
-    home.records().await;
+    let up = home.up_and_recording().await;
     let port = home.value("COTIZA__UP__REDIS_PORT");
     let ask = async |password: &str, words: &[&str]| -> Result<redis::Value, String> {
         let url = format!("redis://{password}127.0.0.1:{port}/0");
@@ -221,9 +221,7 @@ async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
 #[tokio::test]
 async fn a_damaged_append_only_file_ends_it_with_advice() {
     let home = Home::new();
-    let up = home.up();
-    up.says("Cotiza is up.").await;
-    home.records().await;
+    let up = home.up_and_recording().await;
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
     let folder = home.folder.path().join("data/appendonlydir");
     let file = folder.join("appendonly.aof.1.incr.aof");

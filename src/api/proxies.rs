@@ -1,18 +1,20 @@
-//! Where a request comes from, and under which address: what proxies say of it is believed only if
-//! they are trusted.
+//! The address of the client of a request, and the address that the client used. Headers of proxies
+//! count only if the proxy is trusted.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use ipnet::IpNet;
 use poem::{Request, http::uri::Authority};
 use url::Host;
 
-use crate::{config, http_server::client_of};
+use crate::{
+    config::{self, Networks},
+    http_server::client_of,
+};
 
 /// The proxies between the clients and the API.
 #[derive(Debug, Clone)]
 pub(super) struct Proxies {
-    trusted: Vec<IpNet>,
+    trusted: Networks,
     /// The origin under which clients know the API; empty: that of each request.
     public_url: String,
 }
@@ -30,7 +32,7 @@ impl Proxies {
         if !self.public_url.is_empty() {
             return self.public_url.clone();
         }
-        let trusted = self.is_trusted(peer(request));
+        let trusted = self.trusted.contain(peer(request));
         // A chain of proxies appends; the first value is the client's.
         let forwarded =
             |name| Some(header(request, name).filter(|_| trusted)?.split(',').next()?.trim());
@@ -57,23 +59,19 @@ impl Proxies {
         let chain = chain.map_while(|address| forwarded_address(address.trim()));
         let mut client = peer;
         for address in chain {
-            if !self.is_trusted(client) {
+            if !self.trusted.contain(client) {
                 break;
             }
-            client = IpAddr::to_canonical(&address);
+            client = address;
         }
         client_of(client)
     }
-
-    fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(&address))
-    }
 }
 
-/// Who has connected. An IPv4 address comes in as `::ffff:a.b.c.d` where we listen on IPv6.
+/// The other end of the connection: the client, or the last proxy before this server.
 fn peer(request: &Request) -> IpAddr {
-    let peer = request.remote_addr().as_socket_addr().map(|peer| peer.ip().to_canonical());
-    peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+    let peer = request.remote_addr().as_socket_addr();
+    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip)
 }
 
 /// An address as proxies write it: some add a port.

@@ -26,11 +26,11 @@ pub(super) fn merge(
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
     let mut settings = file.map(of_file).transpose()?.unwrap_or_default();
-    near_misses(environment)?;
     let variables = variables(environment);
     let keys = settings.iter().map(|setting| &setting.key);
     let keys = keys.chain(variables.iter().map(|(key, ..)| key));
     let (defaults, new_sources) = defaults(keys);
+    near_misses(environment, &defaults)?;
     for (key, name, text) in variables {
         let origin = format!("the environment ({name})");
         settings.push(of_text(key, text, origin, &defaults)?);
@@ -139,10 +139,9 @@ fn variables(environment: &HashMap<String, String>) -> Vec<(String, &String, &St
 }
 
 /// Refuses a variable that was meant to set a key, but has an underscore too few.
-fn near_misses(environment: &HashMap<String, String>) -> Result<(), ConfigError> {
+fn near_misses(environment: &HashMap<String, String>, defaults: &Table) -> Result<(), ConfigError> {
     let letters = |name: &str| name.to_lowercase().replace(['_', '.'], "");
-    let defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
-    let keys = leaves(&defaults);
+    let keys = leaves(defaults);
     let names = environment.keys().filter(|name| {
         name.starts_with("COTIZA_") && !name.starts_with(PREFIX) && *name != super::FILE_VARIABLE
     });

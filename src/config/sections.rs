@@ -1,14 +1,11 @@
 //! The sections of the configuration; `default.toml` holds and documents their defaults.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
-use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
+
+use super::Networks;
 
 /// `[schedule]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,8 +78,7 @@ pub struct Api {
     #[serde(with = "humantime_serde")]
     pub stale_for: Duration,
     /// The proxies whose `X-Forwarded-*` headers are believed.
-    #[serde(deserialize_with = "networks")]
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Networks,
     /// The address under which clients know the API; empty: that of each request.
     pub public_url: String,
     /// Connections at the same time.
@@ -150,19 +146,6 @@ pub struct Exchange {
     pub malformed_rate: f64,
     /// The seed of the random walk.
     pub seed: u64,
-}
-
-/// Networks; an address alone is a network of one.
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let network = |text: &String| {
-        let address = || text.parse::<IpAddr>().map(IpNet::from);
-        text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
-            let example = "give networks such as 10.0.0.0/8 or addresses such as 192.168.1.7";
-            D::Error::custom(format!("{text:?} is no network and no address: {example}"))
-        })
-    };
-    texts.iter().map(network).collect()
 }
 
 /// A duration, or "forever" for `None`.

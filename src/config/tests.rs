@@ -54,7 +54,7 @@ fn the_environment_sets_every_type_of_value() {
     assert_eq!(config.sources.named["buenbit"].url.as_str(), "http://127.0.0.1:1/x");
     assert!(config.sources.named["bitso"].enabled);
     assert_eq!(config.api.listen.port(), 9000);
-    let proxies = config.api.trusted_proxies.iter().map(ToString::to_string);
+    let proxies = config.api.trusted_proxies.0.iter().map(ToString::to_string);
     assert_eq!(proxies.collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128", "192.168.1.7/32"]);
     assert!((config.exchange.error_rate - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.log.format, LogFormat::Json);

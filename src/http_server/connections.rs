@@ -10,12 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::{task::AbortHandle, time::sleep};
 
 use super::socket::{Activity, Phase};
-use crate::config;
+use crate::config::{self, Networks};
 
 /// How often the table is looked through.
 const EVERY: Duration = Duration::from_millis(500);
@@ -30,7 +29,7 @@ pub struct Limits {
     /// Connections of one address at the same time.
     pub per_address: usize,
     /// The networks of proxies, whose connections are those of many clients.
-    pub proxies: Vec<IpNet>,
+    pub proxies: Networks,
     /// The bytes of a request before its body.
     pub head: usize,
     /// How long a client may take to send that.
@@ -110,7 +109,7 @@ impl Connections {
         address: IpAddr,
         spawn: impl FnOnce(Entry) -> AbortHandle,
     ) {
-        let is_proxy = self.limits.proxies.iter().any(|net| net.contains(&address.to_canonical()));
+        let is_proxy = self.limits.proxies.contain(address);
         let address = super::client_of(address);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::default());
@@ -168,7 +167,7 @@ impl Table {
     fn close_idlest(&mut self, wanted: impl Fn(&Open) -> bool) -> bool {
         let idle = self.open.iter().filter(|(_, open)| wanted(open)).filter_map(|(id, open)| {
             let (phase, since) = open.activity.get();
-            // One that reads an answer is closed only if there is no other.
+            // A connection whose client reads an answer is closed only if all others are busy.
             (phase != Phase::Handling).then_some((phase == Phase::Answering, since, *id))
         });
         let Some(open) = idle.min().and_then(|(_, _, id)| self.remove(id)) else { return false };

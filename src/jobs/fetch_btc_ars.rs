@@ -79,15 +79,13 @@ impl FetchBtcArs {
     async fn fetch(self, context: &Context) -> Result<(), FetchError> {
         let slot = context.slots.containing(self.slot);
         let clock = context.store.clock();
-        let is_far = || {
-            clock.until(slot.end()).is_zero() || clock.until(slot.start()) > context.slots.length()
-        };
-        // Unless the clock that this process knows is no longer that of Redis.
-        if is_far() {
+        let length = context.slots.length();
+        // This process may not know yet that the clock of Redis was set.
+        if clock.until(slot.end()).is_zero() || clock.until(slot.start()) > length {
             context.store.ask_time().await?;
         }
         let ahead = clock.until(slot.start());
-        if ahead > context.slots.length() {
+        if ahead > length {
             return Err(FetchError::TooEarly(ahead));
         }
         sleep(ahead).await;

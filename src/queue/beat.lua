@@ -14,7 +14,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or now
 -- No worker has sent a heartbeat for so long, or the last one is in the future: Redis was away, or its
 -- clock was set. All workers get another period.
-local is_new_start = last and (now - last > tonumber(ARGV[2]) or tonumber(last) > now)
+local is_new_start = now - last > tonumber(ARGV[2]) or tonumber(last) > now
 local registered = redis.call('ZSCORE', KEYS[2], ARGV[1]) and 1 or 0
 if registered == 1 then
     redis.call('ZADD', KEYS[1], now, ARGV[1])

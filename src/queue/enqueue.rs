@@ -58,7 +58,7 @@ impl<J: Job> Enqueuer<J> {
         let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task])
             .await
             .map_err(|error| failed(error.to_string()))?;
-        // Also if it was there already: whoever pushed it may have got no further.
+        // Also if another process has pushed the job: it may have failed before this step.
         tidy::promote(&mut connection, &self.settings)
             .await
             .map_err(|error| failed(error.to_string()))?;

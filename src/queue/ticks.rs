@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::sleep;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, machine_time},
     domain::{Slot, Slots},
 };
 
@@ -23,7 +23,7 @@ impl Schedule<Utc> for SlotStarts {
     fn next_tick(&mut self, _: &Utc) -> Option<Tick<Utc>> {
         let next = self.slots.containing(self.clock.unix_seconds()).next();
         let wait = self.clock.until(next.start());
-        Some(Tick::new((self.clock.machine_time() + wait).as_secs()))
+        Some(Tick::new((machine_time() + wait).as_secs()))
     }
 }
 

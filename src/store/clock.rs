@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use redis::pipe;
-
 use super::{Store, StoreError, answer, keys};
 use crate::clock::Clock;
 
@@ -26,20 +24,18 @@ impl Store {
         answer("ask Redis for the time", self.clock.ask(connection)).await
     }
 
-    /// Notes in Redis that its clock was set, if this process has noticed that and has not noted it
-    /// yet: processes that start later must know it, too.
+    /// Notes in Redis that its clock was set, if this process has seen that and has not noted it yet:
+    /// processes that start later must know it, too.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn note_jump(&self) -> Result<(), StoreError> {
-        if !self.clock.has_unnoted_jump() {
-            return Ok(());
-        }
+        let Some(jumps) = self.clock.jumps_to_note() else { return Ok(()) };
         let mut note = redis::cmd("HSET");
         note.arg(keys::META).arg("clock_set").arg(self.clock.unix_seconds());
         let connection = &mut self.connection.clone();
         answer("note that a clock was set", note.query_async::<()>(connection)).await?;
-        self.clock.jump_is_noted();
+        self.clock.note_jumps(jumps);
         Ok(())
     }
 
@@ -68,10 +64,8 @@ impl Store {
     /// # Errors
     /// If Redis fails.
     pub async fn skews(&self) -> Result<Vec<(String, f64)>, StoreError> {
-        let mut step = pipe();
-        step.cmd("ZRANGE").arg(keys::SKEW).arg(0).arg(-1).arg("WITHSCORES");
-        let connection = &mut self.connection.clone();
-        let skews = step.query_async::<(Vec<(String, f64)>,)>(connection);
-        answer("read how wrong clocks are", skews).await.map(|(skews,)| skews)
+        let (mut command, connection) = (redis::cmd("ZRANGE"), &mut self.connection.clone());
+        command.arg(keys::SKEW).arg(0).arg(-1).arg("WITHSCORES");
+        answer("read how wrong clocks are", command.query_async(connection)).await
     }
 }

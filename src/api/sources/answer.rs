@@ -206,7 +206,8 @@ impl From<&Rejected> for RejectedResponse {
     }
 }
 
-/// What is told of one source at the unix second `now`, given the samples of all of them.
+/// The response for one source at the unix second `now`. `all_samples` is the number of samples of all
+/// sources.
 pub(super) fn of(
     name: &str,
     source: &config::Source,

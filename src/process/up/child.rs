@@ -99,9 +99,9 @@ impl Child {
                 return;
             }
             if started.elapsed() > HEALTHY {
-                refusals = 0;
+                (delays, refusals) = (backoff(), 0);
             }
-            // One that was told to end, or was killed by a signal, has not refused.
+            // An exit with 0, or by a signal, is not a failure to start.
             let code = ended.as_ref().ok().and_then(ExitStatus::code);
             refusals = if matches!(code, Some(1..)) { refusals + 1 } else { 0 };
             let ended = ended.map_or_else(|error| error, |status| status.to_string());
@@ -112,9 +112,6 @@ impl Child {
                 // An error means that all children are being stopped.
                 let _unheard = given_up.send(format!("{name} does not start ({ended}): {said}"));
                 return;
-            }
-            if started.elapsed() > HEALTHY {
-                delays = backoff();
             }
             let delay = delays.next().unwrap_or_default();
             tracing::warn!(child = self.name, "{ended}; starting it again in {delay:.1?}");

@@ -103,7 +103,7 @@ pub(super) fn advice(up: &Up) -> String {
 /// that happens.
 ///
 /// # Errors
-/// If there is no redis-server.
+/// If redis-server is not installed.
 pub fn become_redis(configuration: &Path, parent: u32) -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     {
