@@ -56,7 +56,7 @@ pub type Flags = Vec<(&'static str, String)>;
 
 impl Config {
     /// Puts the configuration together: defaults, then `file` (else the one that the environment
-    /// names), the environment, `flags`.
+    /// names), the environment, `flags`. Finds the Redis of a `cotiza up` in this folder.
     ///
     /// # Errors
     /// On a file that cannot be read, an unknown key, or a value that is not allowed; the
@@ -64,10 +64,12 @@ impl Config {
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
         #[allow(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
         let environment = std::env::vars().collect();
-        Self::from_layers(file, &environment, flags)
+        let mut config = Self::from_layers(file, &environment, flags)?;
+        password::find_own(&mut config)?;
+        Ok(config)
     }
 
-    /// As [`Config::load`], with the environment given.
+    /// As [`Config::load`], with the environment given and without a look at the data folder.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -81,7 +83,6 @@ impl Config {
         let file = file.or_else(|| environment.get(FILE_VARIABLE).map(Path::new));
         let mut config = layers::merge(file, environment, flags)?;
         validate::check(&config)?;
-        password::find_own(&mut config);
         password::add(&mut config.redis)?;
         Ok(config)
     }

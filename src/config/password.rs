@@ -14,11 +14,11 @@ pub fn own_password_file(up: &Up) -> PathBuf {
 
 /// Makes the Redis of a `cotiza up` in this folder the one to use, if nobody chose another one; adds
 /// its password if it was chosen without.
-pub(super) fn find_own(config: &mut Config) {
+pub(super) fn find_own(config: &mut Config) -> Result<(), ConfigError> {
     let file = own_password_file(&config.up);
     let has_password = fs::read_to_string(&file).is_ok_and(|text| !text.trim().is_empty());
     if !config.redis.password_file.as_os_str().is_empty() || !has_password {
-        return;
+        return Ok(());
     }
     let port = config.up.redis_port;
     let is_own = |url: &str| {
@@ -30,9 +30,10 @@ pub(super) fn find_own(config: &mut Config) {
     if !config.redis.chosen {
         config.redis.url = format!("redis://127.0.0.1:{port}/0");
     } else if !is_own(&config.redis.url) {
-        return;
+        return Ok(());
     }
     config.redis.password_file = file;
+    add(&mut config.redis)
 }
 
 /// Puts the password into the URL, unless there is no file or the URL has one.
