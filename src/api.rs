@@ -4,18 +4,23 @@
 //! answers is published in the OpenAPI document, so it is written for users of the API.
 
 mod admission;
+mod answer;
 mod average_price;
+mod candles;
 mod coverage;
 mod documentation;
 mod error;
+mod formats;
 mod health;
 mod latest;
 mod links;
 mod listing;
 mod metrics;
 mod params;
+mod price;
 mod proxies;
 mod sources;
+mod summary;
 mod ticker_list;
 mod ticker_price;
 
@@ -30,7 +35,7 @@ use rust_decimal::Decimal;
 
 use crate::{
     config::Config,
-    domain::{self, Price},
+    domain::{self, Price, Span},
     history::History,
 };
 
@@ -48,10 +53,13 @@ enum Tag {
 }
 
 type Resources = (
+    latest::Latest,
     average_price::AveragePrice,
     ticker_list::TickerList,
     ticker_price::TickerPrice,
-    latest::Latest,
+    price::PriceAt,
+    candles::Candles,
+    summary::Summary,
     coverage::Coverage,
     sources::Sources,
     health::Health,
@@ -88,17 +96,31 @@ pub fn openapi_yaml(history: Arc<History>, config: &Config) -> String {
 }
 
 fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, ()> {
+    let slot = i64::try_from(config.schedule.every.as_secs()).unwrap_or(i64::MAX);
     let resources = (
+        latest::Latest::new(Arc::clone(&history), config),
         average_price::AveragePrice::new(Arc::clone(&history)),
         ticker_list::TickerList::new(Arc::clone(&history), (&config.api).into()),
         ticker_price::TickerPrice::new(Arc::clone(&history)),
-        latest::Latest::new(Arc::clone(&history)),
+        price::PriceAt::new(Arc::clone(&history)),
+        candles::Candles::new(Arc::clone(&history), (&config.api).into(), slot),
+        summary::Summary::new(Arc::clone(&history)),
         coverage::Coverage::new(Arc::clone(&history), (&config.api).into()),
         sources::Sources::new(Arc::clone(&history), config.sources.clone()),
         health::Health::new(history),
     );
     OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))
         .description(include_str!("api/description.md"))
+}
+
+/// A length of time in microseconds.
+fn micros(span: Span) -> i64 {
+    span.seconds().saturating_mul(1_000_000)
+}
+
+/// One amount divided by another one, as a JSON number of 4 decimals.
+fn quotient(amount: Decimal, by: Decimal) -> f64 {
+    number(amount.checked_div(by).unwrap_or_default().round_dp(4))
 }
 
 /// A price as a JSON number of pesos.

@@ -10,11 +10,15 @@
 //! While Redis is away the history goes on answering, for a limited time where an answer depends
 //! on what may have been recorded since. Uses the domain and the store.
 
+mod batches;
+mod candles;
 mod coverage;
 mod follow;
 mod index;
 mod load;
 mod maintenance;
+mod outcomes;
+mod statistics;
 mod view;
 
 use std::{
@@ -24,9 +28,13 @@ use std::{
 };
 
 use parking_lot::RwLock;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
+pub use batches::Batch;
 pub use maintenance::{Finding, Maintained, Retention};
+
+pub use outcomes::Outcome;
+pub use statistics::Statistics;
 
 use self::{
     follow::Follower,
@@ -34,7 +42,7 @@ use self::{
     view::{Miss, View},
 };
 use crate::{
-    domain::{Observation, Page, PageNumber, PageSize, Summary, TimeRange, Total, UnixTime},
+    domain::{Observation, Order, Page, PageNumber, PageSize, Summary, TimeRange, Total, UnixTime},
     store::{Row, Store, StoreError},
 };
 
@@ -51,6 +59,8 @@ pub struct History {
     limits: Limits,
     state: RwLock<State>,
     follower: tokio::sync::Mutex<Follower>,
+    /// Notified after changes of the recorded prices.
+    changed: watch::Sender<()>,
 }
 
 /// How much a history may keep, and for how long it may answer without Redis.
@@ -69,6 +79,8 @@ struct State {
     index: Option<Arc<Index>>,
     /// When everything was last known to be as in Redis, and the unix second of that.
     contact: Option<(Instant, i64)>,
+    /// The unix second since which there has been contact all the time.
+    contact_since: i64,
     /// Counts up once a second; tells which hours were used lately.
     now: u32,
 }
@@ -131,7 +143,7 @@ pub enum Freshness {
 impl History {
     /// A history that is not loaded yet: see [`History::follow`] and [`History::refresh`].
     pub fn new(store: Store, limits: Limits) -> Self {
-        Self { store, limits, state: RwLock::default(), follower: tokio::sync::Mutex::default() }
+        Self { store, limits, state: RwLock::default(), follower: tokio::sync::Mutex::default(), changed: watch::Sender::default() }
     }
 
     /// Count and sum of the prices of a range.
@@ -150,7 +162,7 @@ impl History {
         self.ask(range.until(), |view| view.summary(range)).await
     }
 
-    /// One page of the samples of a range, oldest first; `None` past the end.
+    /// One page of the samples of a range; `None` past the end.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -159,8 +171,20 @@ impl History {
         range: &TimeRange,
         page: PageNumber,
         size: PageSize,
+        order: Order,
     ) -> Result<Known<Option<Page<Row>>>, HistoryError> {
-        self.ask(range.until(), |view| view.page(range, page, size)).await
+        self.ask(range.until(), |view| view.page(range, page, size, order)).await
+    }
+
+    /// The last sample at or before a time, with all that is known of it.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn last_until(
+        &self,
+        at: UnixTime,
+    ) -> Result<Known<Option<Observation>>, HistoryError> {
+        self.ask(Some(at), |view| view.last_until(at)).await
     }
 
     /// The price that was recorded in a unix second, in 1/10000 peso; of several the last one.
@@ -217,6 +241,16 @@ impl History {
             }
             Some((_, known_until)) => Freshness::Refusing { known_until },
         }
+    }
+
+    /// Gives notice after each change of the recorded prices.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// The current unix second.
+    pub fn now(&self) -> i64 {
+        self.store.clock().unix_seconds()
     }
 
     /// The store that it is loaded from.

@@ -21,7 +21,7 @@ mod upgrade;
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
-pub use block::{BlockError, MAX_SAMPLES, decode, encode, summary};
+pub use block::{BlockError, MAX_SAMPLES, decode, encode};
 pub use changes::{Change, Changes, Counts, Position};
 pub use hour::{HOUR, Hour, Row, hour_of};
 pub use hours::{BlockState, StoredHour};

@@ -16,7 +16,7 @@ use poem::{
     http::{StatusCode, Version, header},
 };
 
-use super::{error::Problem, params, proxies::Proxies};
+use super::{error::Problem, proxies::Proxies};
 use crate::config;
 
 /// After so many requests, clients that have not sent one lately are removed from memory.
@@ -59,7 +59,6 @@ impl Admission {
             return Err(refused(StatusCode::URI_TOO_LONG, detail));
         }
         host(request)?;
-        params::given_once(request)?;
         let path = uri.path().trim_end_matches('/');
         let is_watched = ["/health/live", "/health/ready", "/metrics"].contains(&path);
         match &self.rates {

@@ -2,31 +2,28 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, stream};
 use poem::Request;
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Query};
+use serde::Serialize;
 
-use super::{Tag, error::ApiError, listing::ListingAnswer, params, proxies::Proxies};
+use super::{
+    Tag,
+    answer::Answer,
+    error::ApiError,
+    formats::ListBody,
+    listing::{ListingAnswer, without_pages},
+    params::{self, Format},
+    proxies::Proxies,
+};
 use crate::{
-    domain::{self, Missed, PageNumber, PageSize, UnixTime},
-    history::History,
+    domain::{self, Missed, Moment, Order, Page, PageNumber, PageSize, TimeRange},
+    history::{History, HistoryError},
 };
 
 pub(super) struct Coverage {
     history: Arc<History>,
     proxies: Proxies,
-}
-
-/// The answer to a question for coverage.
-#[derive(ApiResponse)]
-enum CoverageAnswer {
-    /// How much of the range was recorded.
-    #[oai(status = 200)]
-    Coverage(
-        Json<CoverageResponse>,
-        /// Set while the store is away: the answer may have changed since this unix second.
-        #[oai(header = "Cotiza-Known-Until")]
-        Option<i64>,
-    ),
 }
 
 /// How much of a range was recorded. Each expected slot is recorded, missed or pending.
@@ -47,8 +44,8 @@ struct CoverageResponse {
 }
 
 /// Missed slots by the reason they were missed for.
-#[derive(Debug, Object)]
-struct Reasons {
+#[derive(Debug, Object, Serialize)]
+pub(super) struct Reasons {
     /// The exchange did not answer in time.
     exchange_timeout: u64,
     /// The exchange could not be reached, or answered with an error.
@@ -68,7 +65,7 @@ struct Reasons {
 }
 
 /// A stretch of missed slots, one after the other.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 struct GapResponse {
     /// When the first missed slot begins, in unix seconds (UTC).
     since: i64,
@@ -85,9 +82,53 @@ impl Coverage {
         Self { history, proxies }
     }
 
-    fn now(&self) -> i64 {
-        self.history.store().clock().unix_seconds()
+    /// A page of all gaps for each batch, so that any number can be sent.
+    async fn all(
+        &self,
+        format: Format,
+        range: TimeRange,
+        order: Order,
+    ) -> Result<ListingAnswer<GapResponse>, ApiError> {
+        let (history, now) = (Arc::clone(&self.history), self.history.now());
+        let size = PageSize::largest();
+        let first = history.gaps(&range, now, PageNumber::default(), size, order).await?;
+        let until = first.until;
+        let rows = |page: Page<domain::Gap>| {
+            page.items.into_iter().map(GapResponse::from).collect::<Vec<_>>()
+        };
+        let next = first.value.as_ref().and_then(Page::next);
+        let first = first.value.map(rows).unwrap_or_default();
+        let rest = stream::try_unfold(next, move |next| {
+            let history = Arc::clone(&history);
+            async move {
+                let Some(number) = next.map(PageNumber::Number) else {
+                    return Ok::<_, HistoryError>(None);
+                };
+                let page = history.gaps(&range, now, number, size, order).await?.value;
+                Ok(page.map(|page| {
+                    let next = page.next();
+                    (rows(page), next)
+                }))
+            }
+        });
+        let columns = [&["since", "until", "slots"][..], &Reasons::COLUMNS].concat();
+        let body = ListBody::rows(format, columns, stream::iter([Ok(first)]).chain(rest));
+        Ok(ListingAnswer::List(body, until))
     }
+}
+
+impl Reasons {
+    /// The names of the fields.
+    pub(super) const COLUMNS: [&'static str; 8] = [
+        "exchange_timeout",
+        "exchange_error",
+        "bad_answer",
+        "too_late",
+        "worker_lost",
+        "redis_away",
+        "price_rejected",
+        "not_scheduled",
+    ];
 }
 
 impl From<&Missed> for Reasons {
@@ -136,28 +177,28 @@ impl Coverage {
     async fn coverage(
         &self,
         /// The first moment of the range; without it, from the beginning.
-        since: Query<Option<UnixTime>>,
+        since: Query<Option<Moment>>,
         /// The last moment of the range; without it, up to now.
-        until: Query<Option<UnixTime>>,
-    ) -> Result<CoverageAnswer, ApiError> {
-        let range = params::range(since.0, until.0)?;
-        let known = self.history.coverage(&range, self.now()).await?;
-        let coverage = known.value;
-        let response = CoverageResponse {
+        until: Query<Option<Moment>>,
+    ) -> Result<Answer<CoverageResponse>, ApiError> {
+        let now = self.history.now();
+        let range = params::range(since.0, until.0, now)?;
+        let known = self.history.coverage(&range, now).await?;
+        Ok(Answer::of(known, |coverage| CoverageResponse {
             expected: coverage.expected,
             recorded: coverage.recorded,
             missed: coverage.missed.total(),
             reasons: Reasons::from(&coverage.missed),
             pending: coverage.pending,
             share: coverage.share(),
-        };
-        Ok(CoverageAnswer::Coverage(Json(response), known.until))
+        }))
     }
 
     /// Gaps
     ///
-    /// The stretches of slots that ended without a price, oldest first, page by page, each with
-    /// its reasons.
+    /// The stretches of slots that ended without a price, each with its reasons: as JSON page by page,
+    /// as CSV or NDJSON all of them.
+    #[allow(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     #[oai(path = "/api/gaps", method = "get", operation_id = "gaps")]
     async fn gaps(
         &self,
@@ -167,13 +208,24 @@ impl Coverage {
         /// Gaps a page.
         page_size: Query<Option<PageSize>>,
         /// The first moment of the range; without it, from the beginning.
-        since: Query<Option<UnixTime>>,
+        since: Query<Option<Moment>>,
         /// The last moment of the range; without it, up to now.
-        until: Query<Option<UnixTime>>,
+        until: Query<Option<Moment>>,
+        /// `asc`: oldest first; `desc`: newest first.
+        order: Query<Option<Order>>,
+        /// The format; without it, the one that the header `Accept` prefers.
+        format: Query<Option<Format>>,
     ) -> Result<ListingAnswer<GapResponse>, ApiError> {
-        let range = params::range(since.0, until.0)?;
+        let now = self.history.now();
+        let range = params::range(since.0, until.0, now)?;
+        let order = order.0.unwrap_or_default();
+        let format = Format::of(format.0, request);
+        without_pages(format, page.0, page_size.0)?;
+        if format != Format::Json {
+            return self.all(format, range, order).await;
+        }
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
-        let page = self.history.gaps(&range, self.now(), number, size).await?;
+        let page = self.history.gaps(&range, now, number, size, order).await?;
         Ok(ListingAnswer::of(page, request, &self.proxies))
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum ApiError {
     /// Something is broken inside; it has been logged.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<Problem>),
-    /// The store cannot be reached right now.
+    /// It cannot be answered right now: the store cannot be reached, or the last price is too old.
     #[oai(status = 503, content_type = "application/problem+json")]
     Unavailable(
         Json<Problem>,
@@ -72,7 +72,7 @@ impl Problem {
     }
 
     /// Something that is not there.
-    pub(super) fn not_found(detail: &str) -> Self {
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
@@ -92,6 +92,13 @@ impl ApiError {
     /// A parameter that is wrong.
     pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::BadRequest(Json(Problem::of_parameter(StatusCode::BAD_REQUEST, name, detail)))
+    }
+
+    /// A price that is older than the caller takes, in seconds.
+    pub(super) fn too_old(age: i64, max_age: i64) -> Self {
+        let detail = format!("The last price is {age} s old; max_age is {max_age} s.");
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        Self::Unavailable(Json(problem), RETRY_AFTER)
     }
 }
 
@@ -163,7 +170,7 @@ pub(super) async fn problem(error: poem::Error) -> Response {
 fn reason(error: &ParseParamError) -> String {
     let (name, reason) = (error.name, &error.reason);
     if reason.ends_with("expects an input value.") {
-        return format!("{name} is required: give a time in unix seconds or RFC 3339");
+        return format!("{name} is required: give a time such as -1h, 1717184864 or 2024-05-31");
     }
     let reason = reason.split_once("\": ").map_or(reason.as_str(), |(_, reason)| reason);
     let reason = reason.split_once(" (occurred while parsing").map_or(reason, |(reason, _)| reason);

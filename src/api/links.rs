@@ -1,16 +1,16 @@
-//! Absolute links to other pages of a list, as Django REST Framework writes them.
+//! Absolute links to other parts of a list; to pages as Django REST Framework writes them.
 
 use poem::{Request, http::Uri};
 use url::form_urlencoded;
 
 use super::proxies::Proxies;
 
-/// The address that was asked for, from which the links to other pages are made.
+/// The address that was asked for, from which links are made.
 #[derive(Debug)]
 pub(super) struct Links {
     origin: String,
     path: String,
-    /// The query's parameters without `page`, sorted by name.
+    /// The query's parameters.
     parameters: Vec<(String, String)>,
 }
 
@@ -22,19 +22,24 @@ impl Links {
 
     fn new(origin: String, uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default().as_bytes();
-        let mut parameters: Vec<(String, String)> =
-            form_urlencoded::parse(query).into_owned().filter(|(name, _)| name != "page").collect();
-        parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let parameters = form_urlencoded::parse(query).into_owned().collect();
         Self { origin, path: uri.path().to_owned(), parameters }
     }
 
     /// The link to the page; the first one is the address without `page`.
     pub(super) fn to_page(&self, number: u64) -> String {
-        let mut parameters = self.parameters.clone();
-        if number > 1 {
-            let at = parameters.partition_point(|(name, _)| name.as_str() < "page");
-            parameters.insert(at, ("page".to_owned(), number.to_string()));
-        }
+        let page = (number > 1).then(|| number.to_string());
+        self.with(&[("page", page.as_deref())])
+    }
+
+    /// The same address with other values of some parameters, or without them.
+    pub(super) fn with(&self, changes: &[(&str, Option<&str>)]) -> String {
+        let is_kept = |name: &str| changes.iter().all(|(changed, _)| *changed != name);
+        let kept = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let changed = changes.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let mut parameters: Vec<(&str, &str)> =
+            kept.filter(|(name, _)| is_kept(name)).chain(changed).collect();
+        parameters.sort_by_key(|(name, _)| *name);
         let query =
             form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let mark = if query.is_empty() { "" } else { "?" };

@@ -1,23 +1,17 @@
-//! How query parameters are read and documented.
+//! How parameters are read and documented.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
-use poem::Request;
 use poem_openapi::{
-    error::ParseParamError,
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},
 };
-use serde_json::json;
-use url::form_urlencoded;
+use serde_json::{Value, json};
 
 use super::error::ApiError;
-use crate::domain::{PageNumber, PageSize, TimeRange, UnixTime};
+use crate::domain::{Interval, Moment, Order, PageNumber, PageSize, Span, TimeRange, Zone};
 
-/// All parameters of all operations.
-const NAMES: [&str; 5] = ["since", "until", "timestamp", "page", "page_size"];
-
-/// Makes a domain value that reads itself from text a documented query parameter.
+/// Makes a value that reads itself from text a documented parameter.
 macro_rules! parameter {
     ($type:ty, $name:literal, $schema:expr) => {
         impl Type for $type {
@@ -50,40 +44,145 @@ macro_rules! parameter {
     };
 }
 
+/// Makes an enum whose values have words a parameter.
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident, $name:literal, $what:literal: $($value:ident = $word:literal),+ $(,)?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum $type {
+            $(
+                #[doc = concat!("`", $word, "`.")]
+                $value,
+            )+
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                match text {
+                    $($word => Ok(Self::$value),)+
+                    _ => Err(UnknownWord {
+                        given: text.chars().take(40).collect(),
+                        what: $what,
+                        known: &[$($word),+],
+                    }),
+                }
+            }
+        }
+
+        parameter!($type, $name, of_words(&[$($word),+]));
+    };
+}
+
+/// A text that is none of the words of a parameter.
+#[derive(Debug)]
+pub(super) struct UnknownWord {
+    given: String,
+    what: &'static str,
+    known: &'static [&'static str],
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { given, what, known } = self;
+        write!(f, "{given:?} is not {what}: give {}", known.join(" or "))
+    }
+}
+
+words!(
+    /// The format of a list.
+    Format, "format", "a format": Json = "json", Csv = "csv", Ndjson = "ndjson",
+);
+words!(
+    /// What an interval without samples gets.
+    Fill, "fill", "a way to fill": None = "none", Previous = "previous",
+);
+words!(
+    /// What counts in a mean.
+    Weight, "weight", "a weight": Sample = "sample", Time = "time",
+);
+
 parameter!(
-    UnixTime,
+    Moment,
     "time",
     MetaSchema {
         any_of: vec![
-            MetaSchemaRef::Inline(Box::new(MetaSchema {
+            inline(MetaSchema {
                 description: Some("Unix seconds, with or without a fraction"),
                 minimum: Some(-62_135_596_800.0),
                 maximum: Some(253_402_300_799.0),
                 ..MetaSchema::new("number")
-            })),
-            MetaSchemaRef::Inline(Box::new(MetaSchema {
+            }),
+            inline(MetaSchema {
                 description: Some("RFC 3339, the years 1 to 9999"),
                 ..MetaSchema::new_with_format("string", "date-time")
-            })),
+            }),
+            inline(MetaSchema {
+                description: Some("A day: its beginning as a first moment, its end as a last one"),
+                ..MetaSchema::new_with_format("string", "date")
+            }),
+            inline(MetaSchema {
+                description: Some("Relative to now; the units are s, m, h, d, w"),
+                pattern: Some("^(now|-[0-9]{1,9}[smhdw])$".to_owned()),
+                ..MetaSchema::new("string")
+            }),
         ],
-        example: Some(json!(1_717_184_864)),
         ..MetaSchema::ANY
     }
 );
+
+parameter!(
+    Span,
+    "duration",
+    MetaSchema {
+        any_of: vec![
+            inline(MetaSchema {
+                description: Some("Seconds"),
+                minimum: Some(0.0),
+                maximum: Some(1e12),
+                ..MetaSchema::new("integer")
+            }),
+            inline(MetaSchema {
+                description: Some("With a unit: s, m, h, d, w"),
+                pattern: Some("^[0-9]{1,9}[smhdw]$".to_owned()),
+                ..MetaSchema::new("string")
+            }),
+        ],
+        example: Some(json!("1m")),
+        ..MetaSchema::ANY
+    }
+);
+
+parameter!(
+    Interval,
+    "interval",
+    MetaSchema {
+        pattern: Some("^[1-9][0-9]{0,2}[smhdwM]$".to_owned()),
+        example: Some(json!("1h")),
+        ..MetaSchema::new("string")
+    }
+);
+
+parameter!(
+    Zone,
+    "time zone",
+    MetaSchema {
+        default: Some(json!("UTC")),
+        example: Some(json!("America/Argentina/Buenos_Aires")),
+        ..MetaSchema::new("string")
+    }
+);
+
+parameter!(Order, "order", of_words(&["asc", "desc"]));
 
 parameter!(
     PageNumber,
     "page",
     MetaSchema {
         any_of: vec![
-            MetaSchemaRef::Inline(Box::new(MetaSchema {
-                minimum: Some(1.0),
-                ..MetaSchema::new("integer")
-            })),
-            MetaSchemaRef::Inline(Box::new(MetaSchema {
-                enum_items: vec![json!("last")],
-                ..MetaSchema::new("string")
-            })),
+            inline(MetaSchema { minimum: Some(1.0), ..MetaSchema::new("integer") }),
+            inline(MetaSchema { enum_items: vec![json!("last")], ..MetaSchema::new("string") }),
         ],
         default: Some(json!(1)),
         example: Some(json!(1)),
@@ -104,30 +203,85 @@ parameter!(
     }
 );
 
-/// The range between two parameters.
-pub(super) fn range(
-    since: Option<UnixTime>,
-    until: Option<UnixTime>,
-) -> Result<TimeRange, ApiError> {
-    TimeRange::new(since, until).map_err(|error| ApiError::parameter("since", error.to_string()))
+/// How many candles are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit(pub(super) usize);
+
+impl Limit {
+    const MAX: usize = 5000;
 }
 
-/// Refuses a request that gives a parameter twice: neither value is surely the one that is meant.
-pub(super) fn given_once(request: &Request) -> poem::Result<()> {
-    let query = request.uri().query().unwrap_or_default();
-    // One pair alone is nothing twice.
-    if !query.contains('&') {
-        return Ok(());
+impl Default for Limit {
+    fn default() -> Self {
+        Self(500)
     }
-    let mut given = [false; NAMES.len()];
-    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
-        let known = NAMES.into_iter().zip(&mut given).find(|(known, _)| *known == name);
-        if let Some((name, given)) = known
-            && std::mem::replace(given, true)
-        {
-            let reason = "given more than once".to_owned();
-            return Err(ParseParamError { name, reason }.into());
-        }
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let limit = text.parse().ok().filter(|limit| plain && (1..=Self::MAX).contains(limit));
+        limit.map(Self).ok_or_else(|| {
+            let given: String = text.chars().take(40).collect();
+            format!("{given:?} is not a limit: give a whole number from 1 to {}", Self::MAX)
+        })
     }
-    Ok(())
+}
+
+parameter!(
+    Limit,
+    "limit",
+    MetaSchema {
+        minimum: Some(1.0),
+        #[allow(clippy::cast_precision_loss, reason = "five thousand")]
+        maximum: Some(Self::MAX as f64),
+        default: Some(json!(Self::default().0)),
+        example: Some(json!(24)),
+        ..MetaSchema::new("integer")
+    }
+);
+
+fn inline(schema: MetaSchema) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(schema))
+}
+
+/// One of some words, the first of which is the default.
+fn of_words(words: &[&str]) -> MetaSchema {
+    MetaSchema {
+        enum_items: words.iter().map(|word| json!(word)).collect(),
+        default: words.first().map(|word| json!(word)),
+        example: words.first().map(|word| json!(word)),
+        ..MetaSchema::new("string")
+    }
+}
+
+/// An example of a time: relative to now, so that there is something recorded.
+pub(super) fn example(of: &str) -> Option<Value> {
+    match of {
+        "since" => Some(json!("-1h")),
+        "until" | "at" | "timestamp" => Some(json!("now")),
+        _ => None,
+    }
+}
+
+/// The range between two parameters as of the unix second `now`; days are those of UTC.
+pub(super) fn range(
+    since: Option<Moment>,
+    until: Option<Moment>,
+    now: i64,
+) -> Result<TimeRange, ApiError> {
+    range_in(since, until, now, Zone::UTC)
+}
+
+/// The same with the days of a time zone.
+pub(super) fn range_in(
+    since: Option<Moment>,
+    until: Option<Moment>,
+    now: i64,
+    zone: Zone,
+) -> Result<TimeRange, ApiError> {
+    Moment::range(since, until, now, zone)
+        .map_err(|error| ApiError::parameter("since", error.to_string()))
 }

@@ -1,12 +1,12 @@
-//! The price at one second.
+//! The price in one second.
 
 use std::sync::Arc;
 
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{Object, OpenApi, param::Query};
 
-use super::{Tag, error::ApiError, number};
+use super::{Tag, answer::Answer, error::ApiError, number};
 use crate::{
-    domain::{UnixTime, pesos},
+    domain::{Moment, Zone, pesos},
     history::History,
 };
 
@@ -14,23 +14,10 @@ pub(super) struct TickerPrice {
     history: Arc<History>,
 }
 
-/// The answer to a question for a price.
-#[derive(ApiResponse)]
-enum TickerPriceAnswer {
-    /// The price at that second, or null.
-    #[oai(status = 200)]
-    Price(
-        Json<TickerPriceResponse>,
-        /// Set while the store is away: the answer may have changed since this unix second.
-        #[oai(header = "Cotiza-Known-Until")]
-        Option<i64>,
-    ),
-}
-
-/// The price at one second.
+/// The price in one second.
 #[derive(Debug, Object)]
 struct TickerPriceResponse {
-    /// The price of one bitcoin in pesos; null where none was recorded in that second.
+    /// The price of one bitcoin in pesos; null if none was recorded in that second.
     price: Option<f64>,
 }
 
@@ -42,17 +29,20 @@ impl TickerPrice {
 
 #[OpenApi(tag = "Tag::Prices")]
 impl TickerPrice {
-    /// Price at a second
+    /// Price in a second
     ///
-    /// The price that was recorded in exactly that second, if one was.
+    /// The price that was recorded in exactly that second, if one was. `/api/price/` has the last price
+    /// before a time.
     #[oai(path = "/api/ticker-price", method = "get", operation_id = "ticker_price")]
     async fn ticker_price(
         &self,
         /// The second.
-        timestamp: Query<UnixTime>,
-    ) -> Result<TickerPriceAnswer, ApiError> {
-        let found = self.history.price_at(timestamp.0.second()).await?;
-        let price = found.value.map(|price| number(pesos(price)));
-        Ok(TickerPriceAnswer::Price(Json(TickerPriceResponse { price }), found.until))
+        timestamp: Query<Moment>,
+    ) -> Result<Answer<TickerPriceResponse>, ApiError> {
+        let second = timestamp.0.first(self.history.now(), Zone::UTC).second();
+        let found = self.history.price_at(second).await?;
+        Ok(Answer::of(found, |price| TickerPriceResponse {
+            price: price.map(|price| number(pesos(price))),
+        }))
     }
 }

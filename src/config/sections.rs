@@ -77,6 +77,13 @@ pub struct Api {
     /// How long answers are given from memory that may have changed while Redis is away.
     #[serde(with = "humantime_serde")]
     pub stale_for: Duration,
+    /// The age from which the last price counts as stale; `None` is three slots.
+    #[serde(with = "auto")]
+    pub stale_after: Option<Duration>,
+    /// The origins whose pages may read the API; `*` is any.
+    pub cors_origins: Vec<String>,
+    /// Clients of the stream at the same time.
+    pub max_streams: usize,
     /// The proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Networks,
     /// The address under which clients know the API; empty: that of each request.
@@ -109,6 +116,8 @@ pub struct Log {
     pub format: LogFormat,
     /// What is let through: a level or `tracing` directives.
     pub level: String,
+    /// Whether each request of the API is logged.
+    pub requests: bool,
 }
 
 /// How log lines look.
@@ -148,31 +157,44 @@ pub struct Exchange {
     pub seed: u64,
 }
 
-/// A duration, or "forever" for `None`.
-mod forever {
-    use std::time::Duration;
+/// A duration, or a word for `None`.
+macro_rules! duration_or {
+    ($module:ident, $word:literal) => {
+        mod $module {
+            use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+            use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    #[allow(clippy::ref_option, reason = "serde hands over references")]
-    pub(super) fn serialize<S: Serializer>(
-        keep: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match keep {
-            None => serializer.serialize_str("forever"),
-            Some(keep) => serializer.collect_str(&humantime::format_duration(*keep)),
+            #[allow(clippy::ref_option, reason = "serde hands over references")]
+            pub(super) fn serialize<S: Serializer>(
+                duration: &Option<Duration>,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                match duration {
+                    None => serializer.serialize_str($word),
+                    Some(duration) => {
+                        serializer.collect_str(&humantime::format_duration(*duration))
+                    }
+                }
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Option<Duration>, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                if text == $word {
+                    return Ok(None);
+                }
+                humantime::parse_duration(&text).map(Some).map_err(|error| {
+                    D::Error::custom(format!(
+                        concat!("{:?}: {}; give \"", $word, "\" or a duration"),
+                        text, error
+                    ))
+                })
+            }
         }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "forever" => Ok(None),
-            text => humantime::parse_duration(text).map(Some).map_err(|error| {
-                D::Error::custom(format!("{text:?}: {error}; give \"forever\" or a duration"))
-            }),
-        }
-    }
+    };
 }
+
+duration_or!(forever, "forever");
+duration_or!(auto, "auto");

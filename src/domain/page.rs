@@ -15,6 +15,21 @@ pub enum PageNumber {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(u64);
 
+/// In which order a list is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// A text that is no order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an order: give asc (oldest first) or desc (newest first)")]
+pub struct OrderError(String);
+
 /// A page size out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a page size: give a whole number from 1 to {max}", max = PageSize::MAX)]
@@ -79,6 +94,11 @@ impl PageSize {
     /// The largest page.
     pub const MAX: u64 = 1000;
 
+    /// A page of [`PageSize::MAX`] items.
+    pub fn largest() -> Self {
+        Self(Self::MAX)
+    }
+
     /// The number of items.
     pub fn get(self) -> u64 {
         self.0
@@ -101,6 +121,39 @@ impl FromStr for PageSize {
             .filter(|size| (1..=Self::MAX).contains(size))
             .map(Self)
             .ok_or_else(|| PageSizeError(text.chars().take(40).collect()))
+    }
+}
+
+impl Order {
+    /// The places, counted from the oldest item, of the items of a page that exists.
+    pub fn places(self, count: u64, number: u64, size: PageSize) -> std::ops::Range<u64> {
+        let skipped = (number - 1) * size.0;
+        match self {
+            Self::Ascending => skipped..(skipped + size.0).min(count),
+            Self::Descending => {
+                let end = count - skipped.min(count);
+                end.saturating_sub(size.0)..end
+            }
+        }
+    }
+
+    /// Puts items that come oldest first into this order.
+    pub fn sort<T>(self, items: &mut [T]) {
+        if self == Self::Descending {
+            items.reverse();
+        }
+    }
+}
+
+impl FromStr for Order {
+    type Err = OrderError;
+
+    fn from_str(text: &str) -> Result<Self, OrderError> {
+        match text {
+            "asc" => Ok(Self::Ascending),
+            "desc" => Ok(Self::Descending),
+            _ => Err(OrderError(text.chars().take(40).collect())),
+        }
     }
 }
 
@@ -166,6 +219,17 @@ mod tests {
                 let exists = number == 1 || number <= chunks.len() as u64;
                 prop_assert_eq!(located.is_some(), exists);
                 if let Some((number, pages)) = located {
+                    let places = |order: Order| {
+                        let mut places: Vec<u64> = order.places(count as u64, number, size).collect();
+                        order.sort(&mut places);
+                        places
+                    };
+                    let chunk = |list: Vec<usize>| -> Vec<u64> {
+                        let chunk = list.chunks(usize::try_from(size.0).unwrap()).nth(usize::try_from(number - 1).unwrap());
+                        chunk.unwrap_or_default().iter().map(|place| *place as u64).collect()
+                    };
+                    prop_assert_eq!(places(Order::Ascending), chunk(list.clone()));
+                    prop_assert_eq!(places(Order::Descending), chunk(list.iter().rev().copied().collect()));
                     let page = Page { count: count as u64, number, pages, items: Vec::<u8>::new() };
                     prop_assert_eq!(page.next().is_some(), number < chunks.len() as u64);
                     prop_assert_eq!(page.previous().is_some(), number > 1);

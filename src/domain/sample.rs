@@ -59,6 +59,13 @@ impl Timestamp {
         self.0
     }
 
+    /// The time in microseconds, to the nearest one.
+    pub fn micros(self) -> i64 {
+        #[allow(clippy::cast_possible_truncation, reason = "less than a second")]
+        let fraction = ((self.0 - self.0.floor()) * 1e6).round() as i64;
+        self.second() * 1_000_000 + fraction
+    }
+
     /// The unix second that the time lies in.
     pub fn second(self) -> i64 {
         #[allow(clippy::cast_possible_truncation, reason = "within the calendar")]

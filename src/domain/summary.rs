@@ -96,16 +96,22 @@ impl Total {
 
     /// The mean price in pesos, rounded to 2 decimals, half to even; 0 if there is no sample.
     pub fn average(&self) -> Decimal {
-        // One centavo is 100 of the sum's units.
-        let unit = i128::from(self.count.max(1)) * 100;
-        let (whole, rest) = (self.sum.div_euclid(unit), self.sum.rem_euclid(unit));
-        let up = match (rest * 2).cmp(&unit) {
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => whole % 2 != 0,
-            std::cmp::Ordering::Greater => true,
-        };
-        Decimal::from_i128_with_scale(whole + i128::from(up), 2)
+        mean(self.sum, self.count.into())
     }
+}
+
+/// A sum in 1/10000 peso divided by a weight, in pesos, rounded to 2 decimals, half to even; 0 if the
+/// weight is 0.
+pub(super) fn mean(sum: i128, weight: i128) -> Decimal {
+    // One centavo is 100 of the sum's units.
+    let unit = weight.max(1) * 100;
+    let (whole, rest) = (sum.div_euclid(unit), sum.rem_euclid(unit));
+    let up = match (rest * 2).cmp(&unit) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => whole % 2 != 0,
+        std::cmp::Ordering::Greater => true,
+    };
+    Decimal::from_i128_with_scale(whole + i128::from(up), 2)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::{
     view::{Miss, View},
 };
 use crate::domain::{
-    Coverage, Extremes, Gap, Missed, Page, PageNumber, PageSize, Summary, TimeRange, Timestamp,
+    Coverage, Expected, Extremes, Gap, Missed, Order, Page, PageNumber, PageSize, Summary, TimeRange, Timestamp,
     UnixTime,
 };
 
@@ -44,8 +44,23 @@ impl History {
         Ok(Known { value: coverage, until: counted.until })
     }
 
-    /// One page of the gaps of a range, oldest first, as of the unix second `now`; `None` past the
-    /// end. A gap that begins or ends outside of the range is cut.
+    /// The same without the reasons: all missed slots count as not scheduled.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn counted(
+        &self,
+        range: &TimeRange,
+        now: i64,
+    ) -> Result<Known<Coverage>, HistoryError> {
+        let Known { value, until } =
+            self.ask(range.until(), |view| view.coverage(range, now)).await?;
+        let coverage = value.map(|(_, coverage)| coverage).unwrap_or_default();
+        Ok(Known { value: coverage, until })
+    }
+
+    /// One page of the gaps of a range, as of the unix second `now`; `None` past the end. A gap that
+    /// begins or ends outside of the range is cut.
     ///
     /// # Errors
     /// As the other questions, and if Redis cannot tell the reasons.
@@ -55,8 +70,10 @@ impl History {
         now: i64,
         page: PageNumber,
         size: PageSize,
+        order: Order,
     ) -> Result<Known<Option<Page<Gap>>>, HistoryError> {
-        let found = self.ask(range.until(), |view| view.gaps(range, now, page, size)).await?;
+        let found =
+            self.ask(range.until(), |view| view.gaps(range, now, page, size, order)).await?;
         let Some((page, slots)) = found.value else {
             return Ok(Known { value: None, until: found.until });
         };
@@ -66,7 +83,9 @@ impl History {
             until,
             missed: Missed::of(slots, reasons),
         };
-        let items = page.items.into_iter().zip(slots).zip(reasons).map(gap).collect();
+        let mut items: Vec<Gap> =
+            page.items.into_iter().zip(slots).zip(reasons).map(gap).collect();
+        order.sort(&mut items);
         let Page { count, number, pages, .. } = page;
         Ok(Known { value: Some(Page { count, number, pages, items }), until: found.until })
     }
@@ -74,8 +93,8 @@ impl History {
 
 impl View<'_> {
     /// Coverage without reasons, and the seconds of the slots that have ended.
-    fn coverage(&self, range: &TimeRange, now: i64) -> Result<Option<(Stretch, Coverage)>, Miss> {
-        let Some(window) = self.window(range, now)? else { return Ok(None) };
+    pub(super) fn coverage(&self, range: &TimeRange, now: i64) -> Result<Option<(Stretch, Coverage)>, Miss> {
+        let Some(window) = self.window(range, now) else { return Ok(None) };
         let closed = (window.from, window.until.min(window.open).max(window.from));
         let mut recorded = self.summary_of_seconds(closed.0, closed.1)?.slots;
         let mut expected = self.index.schedule().count(closed.0, closed.1);
@@ -90,7 +109,7 @@ impl View<'_> {
         Ok(Some((closed, coverage)))
     }
 
-    /// A page of gaps, and of each the number of its slots.
+    /// A page of gaps, oldest first, and of each the number of its slots.
     #[allow(clippy::type_complexity, reason = "taken apart at once")]
     fn gaps(
         &self,
@@ -98,8 +117,9 @@ impl View<'_> {
         now: i64,
         page: PageNumber,
         size: PageSize,
+        order: Order,
     ) -> Result<Option<(Page<Stretch>, Vec<u64>)>, Miss> {
-        let Some(Window { from, until, open }) = self.window(range, now)? else {
+        let Some(Window { from, until, open }) = self.window(range, now) else {
             return Ok(page
                 .locate(0, size)
                 .map(|(number, pages)| (Page::empty(number, pages), Vec::new())));
@@ -109,19 +129,18 @@ impl View<'_> {
         let (head, tail) = self.ends(from, until, &inside);
         let count = u64::from(head.is_some()) + inside.gaps + u64::from(tail.is_some());
         let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
-        let first = (number - 1) * size.get();
-        let mut items: Vec<Stretch> = head.filter(|_| first == 0).into_iter().collect();
-        let skipped = first.saturating_sub(u64::from(head.is_some()));
-        let wanted = (size.get() - items.len() as u64).min(inside.gaps.saturating_sub(skipped));
+        let places = order.places(count, number, size);
+        let mut items: Vec<Stretch> = head.filter(|_| places.start == 0).into_iter().collect();
+        let heads = u64::from(head.is_some());
+        let skipped = places.start.saturating_sub(heads);
+        let wanted = places.end.saturating_sub(heads).min(inside.gaps).saturating_sub(skipped);
         if wanted > 0 {
             let before = self.before_second(from)?;
             let first_inside = inside.extremes.map(|extremes| Summary::of_one(extremes.first.0, 0));
             let earlier = before.and(first_inside.unwrap_or_default(), self.index.schedule()).gaps;
             self.list_gaps(earlier + skipped, wanted, &mut items)?;
         }
-        if number == pages {
-            items.extend(tail.filter(|_| (items.len() as u64) < size.get()));
-        }
+        items.extend(tail.filter(|_| places.end == count));
         let slots = items.iter().map(|(from, until)| self.index.schedule().count(*from, *until));
         let slots = slots.collect();
         Ok(Some((Page { count, number, pages, items }, slots)))
@@ -165,17 +184,24 @@ impl View<'_> {
         Ok(())
     }
 
+    /// Which slots count, as of the unix second `now`; `None` if nothing was ever recorded.
+    pub(super) fn expected(&self, now: i64) -> Option<Expected> {
+        let first = self.index.all().summary.extremes?.first;
+        let schedule = self.index.schedule();
+        let since = schedule.slot(first.0.second()).start();
+        Some(Expected { since, open: schedule.slot(now).start() })
+    }
+
     /// The part of a range that counts: whole slots, from the first one ever recorded up to the
     /// current one. `None` if there is nothing in it.
-    fn window(&self, range: &TimeRange, now: i64) -> Result<Option<Window>, Miss> {
-        let all = self.summary(&TimeRange::default())?;
-        let Some(Extremes { first, .. }) = all.extremes else { return Ok(None) };
+    fn window(&self, range: &TimeRange, now: i64) -> Option<Window> {
+        let expected = self.expected(now)?;
         let schedule = self.index.schedule();
         let open = schedule.slot(now);
         let since = range.since().unwrap_or(UnixTime::MIN).second_at_or_after();
         let until = range.until().unwrap_or(UnixTime::MAX).second();
-        let from = schedule.first_start(since).max(schedule.slot(first.0.second()).start());
+        let from = schedule.first_start(since).max(expected.since);
         let until = schedule.slot(until).end().min(open.end());
-        Ok((from < until).then_some(Window { from, until, open: open.start() }))
+        (from < until).then_some(Window { from, until, open: open.start() })
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use tokio::time::sleep;
 
 use super::{
-    History, HistoryError,
+    FRESH, History, HistoryError,
     index::{Columns, Entry, Index, Node},
     load,
 };
@@ -109,7 +109,11 @@ impl History {
             if found.contains(&Change::Everything) {
                 return self.load(follower).await;
             }
+            let is_change = !found.is_empty();
             self.apply(found).await?;
+            if is_change {
+                self.changed.send_replace(());
+            }
             position = next;
             follower.position = Some(position.clone());
             if is_last {
@@ -199,8 +203,7 @@ impl History {
         }
         observations.insert(at, observation);
         let hour = Hour::new(start, &observations);
-        node.summary = hour.summary(0..hour.len(), index.schedule());
-        node.members += 1;
+        node = Node { members: node.members + 1, blocks: node.blocks, ..Node::of(&hour, index.schedule()) };
         let columns = Some(Columns::new(hour));
         drop(index);
         self.put(vec![Entry { start, node, is_sealed: false, columns }]);
@@ -277,6 +280,9 @@ impl History {
         let now = (Instant::now(), self.store().clock().unix_seconds());
         let mut state = self.state.write();
         let last = state.contact.replace(now);
+        if last.is_none_or(|(at, _)| at.elapsed() > FRESH) {
+            state.contact_since = now.1;
+        }
         if last.is_none_or(|(_, second)| second != now.1) {
             state.now = state.now.wrapping_add(1);
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    domain::{Schedule, Summary, Total},
+    domain::{Held, Point, Profile, Schedule, Summary, Total},
     store::{HOUR, Hour},
 };
 
@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Node {
     pub(super) summary: Summary,
+    pub(super) profile: Profile,
     /// The number of members of `prices` in these hours, samples or not.
     pub(super) members: u64,
     /// The number of these hours that have a block.
@@ -57,8 +58,26 @@ pub(super) struct Index {
 }
 
 impl Node {
-    fn and(self, later: Self, schedule: &Schedule) -> Self {
+    /// What is known of an hour that has been read.
+    pub(super) fn of(hour: &Hour, schedule: &Schedule) -> Self {
+        let points: Vec<Point> = hour.points(0..hour.len()).collect();
+        Self::of_points(&points, schedule)
+    }
+
+    /// What is known of samples that come oldest first.
+    pub(super) fn of_points(points: &[Point], schedule: &Schedule) -> Self {
         Self {
+            summary: Summary::of(points.iter().copied(), schedule),
+            profile: Profile::of(points.iter().copied()),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn and(self, later: Self, schedule: &Schedule) -> Self {
+        let last = self.summary.extremes.map(|extremes| extremes.last);
+        let next = later.summary.extremes.map(|extremes| extremes.first);
+        Self {
+            profile: self.profile.and(last, next, later.profile),
             summary: self.summary.and(later.summary, schedule),
             members: self.members + later.members,
             blocks: self.blocks + later.blocks,
@@ -213,10 +232,88 @@ impl Index {
         self.fold(positions, Node::default(), |node| *node, and)
     }
 
+    /// What is known of all hours.
+    pub(super) fn all(&self) -> Node {
+        self.node(1)
+    }
+
+    /// The summary of the hours at some positions; the same as of [`Index::sum`], in less time.
+    pub(super) fn summary(&self, positions: Range<usize>) -> Summary {
+        let and = |one: Summary, other| one.and(other, &self.schedule);
+        self.fold(positions, Summary::default(), |node| node.summary, and)
+    }
+
     /// Count and sum of the hours at some positions; the same as of [`Index::sum`], in a fraction
     /// of the time.
     pub(super) fn total(&self, positions: Range<usize>) -> Total {
         self.fold(positions, Total::default(), |node| node.summary.total(), Total::and)
+    }
+
+    /// How long the prices of the hours at some positions were valid, each for at most `hold`
+    /// microseconds. `of_hour` is asked for hours in which samples are further from each other.
+    pub(super) fn held<E>(
+        &self,
+        positions: &Range<usize>,
+        hold: i64,
+        of_hour: &impl Fn(usize) -> Result<Held, E>,
+    ) -> Result<Held, E> {
+        self.held_below(1, 0..self.width(), positions, hold, of_hour)
+    }
+
+    /// The same of the node `at`, which is of the hours at the positions `own`.
+    fn held_below<E>(
+        &self,
+        at: usize,
+        own: Range<usize>,
+        positions: &Range<usize>,
+        hold: i64,
+        of_hour: &impl Fn(usize) -> Result<Held, E>,
+    ) -> Result<Held, E> {
+        let node = self.node(at);
+        let Some(extremes) = node.summary.extremes else { return Ok(Held::none(hold)) };
+        if own.end <= positions.start || positions.end <= own.start {
+            return Ok(Held::none(hold));
+        }
+        let is_inside = positions.start <= own.start && own.end <= positions.end;
+        if is_inside && node.profile.longest <= hold {
+            return Ok(Held::of_profile(hold, &node.profile, extremes.first, extremes.last));
+        }
+        if own.len() == 1 {
+            return of_hour(own.start);
+        }
+        let middle = own.start + own.len() / 2;
+        let left = self.held_below(2 * at, own.start..middle, positions, hold, of_hour)?;
+        let right = self.held_below(2 * at + 1, middle..own.end, positions, hold, of_hour)?;
+        Ok(left.and(right))
+    }
+
+    /// The first of some positions whose hour `is` what is looked for. A stretch of hours must be it
+    /// where one of the hours is.
+    pub(super) fn first(
+        &self,
+        positions: &Range<usize>,
+        is: &impl Fn(&Node) -> bool,
+    ) -> Option<usize> {
+        self.first_below(1, 0..self.width(), positions, is)
+    }
+
+    fn first_below(
+        &self,
+        at: usize,
+        own: Range<usize>,
+        positions: &Range<usize>,
+        is: &impl Fn(&Node) -> bool,
+    ) -> Option<usize> {
+        let is_outside = own.end <= positions.start || positions.end <= own.start;
+        if is_outside || !is(&self.node(at)) {
+            return None;
+        }
+        if own.len() == 1 {
+            return Some(own.start);
+        }
+        let middle = own.start + own.len() / 2;
+        self.first_below(2 * at, own.start..middle, positions, is)
+            .or_else(|| self.first_below(2 * at + 1, middle..own.end, positions, is))
     }
 
     /// The first position up to and including which the hours are `enough`, and what is known of

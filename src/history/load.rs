@@ -9,7 +9,7 @@ use super::{
     index::{Columns, Entry, Index, Node},
 };
 use crate::{
-    domain::{Schedule, Summary, UnixTime},
+    domain::{Schedule, UnixTime},
     store::{self, BlockState, Counts, HOUR, StoredHour, hour_of},
 };
 
@@ -127,10 +127,10 @@ pub(super) fn entry(stored: &StoredHour, schedule: &Schedule) -> Entry {
         tracing::warn!(hour, %error, "the block of an hour is damaged; its text is used instead");
     }
     let node = Node {
-        summary: hour.summary(0..hour.len(), schedule),
         members: stored.members(),
         blocks: u64::from(stored.has_block()),
         damaged: u64::from(stored.damage().is_some()),
+        ..Node::of(&hour, schedule)
     };
     let is_sealed = stored.block_state == BlockState::Current
         || (hour.is_empty() && stored.block_state == BlockState::Missing);
@@ -146,16 +146,12 @@ fn entry_of_block(
     is_dropped: bool,
     has_room: bool,
 ) -> Entry {
-    let members = |summary: &Summary| if is_dropped { 0 } else { summary.count };
-    let read = match (store::summary(start, block, schedule), has_room) {
-        (Ok(summary), true) => store::decode(start, block).map(|hour| (summary, Some(hour))),
-        (Ok(summary), false) => Ok((summary, None)),
-        (Err(error), _) => Err(error),
-    };
-    match read {
-        Ok((summary, hour)) => {
-            let node = Node { members: members(&summary), summary, blocks: 1, damaged: 0 };
-            Entry { start, node, is_sealed: true, columns: hour.map(Columns::new) }
+    match store::decode(start, block) {
+        Ok(hour) => {
+            let node = Node::of(&hour, schedule);
+            let members = if is_dropped { 0 } else { node.summary.count };
+            let node = Node { members, blocks: 1, ..node };
+            Entry { start, node, is_sealed: true, columns: has_room.then(|| Columns::new(hour)) }
         }
         Err(error) => {
             if is_dropped {

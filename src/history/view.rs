@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use super::index::{Columns, Entry, Index};
 use crate::{
     domain::{
-        Extremes, Observation, Page, PageNumber, PageSize, Summary, TimeRange, Timestamp, Total,
+        Extremes, Observation, Order, Page, PageNumber, PageSize, Point, Summary, TimeRange, Timestamp, Total,
         UnixTime,
     },
     store::{Hour, Row},
@@ -31,9 +31,9 @@ pub(super) enum Miss {
 
 /// A place between samples: the position of an hour, and how many of its samples lie before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cut {
-    position: usize,
-    offset: usize,
+pub(super) struct Cut {
+    pub(super) position: usize,
+    pub(super) offset: usize,
 }
 
 impl View<'_> {
@@ -55,29 +55,31 @@ impl View<'_> {
         self.summary_between(self.cuts_of_seconds(from, until)?)
     }
 
-    fn summary_between(&self, cuts: [Cut; 2]) -> Result<Summary, Miss> {
+    pub(super) fn summary_between(&self, cuts: [Cut; 2]) -> Result<Summary, Miss> {
         let schedule = self.index.schedule();
         let of_part = |hour: &Hour, part| hour.summary(part, schedule);
-        let of_hours = |hours| self.index.sum(hours).summary;
+        let of_hours = |hours| self.index.summary(hours);
         self.put_together(cuts, of_part, of_hours, |one, other| one.and(other, schedule))
     }
 
-    /// One page of the samples of a range, oldest first; `None` past the end.
+    /// One page of the samples of a range; `None` past the end.
     pub(super) fn page(
         &self,
         range: &TimeRange,
         page: PageNumber,
         size: PageSize,
+        order: Order,
     ) -> Result<Option<Page<Row>>, Miss> {
         let [since, until] = self.cuts(range)?;
         let (before, end) = (self.rank(since), self.rank(until));
         let count = end - before;
         let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
-        let first = before + (number - 1) * size.get();
+        let places = order.places(count, number, size);
         let mut items = Vec::with_capacity(usize::try_from(size.get().min(count)).unwrap_or(0));
-        self.for_each_hour(first..(first + size.get()).min(end), |hour, part| {
+        self.for_each_hour(before + places.start..before + places.end, |hour, part| {
             items.extend(hour.rows(part));
         })?;
+        order.sort(&mut items);
         Ok(Some(Page { count, number, pages, items }))
     }
 
@@ -89,12 +91,48 @@ impl View<'_> {
 
     /// The last sample of all.
     pub(super) fn latest(&self) -> Result<Option<Observation>, Miss> {
-        let has_samples = |entry: &Entry| entry.node.summary.count > 0 || entry.node.damaged > 0;
-        let Some(position) = self.index.entries().iter().rposition(has_samples) else {
-            return Ok(None);
+        self.last_before(Cut { position: self.index.entries().len(), offset: 0 })
+    }
+
+    /// The last sample at or before a time.
+    pub(super) fn last_until(&self, at: UnixTime) -> Result<Option<Observation>, Miss> {
+        self.last_before(self.cut(at.as_score().next_up())?)
+    }
+
+    fn last_before(&self, cut: Cut) -> Result<Option<Observation>, Miss> {
+        let Some((hour, offset)) = self.place_before(cut)? else { return Ok(None) };
+        Ok(hour.observations(offset..offset + 1).pop())
+    }
+
+    /// Time and price of the last sample before a cut.
+    pub(super) fn point_before(&self, cut: Cut) -> Result<Option<Point>, Miss> {
+        let Some((hour, offset)) = self.place_before(cut)? else { return Ok(None) };
+        Ok(hour.points(offset..offset + 1).next())
+    }
+
+    /// Time and price of the first sample after a cut.
+    pub(super) fn point_after(&self, cut: Cut) -> Result<Option<Point>, Miss> {
+        let later = self.index.entries().iter().enumerate().skip(cut.position);
+        let has_more = |(position, entry): &(usize, &Entry)| {
+            let taken = if *position == cut.position { cut.offset as u64 } else { 0 };
+            entry.node.summary.count > taken || entry.node.damaged > 0
         };
+        let mut later = later.filter(has_more);
+        let Some((position, _)) = later.next() else { return Ok(None) };
+        let offset = if position == cut.position { cut.offset } else { 0 };
+        Ok(self.hour(position)?.points(offset..offset + 1).next())
+    }
+
+    /// Where the last sample before a cut is.
+    fn place_before(&self, cut: Cut) -> Result<Option<(&Hour, usize)>, Miss> {
+        if let Some(offset) = cut.offset.checked_sub(1) {
+            return Ok(Some((self.hour(cut.position)?, offset)));
+        }
+        let has_samples = |entry: &Entry| entry.node.summary.count > 0 || entry.node.damaged > 0;
+        let earlier = self.index.entries().get(..cut.position).unwrap_or_default();
+        let Some(position) = earlier.iter().rposition(has_samples) else { return Ok(None) };
         let hour = self.hour(position)?;
-        Ok(hour.observations(hour.len().saturating_sub(1)..hour.len()).pop())
+        Ok(hour.len().checked_sub(1).map(|offset| (hour, offset)))
     }
 
     /// Calls `visit` for each hour that has samples of some ranks, with their places in it.
@@ -147,23 +185,22 @@ impl View<'_> {
         Ok(&columns.hour)
     }
 
-    fn cuts(&self, range: &TimeRange) -> Result<[Cut; 2], Miss> {
+    pub(super) fn cuts(&self, range: &TimeRange) -> Result<[Cut; 2], Miss> {
         let since = range.since().map_or(f64::NEG_INFINITY, UnixTime::as_score);
         let until = range.until().map_or(f64::INFINITY, |time| time.as_score().next_up());
         self.checked([self.cut(since)?, self.cut(until)?])
     }
 
-    fn cuts_of_seconds(&self, from: i64, until: i64) -> Result<[Cut; 2], Miss> {
+    pub(super) fn cuts_of_seconds(&self, from: i64, until: i64) -> Result<[Cut; 2], Miss> {
         let cut = |second| self.cut(Timestamp::from_second(second).score());
         self.checked([cut(from)?, cut(until.max(from))?])
     }
 
     /// The cuts, if no hour between them is damaged.
-    fn checked(&self, cuts: [Cut; 2]) -> Result<[Cut; 2], Miss> {
-        let all = self.index.entries();
-        if self.index.sum(0..all.len()).damaged > 0 {
+    pub(super) fn checked(&self, cuts: [Cut; 2]) -> Result<[Cut; 2], Miss> {
+        if self.index.all().damaged > 0 {
             let [since, until] = cuts;
-            let between = all.get(since.position..until.position + usize::from(until.offset > 0));
+            let between = self.index.entries().get(since.position..until.position + usize::from(until.offset > 0));
             let damaged = between.into_iter().flatten().find(|entry| entry.node.damaged > 0);
             if let Some(entry) = damaged {
                 return Err(Miss::Damaged(entry.start));
@@ -173,7 +210,7 @@ impl View<'_> {
     }
 
     /// The place before a score.
-    fn cut(&self, score: f64) -> Result<Cut, Miss> {
+    pub(super) fn cut(&self, score: f64) -> Result<Cut, Miss> {
         let position = self.index.position_at(score);
         let Some(entry) = self.index.entries().get(position) else {
             return Ok(Cut { position, offset: 0 });
@@ -192,13 +229,13 @@ impl View<'_> {
         Ok(Cut { position, offset })
     }
 
-    fn rank(&self, cut: Cut) -> u64 {
+    pub(super) fn rank(&self, cut: Cut) -> u64 {
         self.index.total(0..cut.position).count + cut.offset as u64
     }
 
     /// Puts something together for the samples between two cuts: of the part of the first hour, of
     /// the whole hours, of the part of the last hour.
-    fn put_together<T: Default>(
+    pub(super) fn put_together<T: Default>(
         &self,
         [since, until]: [Cut; 2],
         of_part: impl Fn(&Hour, Range<usize>) -> T,

@@ -1,7 +1,7 @@
 //! Why slots were missed. Which slots were missed is derived from the samples, by the
 //! history; only the reasons are stored.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use redis::{Pipeline, Script};
 
@@ -45,6 +45,24 @@ impl Store {
         let connection = &mut self.connection.clone();
         let counts = counts.query_async::<Vec<u64>>(connection);
         Ok(answer("count missed slots", counts).await?.as_chunks().0.to_vec())
+    }
+
+    /// Why the slots that begin in the seconds `[from, until)` were missed, by their first seconds.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn reasons(&self, from: i64, until: i64) -> Result<HashMap<i64, Reason>, StoreError> {
+        let mut reads = Pipeline::new();
+        for key in keys::MISSED {
+            reads.cmd("ZRANGEBYSCORE").arg(key).arg(from).arg(format!("({until}"));
+        }
+        let connection = &mut self.connection.clone();
+        let slots = reads.query_async::<Vec<Vec<i64>>>(connection);
+        let slots = answer("read why slots were missed", slots).await?;
+        let of_reason = |(reason, slots): (Reason, Vec<i64>)| {
+            slots.into_iter().map(move |slot| (slot, reason))
+        };
+        Ok(Reason::ALL.into_iter().zip(slots).flat_map(of_reason).collect())
     }
 
     /// Deletes the reasons of slots that begin before a unix second.

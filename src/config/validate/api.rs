@@ -18,6 +18,11 @@ pub(super) fn check(api: &Api) -> Result<(), ConfigError> {
     lasting("api.write_timeout", api.write_timeout, second..=minutes)?;
     let most = ByteSize::mb(1);
     large("api.max_url", api.max_url, &(ByteSize::kb(1)..=most))?;
+    if let Some(age) = api.stale_after {
+        lasting("api.stale_after", age, second..=30 * 24 * hour)?;
+    }
+    within("api.max_streams", api.max_streams, 0..=100_000)?;
+    api.cors_origins.iter().try_for_each(|origin| cors_origin(origin))?;
     // The server needs 8 KiB for one request.
     large("api.max_headers", api.max_headers, &(ByteSize::kb(10)..=most))?;
     let rate = usize::try_from(api.requests_per_second).unwrap_or(usize::MAX);
@@ -41,17 +46,29 @@ fn large(key: &str, size: ByteSize, range: &RangeInclusive<ByteSize>) -> Result<
     })
 }
 
+/// An origin as browsers write it: compared with what they send, letter by letter.
+fn cors_origin(origin: &str) -> Result<(), ConfigError> {
+    let is_exact = |url: Url| is_origin(&url) && url.origin().ascii_serialization() == origin;
+    if origin == "*" || origin.parse().is_ok_and(is_exact) {
+        return Ok(());
+    }
+    let reason = "give \"*\", or a scheme and a host, such as https://example.org".to_owned();
+    let key = "api.cors_origins".to_owned();
+    Err(ConfigError::NotAllowed { key, value: format!("{origin:?}"), reason })
+}
+
+fn is_origin(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
 /// It is written before the path of a request, so it must be an origin and no more.
 fn public_url(url: &str) -> Result<(), ConfigError> {
-    let is_origin = |url: Url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    };
-    if url.is_empty() || url.parse().is_ok_and(is_origin) {
+    if url.is_empty() || url.parse().is_ok_and(|url| is_origin(&url)) {
         return Ok(());
     }
     let reason = "give a scheme and a host, such as https://prices.example.org".to_owned();

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::{CSV_HEADER, export::write_csv};
 use crate::{
-    domain::{PageNumber, PageSize, TimeRange},
+    domain::{Order, PageNumber, PageSize, TimeRange},
     history::History,
 };
 
@@ -22,7 +22,7 @@ pub(super) async fn list(
     page: PageNumber,
     size: PageSize,
 ) -> anyhow::Result<()> {
-    let page = history.page(range, page, size).await?.value.context("there is no such page")?;
+    let page = history.page(range, page, size, Order::Ascending).await?.value.context("there is no such page")?;
     let mut out = stdout().lock();
     writeln!(out, "{CSV_HEADER}")?;
     for row in &page.items {

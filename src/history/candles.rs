@@ -1,0 +1,175 @@
+//! Candles: what the samples of each interval of a range come to.
+
+use super::{
+    History, HistoryError, Known,
+    view::{Cut, Miss, View},
+};
+use crate::domain::{
+    Candle, Candles, Expected, Explained, Extremes, Missed, Order, Summary, TimeRange, Timestamp,
+    UnixTime,
+};
+
+/// Stretches whose reasons are asked for in one request.
+const STRETCHES: usize = 200;
+
+impl History {
+    /// The candles of the intervals that have a moment of a range in them, as of the unix second `now`,
+    /// and a second of the next one if there are more than were wanted.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn candles(
+        &self,
+        range: &TimeRange,
+        wanted: &Candles,
+        now: i64,
+    ) -> Result<Known<(Vec<Candle>, Option<i64>)>, HistoryError> {
+        self.ask(range.until(), |view| view.candles(range, wanted, now)).await
+    }
+
+    /// The same candles with the reasons of their missed slots, as of the unix second `now`.
+    ///
+    /// # Errors
+    /// If Redis cannot tell the reasons.
+    pub async fn explain(
+        &self,
+        candles: Vec<Candle>,
+        now: i64,
+    ) -> Result<Vec<Explained>, HistoryError> {
+        let with_missed = candles.iter().filter(|candle| candle.missed > 0);
+        let stretches: Vec<(i64, i64)> =
+            with_missed.map(|candle| (candle.start, candle.end.min(now))).collect();
+        let mut told = Vec::with_capacity(stretches.len());
+        for stretches in stretches.chunks(STRETCHES) {
+            told.extend(self.store().missed_by_reason(stretches).await?);
+        }
+        let mut told = told.into_iter();
+        let explain = |candle: Candle| {
+            let told = if candle.missed > 0 { told.next() } else { None };
+            let reasons = Some(Missed::of(candle.missed, told.unwrap_or_default()));
+            Explained { candle, reasons }
+        };
+        Ok(candles.into_iter().map(explain).collect())
+    }
+}
+
+/// The intervals of a range, one after the other.
+struct Walk<'a> {
+    wanted: &'a Candles,
+    /// The first and the last second that may have a candle.
+    bounds: (i64, i64),
+    /// A second of the interval that comes next.
+    cursor: i64,
+}
+
+impl Walk<'_> {
+    /// The seconds of the next interval, if there is one.
+    fn interval(&self) -> Option<(i64, i64)> {
+        let (first, last) = self.bounds;
+        if !(first..=last).contains(&self.cursor) {
+            return None;
+        }
+        let Candles { interval, zone, .. } = *self.wanted;
+        let start = interval.start_of(self.cursor, zone);
+        Some((start, interval.end_of(start, zone)))
+    }
+
+    /// Goes on to the interval after this one, or to that of a second further on.
+    fn go_on(&mut self, (start, end): (i64, i64), to: Option<i64>) {
+        self.cursor = match self.wanted.order {
+            Order::Ascending => end.max(to.unwrap_or(end)),
+            Order::Descending => (start - 1).min(to.unwrap_or(start - 1)),
+        };
+    }
+}
+
+impl View<'_> {
+    fn candles(
+        &self,
+        range: &TimeRange,
+        wanted: &Candles,
+        now: i64,
+    ) -> Result<(Vec<Candle>, Option<i64>), Miss> {
+        let mut candles = Vec::new();
+        let Some(expected) = self.expected(now) else { return Ok((candles, None)) };
+        let Some(mut walk) = self.walk(range, wanted, now) else { return Ok((candles, None)) };
+        let mut last_cut: Option<(i64, Cut)> = None;
+        while let Some((start, end)) = walk.interval() {
+            let from = match last_cut {
+                Some((second, cut)) if second == start => cut,
+                _ => self.cut_at(start)?,
+            };
+            let until = self.cut_at(end)?;
+            last_cut = Some((end, until));
+            let summary = self.summary_between(self.checked([from, until])?)?;
+            let filled = if summary.count == 0 && wanted.filled {
+                self.point_before(from)?.map(|(_, price)| price)
+            } else {
+                None
+            };
+            if summary.count == 0 && filled.is_none() {
+                let Some(to) = self.nearest(from, until, wanted.order)? else { break };
+                walk.go_on((start, end), Some(to));
+                continue;
+            }
+            if candles.len() == wanted.limit {
+                return Ok((candles, Some(walk.cursor)));
+            }
+            candles.push(self.candle((start, end), summary, filled, expected));
+            walk.go_on((start, end), None);
+        }
+        Ok((candles, None))
+    }
+
+    /// The intervals of a range from the first sample of all on; up to the last one, or up to now if
+    /// they are to be filled.
+    fn walk<'a>(
+        &self,
+        range: &TimeRange,
+        wanted: &'a Candles,
+        now: i64,
+    ) -> Option<Walk<'a>> {
+        let Extremes { first, last, .. } = self.index.all().summary.extremes?;
+        let Candles { interval, zone, filled, order, .. } = *wanted;
+        let second = |time: Option<UnixTime>, or: i64| time.map_or(or, UnixTime::second);
+        // An interval that has the moment in it, not only its part of the range.
+        let since = second(range.since(), i64::MIN).max(interval.start_of(first.0.second(), zone));
+        let newest = if filled { now.max(last.0.second()) } else { last.0.second() };
+        let newest = interval.end_of(interval.start_of(newest, zone), zone) - 1;
+        let bounds = (since, second(range.until(), i64::MAX).min(newest));
+        let cursor = match order {
+            Order::Ascending => bounds.0,
+            Order::Descending => bounds.1,
+        };
+        Some(Walk { wanted, bounds, cursor })
+    }
+
+    fn candle(
+        &self,
+        (start, end): (i64, i64),
+        summary: Summary,
+        filled: Option<i64>,
+        expected: Expected,
+    ) -> Candle {
+        let schedule = self.index.schedule();
+        let (slots, ended) = expected.count(start, end, schedule);
+        // The slot that is still open may have its sample already.
+        let is_taken = summary.extremes.is_some_and(|it| it.last.0.second() >= expected.open);
+        let recorded = summary.slots - u64::from(is_taken && slots > ended);
+        let missed = ended.saturating_sub(recorded);
+        Candle { start, end, summary, filled, expected: slots, missed }
+    }
+
+    /// The second of the sample that comes next after an interval without samples.
+    fn nearest(&self, from: Cut, until: Cut, order: Order) -> Result<Option<i64>, Miss> {
+        let point = match order {
+            Order::Ascending => self.point_after(until)?,
+            Order::Descending => self.point_before(from)?,
+        };
+        Ok(point.map(|(timestamp, _)| timestamp.second()))
+    }
+
+    fn cut_at(&self, second: i64) -> Result<Cut, Miss> {
+        self.cut(Timestamp::from_second(second).score())
+    }
+}
