@@ -6,12 +6,16 @@
 mod admission;
 mod answer;
 mod average_price;
+mod caching;
 mod candles;
+mod compatible;
+mod conventions;
 mod coverage;
 mod documentation;
 mod error;
 mod formats;
 mod health;
+mod known_parameters;
 mod latest;
 mod links;
 mod listing;
@@ -20,6 +24,7 @@ mod params;
 mod price;
 mod proxies;
 mod sources;
+mod stream;
 mod summary;
 mod ticker_list;
 mod ticker_price;
@@ -50,6 +55,8 @@ enum Tag {
     Sources,
     /// Whether the service is well.
     Health,
+    /// For clients of other price APIs: the endpoints of CoinGecko and CriptoYa.
+    Compatible,
 }
 
 type Resources = (
@@ -60,39 +67,45 @@ type Resources = (
     price::PriceAt,
     candles::Candles,
     summary::Summary,
+    stream::Stream,
     coverage::Coverage,
     sources::Sources,
     health::Health,
+    compatible::CoinGecko,
+    compatible::CriptoYa,
 );
 
 /// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
     let admission = Arc::new(admission::Admission::from(&config.api));
+    let parameters = Arc::new(known_parameters::KnownParameters::of::<Resources>());
     let metrics = metrics::endpoint(Arc::clone(&history), &config.sources);
     let resources = Arc::new(service(Arc::clone(&history), config).into_endpoint());
-    documentation::routes(service(history, config))
+    let routes = documentation::routes(service(Arc::clone(&history), config))
         .at("/metrics", get(metrics))
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
         .with(NormalizePath::new(TrailingSlash::Trim))
         .around(move |routes, request| {
-            let admission = Arc::clone(&admission);
+            let (admission, parameters) = (Arc::clone(&admission), Arc::clone(&parameters));
             async move {
                 admission.check(&request)?;
+                parameters.check(&request)?;
                 routes.call(request).await
             }
         })
-        .catch_all_error(error::problem)
+        .catch_all_error(error::problem);
+    conventions::Conventions::new(routes, history, config)
 }
 
 /// The OpenAPI document as JSON. Nothing is connected to.
 pub fn openapi_json(history: Arc<History>, config: &Config) -> String {
-    service(history, config).spec()
+    documentation::json(&service(history, config))
 }
 
 /// The OpenAPI document as YAML. Nothing is connected to.
 pub fn openapi_yaml(history: Arc<History>, config: &Config) -> String {
-    service(history, config).spec_yaml()
+    documentation::yaml(&service(history, config))
 }
 
 fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, ()> {
@@ -105,12 +118,15 @@ fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, 
         price::PriceAt::new(Arc::clone(&history)),
         candles::Candles::new(Arc::clone(&history), (&config.api).into(), slot),
         summary::Summary::new(Arc::clone(&history)),
+        stream::Stream::new(Arc::clone(&history), config, slot),
         coverage::Coverage::new(Arc::clone(&history), (&config.api).into()),
         sources::Sources::new(Arc::clone(&history), config.sources.clone()),
-        health::Health::new(history),
+        health::Health::new(Arc::clone(&history)),
+        compatible::CoinGecko::new(Arc::clone(&history)),
+        compatible::CriptoYa::new(history, &config.sources),
     );
-    OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"))
-        .description(include_str!("api/description.md"))
+    let service = OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"));
+    documentation::described(service, &config.api.public_url)
 }
 
 /// A length of time in microseconds.

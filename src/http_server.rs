@@ -3,22 +3,32 @@
 //!
 //! Every connection is in a table (`connections`), with what is expected of it and since when
 //! (`socket` notes that). One task looks at the table every so often and closes those whose time is
-//! up. When there are too many connections, the one that has been idle for longest is closed.
+//! up. When there are too many connections, the one that has been idle for longest is closed. `content`
+//! compresses answers and permits pages of other origins to read them.
 
 mod connections;
+mod content;
 mod socket;
 
 use std::{
+    convert::Infallible,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use hyper::service::service_fn;
+use futures_util::future::Either;
+use http_body_util::combinators::BoxBody;
+use hyper::{
+    Method,
+    body::{Bytes, Incoming},
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
+    service::TowerToHyperService,
 };
 use nix::{
     errno::Errno,
@@ -34,12 +44,17 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::cors::CorsLayer;
 
 pub use self::connections::Limits;
 use self::{
     connections::Connections,
     socket::{Handling, Socket},
 };
+
+/// The body of an answer.
+type AnswerBody = BoxBody<Bytes, std::io::Error>;
 
 /// The bytes that the kernel holds for a client that does not read.
 const SEND_BUFFER: u32 = 64 * 1024;
@@ -79,14 +94,17 @@ impl HttpServer {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`; requests in flight then have until `drain` to be answered.
+    /// Serves until `shutdown`; requests in flight then have until `drain` to be answered. Web pages of
+    /// the `origins` may read the answers.
     pub async fn serve(
         self,
         routes: impl Endpoint + 'static,
+        origins: &[String],
         drain: Duration,
         shutdown: &CancellationToken,
     ) {
         let routes = Arc::new(routes.map_to_response());
+        let cors = content::cors(origins);
         let max_head = self.limits.head;
         let (connections, serving) = (Connections::new(self.limits), TaskTracker::new());
         let stopping = shutdown.child_token();
@@ -108,7 +126,8 @@ impl HttpServer {
             };
             let (routes, stopping) = (Arc::clone(&routes), stopping.clone());
             connections.admit(client.ip(), |entry| {
-                let connection = Connection { stream, client, max_head, entry };
+                let cors = cors.clone();
+                let connection = Connection { stream, client, max_head, cors, entry };
                 serving.spawn(connection.serve(routes, stopping)).abort_handle()
             });
         }
@@ -125,6 +144,7 @@ struct Connection {
     stream: TcpStream,
     client: SocketAddr,
     max_head: usize,
+    cors: CorsLayer,
     entry: connections::Entry,
 }
 
@@ -134,7 +154,7 @@ impl Connection {
         routes: Arc<impl Endpoint<Output = Response> + 'static>,
         stopping: CancellationToken,
     ) {
-        let Self { stream, client, max_head, entry } = self;
+        let Self { stream, client, max_head, cors, entry } = self;
         let Ok(local) = stream.local_addr() else { return };
         // No buffers before the client sends something.
         tokio::select! {
@@ -143,7 +163,7 @@ impl Connection {
         }
         let _small_answers_at_once = stream.set_nodelay(true);
         let activity = Arc::clone(entry.activity());
-        let answer = service_fn(move |request: hyper::Request<_>| {
+        let answer = service_fn(move |request: hyper::Request<Incoming>| {
             let (routes, activity) = (Arc::clone(&routes), Arc::clone(&activity));
             let addresses = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(client)));
             async move {
@@ -152,9 +172,21 @@ impl Connection {
                 let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
                 let response = routes.get_response(request).await;
                 drop(handling);
-                Ok::<hyper::Response<_>, std::convert::Infallible>(response.into())
+                Ok::<hyper::Response<AnswerBody>, Infallible>(response.into())
             }
         });
+        let for_pages = cors.layer(answer.clone());
+        let answer = service_fn(move |request: hyper::Request<Incoming>| {
+            // Also those that have no Origin, for caches; but an OPTIONS by hand is no preflight.
+            let is_by_hand = request.method() == Method::OPTIONS
+                && !request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+            if is_by_hand {
+                Either::Left(answer.clone().oneshot(request))
+            } else {
+                Either::Right(for_pages.clone().oneshot(request))
+            }
+        });
+        let answer = TowerToHyperService::new(content::compression().layer(answer));
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(entry.activity())));
         let server = protocols(max_head);
         let mut connection = std::pin::pin!(server.serve_connection(socket, answer));

@@ -1,11 +1,13 @@
 //! The documentation of the API, written when it is first asked for: few ask, and Swagger UI with
 //! what is left over from writing it takes 7 MB.
 
+mod accurate;
+
 use std::sync::{Arc, OnceLock};
 
 use hyper::body::Bytes;
 use poem::{Endpoint, Response, Route, endpoint::make_sync, get, web::Redirect};
-use poem_openapi::OpenApiService;
+use poem_openapi::{LicenseObject, OpenApiService, ServerObject};
 
 use super::Resources;
 
@@ -16,9 +18,35 @@ pub(super) fn routes(service: Service) -> Route {
     let service = &Arc::new(service);
     Route::new()
         .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
-        .at("/docs", get(text(service, "text/html; charset=utf-8", Service::swagger_ui_html)))
-        .at("/openapi.json", get(text(service, "application/json", Service::spec)))
-        .at("/openapi.yaml", get(text(service, "application/x-yaml", Service::spec_yaml)))
+        .at("/docs", get(text(service, "text/html; charset=utf-8", page)))
+        .at("/openapi.json", get(text(service, "application/json", json)))
+        .at("/openapi.yaml", get(text(service, "application/x-yaml", yaml)))
+}
+
+/// What the document says about the API as a whole.
+pub(super) fn described(service: Service, public_url: &str) -> Service {
+    let here = if public_url.is_empty() { "/" } else { public_url };
+    let license = LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/");
+    service
+        .description(include_str!("documentation/description.md"))
+        .server(ServerObject::new(here).description("This API"))
+        .license(license)
+        .contact(poem_openapi::ContactObject::new().name("The operator of this API"))
+}
+
+/// The document as JSON.
+pub(super) fn json(service: &Service) -> String {
+    serde_json::to_string_pretty(&accurate::document(&service.spec())).unwrap_or_default()
+}
+
+/// The document as YAML.
+pub(super) fn yaml(service: &Service) -> String {
+    serde_yaml::to_string(&accurate::document(&service.spec())).unwrap_or_default()
+}
+
+/// Swagger UI, which has the document in itself.
+fn page(service: &Service) -> String {
+    service.swagger_ui_html().replacen(&service.spec(), &json(service), 1)
 }
 
 fn text(

@@ -62,7 +62,7 @@ impl Problem {
         }
     }
 
-    fn of_parameter(status: StatusCode, name: &str, detail: impl Into<String>) -> Self {
+    pub(super) fn of_parameter(status: StatusCode, name: &str, detail: impl Into<String>) -> Self {
         Self { parameter: Some(name.to_owned()), ..Self::new(status, detail) }
     }
 
@@ -78,7 +78,11 @@ impl Problem {
 
     /// A store that cannot be reached.
     pub(super) fn unavailable() -> Self {
-        let detail = "The store cannot be reached right now; try again shortly.";
+        Self::unavailable_because("The store cannot be reached right now; try again shortly.")
+    }
+
+    /// Something that cannot be answered right now.
+    pub(super) fn unavailable_because(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
@@ -97,8 +101,7 @@ impl ApiError {
     /// A price that is older than the caller takes, in seconds.
     pub(super) fn too_old(age: i64, max_age: i64) -> Self {
         let detail = format!("The last price is {age} s old; max_age is {max_age} s.");
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        Self::Unavailable(Json(problem), RETRY_AFTER)
+        Self::Unavailable(Json(Problem::unavailable_because(detail)), RETRY_AFTER)
     }
 }
 
@@ -141,7 +144,7 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
         return match error.name {
-            "page" if error.reason != "given more than once" => Problem::invalid_page(),
+            "page" => Problem::invalid_page(),
             name => Problem::of_parameter(StatusCode::BAD_REQUEST, name, reason(error)),
         }
         .into_response();
@@ -159,8 +162,7 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     };
     let mut response = Problem::new(status, detail).into_response();
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        let allowed = header::HeaderValue::from_static("GET, HEAD");
-        response.headers_mut().insert(header::ALLOW, allowed);
+        response.headers_mut().insert(header::ALLOW, super::conventions::ALLOWED);
     }
     response
 }

@@ -28,7 +28,7 @@ enum Status {
 #[derive(ApiResponse)]
 enum LivenessAnswer {
     /// It lives.
-    #[oai(status = 200)]
+    #[oai(status = 200, content_type = "application/json")]
     Alive(Json<LivenessResponse>),
 }
 
@@ -36,7 +36,7 @@ enum LivenessAnswer {
 #[derive(ApiResponse)]
 enum ReadinessAnswer {
     /// It can.
-    #[oai(status = 200)]
+    #[oai(status = 200, content_type = "application/json")]
     Ready(Json<ReadinessResponse>),
     /// Requests are refused: the prices are being loaded, or the store has been away for too long.
     #[oai(status = 503, content_type = "application/problem+json")]

@@ -99,13 +99,10 @@ impl Latest {
         let begin = UnixTime::from_seconds(now - DAY);
         let range = TimeRange::new(Some(begin), None)
             .map_err(|error| ApiError::parameter("since", error.to_string()))?;
-        let before = self.history.last_until(begin).await?.value;
-        let is_recent =
-            |it: &Observation| now - DAY - it.sample.timestamp.second() <= MAX_AGE;
         Ok(Day {
             summary: self.history.summary(&range).await?.value,
             coverage: self.history.counted(&range, now).await?.value,
-            before: before.filter(is_recent).map(|it| it.sample.price),
+            before: price_of_yesterday(&self.history, now).await?,
         })
     }
 }
@@ -117,7 +114,6 @@ impl LatestResponse {
         let difference = |one: Price, other: Price| {
             domain::pesos(one.ten_thousandths() - other.ten_thousandths())
         };
-        let change = day.before.map(|before| (difference(sample.price, before), before));
         let extremes = day.summary.extremes;
         let average = (day.summary.count > 0).then(|| day.summary.total().average());
         Self {
@@ -130,8 +126,8 @@ impl LatestResponse {
             spread: both.map(|(ask, bid)| number(difference(ask, bid))),
             age: (now - sample.timestamp.second()).max(0),
             stale: false,
-            change_24h: change.map(|(change, _)| number(change)),
-            change_percent_24h: change.map(|(change, before)| percentage(change, before)),
+            change_24h: day.before.map(|before| number(difference(sample.price, before))),
+            change_percent_24h: day.before.map(|before| change_percent(sample.price, before)),
             high_24h: extremes.map(|all| number(domain::pesos(all.max))),
             low_24h: extremes.map(|all| number(domain::pesos(all.min))),
             average_24h: average.map(number),
@@ -140,9 +136,21 @@ impl LatestResponse {
     }
 }
 
-/// A change as a percentage of a price, to 4 decimals.
-pub(super) fn percentage(change: Decimal, of: Price) -> f64 {
-    quotient(change * Decimal::ONE_HUNDRED, domain::pesos(of.ten_thousandths()))
+/// The price of 24 hours before the unix second `now`, if it was recorded shortly before that time.
+pub(super) async fn price_of_yesterday(
+    history: &History,
+    now: i64,
+) -> Result<Option<Price>, ApiError> {
+    let then = now - DAY;
+    let last = history.last_until(UnixTime::from_seconds(then)).await?.value;
+    let is_recent = |it: &Observation| then - it.sample.timestamp.second() <= MAX_AGE;
+    Ok(last.filter(is_recent).map(|it| it.sample.price))
+}
+
+/// The change from a price to another one, as a percentage of the former, to 4 decimals.
+pub(super) fn change_percent(price: Price, before: Price) -> f64 {
+    let [price, before] = [price, before].map(|it| domain::pesos(it.ten_thousandths()));
+    quotient((price - before) * Decimal::ONE_HUNDRED, before)
 }
 
 #[OpenApi(tag = "Tag::Prices")]

@@ -6,7 +6,7 @@ use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::ApiError;
 use crate::domain::{Interval, Moment, Order, PageNumber, PageSize, Span, TimeRange, Zone};
@@ -254,15 +254,6 @@ fn of_words(words: &[&str]) -> MetaSchema {
         default: words.first().map(|word| json!(word)),
         example: words.first().map(|word| json!(word)),
         ..MetaSchema::new("string")
-    }
-}
-
-/// An example of a time: relative to now, so that there is something recorded.
-pub(super) fn example(of: &str) -> Option<Value> {
-    match of {
-        "since" => Some(json!("-1h")),
-        "until" | "at" | "timestamp" => Some(json!("now")),
-        _ => None,
     }
 }
 

@@ -32,7 +32,8 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         tokio::join!(history.follow(), show_life(&store))
     });
     let limits = Limits::from(&config.api);
-    http::serve("the API", config.api.listen, limits, routes, DRAIN, shutdown).await
+    let origins = &config.api.cors_origins;
+    http::serve("the API", config.api.listen, limits, routes, origins, DRAIN, shutdown).await
 }
 
 /// Notes for ever that this api is at work.

@@ -24,5 +24,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let exchange = SimulatedExchange::new(behaviour, config.exchange.seed);
     let listen = config.exchange.listen;
     let (routes, limits) = (exchange.routes(), Limits::from(&config.api));
-    http::serve("the simulated exchange", listen, limits, routes, Duration::ZERO, shutdown).await
+    let no_pages = &[];
+    http::serve("the simulated exchange", listen, limits, routes, no_pages, Duration::ZERO, shutdown)
+        .await
 }

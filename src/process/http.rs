@@ -8,17 +8,18 @@ use tokio_util::sync::CancellationToken;
 use crate::http_server::{HttpServer, Limits};
 
 /// Listens on the address, logs it, and serves until `shutdown`; requests in flight then have until
-/// `drain` to be answered.
+/// `drain` to be answered. Web pages of the `origins` may read the answers.
 pub(super) async fn serve(
     what: &'static str,
     listen: SocketAddr,
     limits: Limits,
     routes: impl Endpoint + 'static,
+    origins: &[String],
     drain: Duration,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let server = HttpServer::listen(listen, limits)?;
     tracing::info!("{what} listens on {}", server.address()?);
-    server.serve(routes, drain, shutdown).await;
+    server.serve(routes, origins, drain, shutdown).await;
     Ok(())
 }

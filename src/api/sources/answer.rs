@@ -13,7 +13,7 @@ use crate::{
 #[derive(ApiResponse)]
 pub(super) enum SourcesAnswer {
     /// The sources.
-    #[oai(status = 200)]
+    #[oai(status = 200, content_type = "application/json")]
     Sources(Json<SourcesResponse>),
 }
 

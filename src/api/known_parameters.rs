@@ -1,0 +1,75 @@
+//! Refuses query parameters that an operation does not have: one that is misspelt would be ignored, and
+//! the answer would be to another question.
+
+use std::collections::HashMap;
+
+use poem::{Request, Response, http::StatusCode};
+use poem_openapi::{OpenApi, registry::MetaParamIn};
+use url::form_urlencoded;
+
+use super::error::Problem;
+
+/// The most changed letters at which a name is suggested.
+const NEAR: usize = 3;
+
+/// The query parameters of each path.
+pub(super) struct KnownParameters(HashMap<String, Vec<String>>);
+
+impl KnownParameters {
+    /// Those of all paths of an API.
+    pub(super) fn of<Api: OpenApi>() -> Self {
+        let paths = Api::meta().into_iter().flat_map(|api| api.paths);
+        let paths = paths.filter(|path| is_strict(&path.path));
+        let names = paths.map(|path| {
+            let parameters = path.operations.into_iter().flat_map(|operation| operation.params);
+            let in_query = parameters.filter(|parameter| parameter.in_type == MetaParamIn::Query);
+            (path.path, in_query.map(|parameter| parameter.name).collect())
+        });
+        Self(names.collect())
+    }
+
+    /// Refuses a request with a parameter that is not known or is given twice.
+    pub(super) fn check(&self, request: &Request) -> poem::Result<()> {
+        let query = request.uri().query().unwrap_or_default();
+        let path = request.uri().path().trim_end_matches('/');
+        let Some(known) = self.0.get(path).filter(|_| !query.is_empty()) else { return Ok(()) };
+        let mut given = vec![false; known.len()];
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match known.iter().zip(&mut given).find(|(known, _)| **known == name) {
+                Some((name, is_given)) => {
+                    if std::mem::replace(is_given, true) {
+                        return Err(refused(name, format!("{name}: given more than once")));
+                    }
+                }
+                // Clients of the old stack asked for JSON in this way.
+                None if name == "format" && value == "json" => {}
+                None => return Err(refused(&name, unknown(&name, known))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is one of Cotiza's own: probes of its health and clients of other APIs may send
+/// anything.
+fn is_strict(path: &str) -> bool {
+    let compatible = ["/api/v3/", "/api/btc/", "/api/{"];
+    path.starts_with("/api/") && !compatible.iter().any(|start| path.starts_with(start))
+}
+
+fn unknown(name: &str, known: &[String]) -> String {
+    let shown: String = name.chars().take(40).collect();
+    let distance = |known: &&String| strsim::levenshtein(name, known);
+    let nearest = known.iter().min_by_key(distance).filter(|near| distance(near) <= NEAR);
+    match (nearest, known) {
+        (Some(nearest), _) => format!("{shown}: unknown parameter; did you mean {nearest}?"),
+        (None, []) => format!("{shown}: unknown parameter; there are none here"),
+        (None, _) => format!("{shown}: unknown parameter; known are {}", known.join(", ")),
+    }
+}
+
+fn refused(name: &str, detail: String) -> poem::Error {
+    let problem = Problem::of_parameter(StatusCode::BAD_REQUEST, name, detail);
+    let response: Response = problem.into_response();
+    poem::Error::from_response(response)
+}
