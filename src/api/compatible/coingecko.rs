@@ -4,7 +4,7 @@
 
 mod answers;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use poem_openapi::{
     OpenApi,
@@ -151,9 +151,9 @@ impl CoinGecko {
             list.split(',').any(|one| one.trim().eq_ignore_ascii_case(name))
         };
         if !is_named(ids, COIN) {
-            return Ok(GeckoAnswer::Value(Json(HashMap::new())));
+            return Ok(GeckoAnswer::Value(Json(BTreeMap::new())));
         }
-        let mut fields = HashMap::new();
+        let mut fields = BTreeMap::new();
         let latest = self.history.latest().await?.value;
         if let Some(latest) = latest.filter(|_| is_named(currencies, CURRENCY)) {
             let is_asked = |flag: &Option<String>| flag.as_deref() == Some("true");
@@ -175,7 +175,7 @@ impl CoinGecko {
                 tell("last_updated_at", Figure::whole(latest.sample.timestamp.second()));
             }
         }
-        Ok(GeckoAnswer::Value(Json(HashMap::from([(COIN.to_owned(), fields)]))))
+        Ok(GeckoAnswer::Value(Json(BTreeMap::from([(COIN.to_owned(), fields)]))))
     }
 
     /// CoinGecko: chart

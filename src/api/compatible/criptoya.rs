@@ -1,7 +1,7 @@
 //! The endpoints of CriptoYa that have the quotes of a coin, for btc in ars: what each source said last.
 //! Fees are not known, so the totals are the prices.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -45,7 +45,7 @@ struct QuoteResponse {
 enum QuotesAnswer {
     /// The quote of each source, by its name.
     #[oai(status = 200, content_type = "application/json")]
-    Quotes(Json<HashMap<String, QuoteResponse>>),
+    Quotes(Json<BTreeMap<String, QuoteResponse>>),
     /// The volume is not a number above 0.
     #[oai(status = 400, content_type = "text/plain")]
     Invalid(PlainText<String>),
@@ -71,7 +71,7 @@ impl CriptoYa {
         Self { history, names: enabled.map(|(name, _)| name.clone()).collect() }
     }
 
-    async fn quotes(&self, names: &[&str]) -> Result<HashMap<String, QuoteResponse>, ApiError> {
+    async fn quotes(&self, names: &[&str]) -> Result<BTreeMap<String, QuoteResponse>, ApiError> {
         let reports = self.history.store().source_reports(names).await?;
         let named = names.iter().map(|name| (*name).to_owned()).zip(reports);
         Ok(named.filter_map(|(name, report)| Some((name, quote(&report)?))).collect())

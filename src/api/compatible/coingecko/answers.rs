@@ -1,6 +1,6 @@
 //! What is answered as CoinGecko does.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use poem_openapi::{
     ApiResponse, Object,
@@ -20,7 +20,7 @@ pub(super) struct PingResponse {
 }
 
 /// The figures of each coin.
-pub(super) type Prices = HashMap<String, HashMap<String, Figure>>;
+pub(super) type Prices = BTreeMap<String, BTreeMap<String, Figure>>;
 
 /// Prices over time, each as `[milliseconds, pesos]`.
 #[derive(Debug, Object)]
