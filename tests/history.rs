@@ -7,13 +7,14 @@ use std::{
 };
 
 use cotiza::{
-    domain::{PageNumber, PageSize, Slots, TimeRange, UnixTime},
+    domain::{Order, PageNumber, PageSize, Point, Slots, TimeRange, UnixTime},
     history::{History, Limits, Retention},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
 use crate::harness::{Database, Naive, SOON};
+use cotiza::store::Row;
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
 const FOREVER: Duration = Duration::MAX;
@@ -92,12 +93,17 @@ async fn check(
     assert_eq!(history.summary(&range).await.unwrap().value, expected, "{range:?}");
     assert_eq!(history.total(&range).await.unwrap().value, expected.total(), "{range:?}");
     let page_size: PageSize = size.to_string().parse().unwrap();
-    let page = history.page(&range, PageNumber::Number(number), page_size).await.unwrap().value;
-    let chunks: Vec<_> = inside.0.chunks(usize::try_from(size).unwrap()).collect();
-    let chunk = chunks.get(usize::try_from(number - 1).unwrap()).copied();
-    let rows = page.map(|page| page.items.iter().map(|row| (row.timestamp, row.price)).collect());
-    let expected = chunk.or((number == 1).then_some(&[])).map(<[_]>::to_vec);
-    assert_eq!(rows, expected, "page {number} of {size} in {range:?}");
+    for order in [Order::Ascending, Order::Descending] {
+        let number = PageNumber::Number(number);
+        let page = history.page(&range, number, page_size, order).await.unwrap().value;
+        let mut all = inside.0.clone();
+        order.sort(&mut all);
+        assert_eq!(every_batch(history, &range, order).await, all, "{order:?} {range:?}");
+        let rows = page.map(|page| points(&page.items));
+        let expected = chunk(&all, number, size);
+        assert_eq!(rows, expected, "page {number:?} of {size} in {range:?}, {order:?}");
+    }
+    statistics(history, naive, &inside, (since, until)).await;
     for at in [since, until] {
         #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
         let second = at.floor() as i64;
@@ -105,6 +111,52 @@ async fn check(
         let price = history.price_at(second).await.unwrap().value;
         assert_eq!(price, of_second.map(|(_, price)| *price), "at {second}");
     }
+}
+
+fn points(rows: &[Row]) -> Vec<Point> {
+    rows.iter().map(|row| (row.timestamp, row.price)).collect()
+}
+
+/// A page of a list; page 1 of nothing is empty.
+fn chunk(all: &[Point], number: PageNumber, size: u64) -> Option<Vec<Point>> {
+    let PageNumber::Number(number) = number else { return None };
+    let mut chunks = all.chunks(usize::try_from(size).unwrap());
+    let chunk = chunks.nth(usize::try_from(number - 1).unwrap());
+    chunk.or((number == 1).then_some(&[])).map(<[_]>::to_vec)
+}
+
+async fn every_batch(history: &History, range: &TimeRange, order: Order) -> Vec<Point> {
+    let (mut all, mut next) = (Vec::new(), None);
+    loop {
+        let batch = history.batch(range, order, next).await.unwrap().value;
+        all.extend(points(&batch.rows));
+        next = batch.next;
+        if next.is_none() {
+            return all;
+        }
+    }
+}
+
+/// Means weighted by time, extremes with their times, and the last sample before a time.
+async fn statistics(history: &History, naive: &Naive, inside: &Naive, (since, until): (f64, f64)) {
+    let asked = range(since, until);
+    let now = BASE + 20_000_000;
+    for hold in [1, 60, 5000, 1_000_000] {
+        let weighted = history.weighted(&asked, hold * 1_000_000, now).await.unwrap().value;
+        let (sum, covered) = naive.held(since, until, hold);
+        let held = (weighted.held.sum, weighted.held.covered);
+        assert_eq!(held, (sum, covered), "{asked:?}, held for {hold} s");
+        assert_eq!(weighted.count, inside.0.len() as u64);
+    }
+    let all = history.statistics(&asked, 60_000_000, now).await.unwrap().value;
+    let lowest = inside.0.iter().min_by_key(|(_, price)| *price).copied();
+    // Of several, the first one.
+    let highest = inside.0.iter().rev().max_by_key(|(_, price)| *price).copied();
+    assert_eq!((all.lowest, all.highest), (lowest, highest), "{asked:?}");
+    let last = naive.0.iter().rfind(|(at, _)| at.score() <= until);
+    let found = history.last_until(until.to_string().parse().unwrap()).await.unwrap().value;
+    let found = found.map(|it| (it.sample.timestamp, it.sample.price.ten_thousandths()));
+    assert_eq!(found, last.copied(), "at {until}");
 }
 
 #[tokio::test]
@@ -122,7 +174,7 @@ async fn the_end_of_a_day_takes_in_nothing_of_the_next_one() {
         let [since, until] = [since, until].map(|time| Some(time.parse().unwrap()));
         let range = TimeRange::new(since, until).unwrap();
         let total = history.total(&range).await.unwrap().value;
-        let page = history.page(&range, first, size).await.unwrap().value.unwrap();
+        let page = history.page(&range, first, size, Order::Ascending).await.unwrap().value.unwrap();
         assert_eq!((total.count, page.count), (expected, expected), "{range:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
-    domain::{Missed, Observation, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime},
+    domain::{Missed, Order, Observation, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime},
     history::History,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -23,10 +23,23 @@ fn range(since: i64, until: i64) -> TimeRange {
 }
 
 async fn all_gaps(history: &History, range: &TimeRange, now: i64) -> Vec<(i64, i64, Missed)> {
+    let gaps = all_gaps_in(Order::Ascending, history, range, now).await;
+    let mut reversed = all_gaps_in(Order::Descending, history, range, now).await;
+    reversed.reverse();
+    assert_eq!(reversed, gaps);
+    gaps
+}
+
+async fn all_gaps_in(
+    order: Order,
+    history: &History,
+    range: &TimeRange,
+    now: i64,
+) -> Vec<(i64, i64, Missed)> {
     let size: PageSize = "3".parse().unwrap();
     let (mut found, mut number) = (Vec::new(), 1);
     loop {
-        let page = history.gaps(range, now, PageNumber::Number(number), size).await.unwrap();
+        let page = history.gaps(range, now, PageNumber::Number(number), size, order).await.unwrap();
         let page = page.value.unwrap();
         found.extend(page.items.iter().map(|gap| (gap.from, gap.until, gap.missed.clone())));
         if page.next().is_none() {

@@ -43,6 +43,7 @@
 mod harness;
 
 mod average_price;
+mod candles;
 mod chaos;
 mod clients;
 mod clocks;

@@ -131,12 +131,16 @@ impl View<'_> {
     ) -> Option<Walk<'a>> {
         let Extremes { first, last, .. } = self.index.all().summary.extremes?;
         let Candles { interval, zone, filled, order, .. } = *wanted;
-        let second = |time: Option<UnixTime>, or: i64| time.map_or(or, UnixTime::second);
-        // An interval that has the moment in it, not only its part of the range.
-        let since = second(range.since(), i64::MIN).max(interval.start_of(first.0.second(), zone));
         let newest = if filled { now.max(last.0.second()) } else { last.0.second() };
-        let newest = interval.end_of(interval.start_of(newest, zone), zone) - 1;
-        let bounds = (since, second(range.until(), i64::MAX).min(newest));
+        let since = range.since().map_or(first.0.second(), |since| since.second().max(first.0.second()));
+        let until = range.until().map_or(newest, |until| until.second().min(newest));
+        // Whole intervals, also those that the range has only a part of.
+        let start = |second| interval.start_of(second, zone);
+        let is_before = range.until().is_some_and(|until| until.second() < start(first.0.second()));
+        if is_before || range.since().is_some_and(|since| start(since.second()) > newest) {
+            return None;
+        }
+        let bounds = (start(since), interval.end_of(start(until), zone) - 1);
         let cursor = match order {
             Order::Ascending => bounds.0,
             Order::Descending => bounds.1,

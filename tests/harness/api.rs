@@ -62,9 +62,10 @@ impl Api {
         let limits = Limits { memory, stale_for: config.api.stale_for };
         let history = Arc::new(History::new(database.store(), limits));
         let routes = api::routes(Arc::clone(&history), config);
+        let origins = config.api.cors_origins.clone();
         let following = tokio::spawn(async move { history.follow().await });
         let server = tokio::spawn(async move {
-            server.serve(routes, Duration::ZERO, &CancellationToken::new()).await;
+            server.serve(routes, &origins, Duration::ZERO, &CancellationToken::new()).await;
         });
         let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
         Self { origin: format!("http://{address}"), client, server, following }

@@ -59,4 +59,20 @@ impl Naive {
             extremes,
         }
     }
+
+    /// The prices between two times, each multiplied by the microseconds for which it was valid: until
+    /// the next sample, for at most so many seconds. And these microseconds.
+    pub fn held(&self, since: f64, until: f64, hold: i64) -> (i128, i64) {
+        let micros = |at: f64| Timestamp::from_score(at).unwrap().micros();
+        let (since, until) = (micros(since), micros(until));
+        let next = self.0.iter().skip(1).map(|(at, _)| at.micros()).chain([i64::MAX]);
+        let (mut sum, mut covered) = (0, 0);
+        for ((at, price), next) in self.0.iter().zip(next) {
+            let end = next.min(at.micros() + hold * 1_000_000).min(until);
+            let valid = (end - at.micros().max(since)).max(0);
+            sum += i128::from(*price) * i128::from(valid);
+            covered += valid;
+        }
+        (sum, covered)
+    }
 }
