@@ -21,7 +21,7 @@ async fn an_unknown_path_and_a_wrong_method_are_problems_too() {
     for path in ALL {
         let answer = api.request(Method::POST, path, &[]).await;
         answer.problem(405);
-        assert_eq!(answer.headers["allow"], "GET, HEAD");
+        assert_eq!(answer.headers["allow"], "GET, HEAD, OPTIONS");
     }
     api.request(Method::POST, "/openapi.json", &[]).await.problem(405);
 }
@@ -39,7 +39,25 @@ async fn a_parameter_that_is_given_twice_is_refused() {
         assert_eq!(problem["parameter"], name);
         assert_eq!(problem["detail"], format!("{name}: given more than once"));
     }
-    api.get("/api/ticker-list/?other=1&other=2").await.ok();
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_refused_with_the_nearest_name() {
+    let api = Api::start(&Database::new().await).await;
+    for (path, name, says) in [
+        ("/api/ticker-list/?page_sise=5", "page_sise", "did you mean page_size?"),
+        ("/api/average-price/?since=1&until=5&unti=2", "unti", "did you mean until?"),
+        ("/api/candles?intervall=1h", "intervall", "did you mean interval?"),
+        ("/api/coverage/?somethingelse=1", "somethingelse", "known are since, until"),
+        ("/api/sources/?a=1", "a", "there are none here"),
+    ] {
+        let problem = api.get(path).await.problem(400);
+        assert_eq!(problem["parameter"], name);
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{problem}");
+    }
+    // Clients of the old stack asked for JSON in this way; probes may ask for anything.
+    api.get("/api/average-price/?since=1&until=5&format=json").await.ok();
+    api.get("/health/live?probe=1").await.ok();
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::{future::Future, net::TcpListener, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub use api::{Api, get_text};
+pub use api::{Answer, Api, Event, get_text};
 pub use exchange::FakeExchange;
 pub use fake_time::wrong_clock;
 pub use market::Market;

@@ -1,10 +1,53 @@
-//! What is published about Cotiza: the OpenAPI document and `--help`. A change shows up here.
+//! The OpenAPI document and the help texts: complete, accurate, and the same wherever they come from.
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::harness::{Api, Database, run};
+
+/// The document as the command line prints it.
+async fn document() -> Value {
+    serde_json::from_str(&run(&["openapi"], &[]).await.stdout).unwrap()
+}
+
+/// The operations with their paths.
+fn operations(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    document["paths"].as_object().unwrap().iter().map(|(path, methods)| (path, &methods["get"]))
+}
+
+/// A schema of OpenAPI 3.0 as JSON Schema: null is a type there, and every field is known.
+fn json_schema(schema: &Value) -> Value {
+    let schema = match schema {
+        Value::Array(all) => return Value::Array(all.iter().map(json_schema).collect()),
+        Value::Object(fields) => fields,
+        other => return other.clone(),
+    };
+    let mut written: Map<String, Value> =
+        schema.iter().map(|(name, value)| (name.clone(), json_schema(value))).collect();
+    written.remove("format");
+    if written.contains_key("properties") && !written.contains_key("type") {
+        // `properties` may also be the name of a field; none is named so here.
+        panic!("an object without a type: {schema:?}");
+    }
+    if written.contains_key("properties") {
+        written.entry("additionalProperties").or_insert(json!(false));
+    }
+    if written.remove("nullable") == Some(json!(true)) {
+        return json!({"anyOf": [written, {"type": "null"}]});
+    }
+    Value::Object(written)
+}
+
+/// Whether an answer is as the document describes it.
+fn check(document: &Value, schema: &Value, answer: &Value, what: &str) {
+    let mut schema = json_schema(schema);
+    schema["components"] = json!({"schemas": json_schema(&document["components"]["schemas"])});
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{what}: {errors:?} in {answer}");
+}
 
 #[tokio::test]
 async fn the_document_is_the_same_from_the_api_and_from_the_command_line() {
@@ -18,33 +61,107 @@ async fn the_document_is_the_same_from_the_api_and_from_the_command_line() {
     let yaml = run(&["openapi", "--yaml"], &[]).await.stdout;
     assert_eq!(api.get("/openapi.yaml").await.text.trim(), yaml.trim());
     assert!(yaml.starts_with("openapi: 3."), "{yaml}");
+    let page = api.get("/docs").await.text;
+    assert!(page.contains(printed.stdout.trim()), "Swagger UI shows another document");
+}
+
+#[tokio::test]
+async fn the_document_says_what_programs_need_to_know_of_the_whole() {
+    let document = document().await;
+    assert_eq!(document["servers"][0]["url"], "/");
+    assert_eq!(document["info"]["license"]["name"], "MIT OR Apache-2.0");
+    assert!(document["info"]["contact"]["name"].is_string());
+    let tags: Vec<&Value> =
+        document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    assert_eq!(tags, ["Prices", "Coverage", "Sources", "Health", "Compatible"]);
+    let deprecated: Vec<&String> =
+        operations(&document).filter(|(_, it)| it["deprecated"] == true).map(|(path, _)| path).collect();
+    assert_eq!(deprecated, ["/api/ticker-average-price"]);
 }
 
 #[tokio::test]
 async fn every_parameter_and_every_answer_is_described() {
-    let document: Value = serde_json::from_str(&run(&["openapi"], &[]).await.stdout).unwrap();
-    let paths = document["paths"].as_object().unwrap();
-    assert!(paths.len() >= 6, "{paths:?}");
-    for (path, methods) in paths {
-        let operation = &methods["get"];
+    let document = document().await;
+    for (path, operation) in operations(&document) {
         assert!(operation["description"].is_string(), "{path}");
         for parameter in operation["parameters"].as_array().unwrap_or(&Vec::new()) {
             assert!(parameter["description"].is_string(), "{path} {parameter}");
-            assert!(!parameter["schema"]["example"].is_null(), "{path} {parameter}");
+            let is_needed = parameter["required"] == true;
+            let is_any = parameter["schema"] == json!({"type": "string"}) && !is_needed;
+            assert!(is_any || !parameter["schema"]["example"].is_null(), "{path} {parameter}");
         }
+        let is_compatible = operation["tags"][0] == "Compatible";
         for (status, response) in operation["responses"].as_object().unwrap() {
-            let content = response["content"].as_object().unwrap();
-            let expected =
-                if status == "200" { "application/json" } else { "application/problem+json" };
-            assert!(content.keys().all(|kind| kind.starts_with(expected)), "{path} {status}");
+            let kinds: Vec<&String> = response["content"].as_object().unwrap().keys().collect();
+            assert!(kinds.iter().all(|kind| !kind.contains(';')), "{path} {status}: {kinds:?}");
+            let is_error = status != "200" && !is_compatible;
+            assert!(!is_error || kinds == ["application/problem+json"], "{path} {status}: {kinds:?}");
         }
+        let may_refuse = operation["responses"].get("400").is_some();
+        assert_eq!(may_refuse, !path.starts_with("/health") && !path.ends_with("/ping"), "{path}");
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         assert!(schema["description"].is_string(), "{name}");
-        for (field, property) in schema["properties"].as_object().unwrap_or(&serde_json::Map::new())
-        {
-            let described = property["description"].is_string() || property["allOf"].is_array();
-            assert!(described, "{name}.{field}: {property}");
+        for (field, property) in schema["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{name}.{field}: {property}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_examples_are_answers_that_the_document_describes() {
+    let document = document().await;
+    for (path, operation) in operations(&document) {
+        let content = &operation["responses"]["200"]["content"];
+        let Some(json) = content.get("application/json") else {
+            assert_eq!(path, "/api/stream");
+            continue;
+        };
+        assert!(!json["example"].is_null(), "{path} has no example");
+        check(&document, &json["schema"], &json["example"], path);
+    }
+}
+
+/// Asks for every operation with the examples of its parameters, and with those that are needed alone.
+#[tokio::test]
+async fn every_answer_is_as_described() {
+    let document = document().await;
+    let database = Database::new().await;
+    let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
+    for samples in [vec![], vec![(now - 100, "1.5"), (now, "2.5")]] {
+        database.record(&samples).await;
+        let api = Api::start(&database).await;
+        for (path, operation) in operations(&document) {
+            if path == "/api/stream" {
+                continue;
+            }
+            let mut queries = [String::new(), String::new()];
+            let mut path = path.clone();
+            for parameter in operation["parameters"].as_array().unwrap_or(&Vec::new()) {
+                let name = parameter["name"].as_str().unwrap();
+                let value = match &parameter["schema"]["example"] {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                path = path.replace(&format!("{{{name}}}"), &value);
+                if parameter["in"] == "query" {
+                    write!(queries[0], "{name}={value}&").unwrap();
+                }
+                if parameter["in"] == "query" && parameter["required"] == true {
+                    write!(queries[1], "{name}={value}&").unwrap();
+                }
+            }
+            for query in queries {
+                let answer = api.get(&format!("{path}?{query}")).await;
+                let described = &operation["responses"][answer.status.as_str()];
+                let kind = answer.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
+                let schema = &described["content"][kind]["schema"];
+                assert!(!schema.is_null(), "{path}?{query}: {} {kind}", answer.status);
+                if kind.ends_with("json") {
+                    let body = serde_json::from_str(&answer.text).unwrap();
+                    check(&document, schema, &body, &format!("{path}?{query}"));
+                }
+            }
         }
     }
 }

@@ -121,10 +121,10 @@ async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
 async fn links_keep_the_clients_host_and_parameters_sorted_by_name() {
     let api = Api::start(&samples(11).await).await;
     let path =
-        "/api/ticker-list?zone=a%20b&until=99&page=2&since=1970-01-01T00:00:00%2B00:00&page_size=3";
+        "/api/ticker-list?order=asc&until=99&page=2&since=1970-01-01T00:00:00%2B00:00&page_size=3";
     let page = api.request(Method::GET, path, &[("host", "example.com:8000")]).await.ok();
-    let others = "page_size=3&since=1970-01-01T00%3A00%3A00%2B00%3A00&until=99&zone=a+b";
-    let link = |query: &str| format!("http://example.com:8000/api/ticker-list?{query}");
+    let others = "page_size=3&since=1970-01-01T00%3A00%3A00%2B00%3A00&until=99";
+    let link = |query: &str| format!("http://example.com:8000/api/ticker-list?order=asc&{query}");
     assert_eq!(page["next"], link(&format!("page=3&{others}")));
     assert_eq!(page["previous"], link(others));
 }
@@ -156,7 +156,8 @@ async fn a_host_that_would_mislead_is_not_repeated() {
         "a..0x1f",
         "xn--.com",
     ] {
-        assert_eq!(next(host).await, "http://localhost/api/ticker-list/?page=2", "{host:?}");
+        let own = format!("{}/api/ticker-list/?page=2", api.origin);
+        assert_eq!(next(host).await, own, "{host:?}");
     }
     for host in ["localhost:8000", "[::1]:8000", "10.0.0.1", "api.Example-1.com:80", "a_b"] {
         assert_eq!(next(host).await, format!("http://{host}/api/ticker-list/?page=2"));

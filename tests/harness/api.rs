@@ -60,7 +60,7 @@ impl Api {
         let address = server.address().expect("its address");
         let memory = usize::try_from(config.api.memory.as_u64()).expect("64 bits");
         let limits = Limits { memory, stale_for: config.api.stale_for };
-        let history = Arc::new(History::new(database.store(), limits));
+        let history = Arc::new(History::new(database.store_of(config.schedule.every), limits));
         let routes = api::routes(Arc::clone(&history), config);
         let origins = config.api.cors_origins.clone();
         let following = tokio::spawn(async move { history.follow().await });
@@ -76,6 +76,24 @@ impl Api {
         self.request(Method::GET, path, &[]).await
     }
 
+    /// Follows the stream; the headers of the answer are those of a success.
+    pub async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Events {
+        let request = self.client.get(format!("{}{path}", self.origin)).timeout(SOON * 6);
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = request.send().await.expect("answered");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events { response, text: String::new(), comments: 0 }
+    }
+
+    /// The same, or nothing if it is refused.
+    pub async fn stream_or_refusal(&self, path: &str) -> Option<Events> {
+        let response = self.client.get(format!("{}{path}", self.origin)).send().await.ok()?;
+        let is_stream = response.status() == StatusCode::OK;
+        is_stream.then(|| Events { response, text: String::new(), comments: 0 })
+    }
+
     pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let link =
             if path.starts_with('/') { format!("{}{path}", self.origin) } else { path.into() };
@@ -83,11 +101,62 @@ impl Api {
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = request.send().await.expect("answered");
-        Answer {
-            status: response.status(),
-            headers: response.headers().clone(),
-            text: response.text().await.expect("text"),
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("text") }
+    }
+}
+
+/// Server-Sent Events as they come.
+pub struct Events {
+    response: reqwest::Response,
+    text: String,
+    comments: usize,
+}
+
+/// An event: its name, its id, its data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub name: String,
+    pub id: i64,
+    pub data: Value,
+}
+
+impl Events {
+    /// The next event; comments are skipped. `None` if the stream ends.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let field = |name| block.lines().find_map(|line| line.strip_prefix(name));
+                let event = field("event: ").map(|name| Event {
+                    name: name.to_owned(),
+                    id: field("id: ").expect("an id").parse().expect("a second"),
+                    data: serde_json::from_str(field("data: ").expect("data")).expect("JSON"),
+                });
+                self.comments += usize::from(block.starts_with(':'));
+                self.text = rest.to_owned();
+                if event.is_some() {
+                    return event;
+                }
+                continue;
+            }
+            let chunk = self.response.chunk().await.ok()??;
+            self.text += std::str::from_utf8(&chunk).expect("UTF-8");
         }
+    }
+
+    /// How many comments have come.
+    pub fn comments(&self) -> usize {
+        self.comments
+    }
+
+    /// The next so many events.
+    pub async fn take(&mut self, count: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let next = tokio::time::timeout(SOON, self.next()).await.expect("an event in time");
+            events.push(next.expect("the stream goes on"));
+        }
+        events
     }
 }
 

@@ -41,7 +41,7 @@ impl CoinGecko {
         Self { history }
     }
 
-    /// The prices at the beginnings of intervals, and the last price if the range reaches up to now.
+    /// The first prices of intervals, and the last price if the range reaches up to now.
     async fn chart(
         &self,
         range: &TimeRange,
@@ -52,8 +52,10 @@ impl CoinGecko {
         let mut prices: Vec<(i64, f64)> = candles
             .iter()
             .filter_map(|candle| {
-                let first = candle.summary.extremes?.first;
-                Some((first.0.micros() / 1000, number(pesos(first.1))))
+                let (at, price) = candle.summary.extremes?.first;
+                // The first interval may begin before the range.
+                let is_inside = range.since().is_none_or(|since| since.as_score() <= at.score());
+                is_inside.then(|| (at.micros() / 1000, number(pesos(price))))
             })
             .collect();
         if with_last && let Some(last) = self.history.latest().await?.value {

@@ -38,7 +38,8 @@ pub(super) fn document(text: &str) -> Value {
 fn object(name: &str, schema: &Value, schemas: &Map<String, Value>) -> Value {
     let mut schema = schema.clone();
     let required = schema["required"].as_array().cloned().unwrap_or_default();
-    let Some(fields) = schema["properties"].as_object_mut() else { return schema };
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some(fields) = fields else { return schema };
     let is_there = |field: &str| !LEFT_OUT.contains(&(name, field));
     for (field, described) in fields.iter_mut() {
         let is_nullable = is_there(field) && !required.iter().any(|name| name == field);
@@ -105,6 +106,12 @@ fn example_of(parameter: &str) -> Option<Value> {
         "max_age" => Some(json!("1h")),
         "Last-Event-ID" => Some(json!(1_717_184_860)),
         "reasons" => Some(json!(false)),
+        "id" | "ids" => Some(json!("bitcoin")),
+        "vs_currency" | "vs_currencies" => Some(json!("ars")),
+        "days" | "volume" => Some(json!("1")),
+        "from" => Some(json!("1717098464")),
+        "to" => Some(json!("1717184864")),
+        "exchange" => Some(json!("buenbit")),
         _ => None,
     }
 }

@@ -1,0 +1,266 @@
+//! What all answers have in common: caches, compression, request ids, pages of other origins, proxies,
+//! the access log.
+
+use std::io::Read as _;
+
+use cotiza::config::{Config, Networks};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use reqwest::Method;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::harness::{Answer, Api, Cotiza, Database, SOON, eventually, get_text};
+
+const ENDED: &str = "/api/average-price/?since=1700000000&until=1700003600";
+
+async fn api_with(change: impl FnOnce(&mut Config)) -> Api {
+    let database = Database::new().await;
+    let samples: Vec<(i64, &str)> = (0..100).map(|n| (1_700_000_000 + 10 * n, "1.5")).collect();
+    database.record(&samples).await;
+    let mut config = Config::default();
+    change(&mut config);
+    Api::with_config(&database, &config).await
+}
+
+async fn get(api: &Api, path: &str, headers: &[(&str, &str)]) -> Answer {
+    api.request(Method::GET, path, headers).await
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    answer.headers.get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+/// Sends bytes and reads the whole answer.
+async fn raw(api: &Api, request: &str) -> Vec<u8> {
+    let address = api.origin.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn who_has_the_answer_already_is_told_so() {
+    let api = api_with(|_| {}).await;
+    let first = api.get(ENDED).await;
+    let tag = header(&first, "etag").to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    for known in [tag.as_str(), "*", &format!("\"other\", {tag}"), tag.trim_start_matches("W/")] {
+        let again = get(&api, ENDED, &[("if-none-match", known)]).await;
+        assert_eq!((again.status.as_u16(), again.text.as_str()), (304, ""), "{known}");
+        assert_eq!(header(&again, "etag"), tag);
+    }
+    get(&api, ENDED, &[("if-none-match", "\"other\"")]).await.ok();
+    let other = api.get("/api/average-price/?since=1700000000&until=1700000005").await;
+    assert_ne!(header(&other, "etag"), tag);
+}
+
+#[tokio::test]
+async fn caches_may_keep_only_what_does_not_change() {
+    let api = api_with(|_| {}).await;
+    for (path, rule) in [
+        (ENDED, "public, max-age=300"),
+        ("/api/ticker-list/?until=1700003600&format=csv", "public, max-age=300"),
+        ("/api/candles/?interval=1d&until=2023-11-15", "public, max-age=300"),
+        ("/api/average-price/?since=-1h&until=now", "no-cache"),
+        ("/api/ticker-list/", "no-cache"),
+        ("/api/latest/", "no-cache"),
+        ("/docs", "no-cache"),
+        ("/health/ready", "no-store"),
+        ("/metrics", "no-store"),
+        ("/api/average-price/?since=5", "no-store"),
+        ("/api/nothing", "no-store"),
+    ] {
+        assert_eq!(header(&api.get(path).await, "cache-control"), rule, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_clients_that_can_read_it() {
+    let api = api_with(|_| {}).await;
+    let path = "/api/ticker-list/?page_size=100";
+    let plain = api.get(path).await;
+    assert_eq!(header(&plain, "content-encoding"), "");
+    assert!(header(&plain, "vary").contains("accept-encoding"));
+    // HTTP/1.0 has no parts whose lengths stand between them.
+    let packed = raw(&api, &format!("GET {path} HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")).await;
+    let (head, body) = packed.split_at(packed.windows(4).position(|it| it == b"\r\n\r\n").unwrap());
+    assert!(String::from_utf8_lossy(head).contains("content-encoding: gzip"));
+    assert!(body.len() < plain.text.len() / 3);
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(&body[4..]).read_to_string(&mut text).unwrap();
+    let results = |text: &str| text.split_once("\"results\"").unwrap().1.to_owned();
+    assert_eq!(results(&text), results(&plain.text));
+    let packed = get(&api, path, &[("accept-encoding", "zstd, br")]).await;
+    assert_eq!(header(&packed, "content-encoding"), "zstd");
+    let small = get(&api, ENDED, &[("accept-encoding", "gzip")]).await;
+    assert_eq!(header(&small, "content-encoding"), "");
+}
+
+#[tokio::test]
+async fn each_answer_has_the_id_of_its_request() {
+    let api = api_with(|_| {}).await;
+    let mine = get(&api, ENDED, &[("x-request-id", "Mine-1.a_b")]).await;
+    assert_eq!(header(&mine, "x-request-id"), "Mine-1.a_b");
+    let long = "x".repeat(65);
+    let mut ids = Vec::new();
+    for unusable in ["", "a b", "a\"b", &long] {
+        let answer = get(&api, "/api/nothing", &[("x-request-id", unusable)]).await;
+        ids.push(header(&answer, "x-request-id").to_owned());
+    }
+    assert!(ids.iter().all(|id| id.len() == 16), "{ids:?}");
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "each its own");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_read() {
+    let api = api_with(|_| {}).await;
+    let answer = get(&api, ENDED, &[("origin", "https://any.example")]).await;
+    assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+    for name in ["etag", "link", "retry-after", "cotiza-known-until", "x-request-id"] {
+        assert!(header(&answer, "access-control-expose-headers").contains(name), "{name}");
+    }
+    let wrong = get(&api, "/api/nothing", &[("origin", "https://any.example")]).await;
+    assert_eq!(header(&wrong, "access-control-allow-origin"), "*", "errors can be read, too");
+    let asked = [
+        ("origin", "https://any.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "x-request-id"),
+    ];
+    let preflight = api.request(Method::OPTIONS, ENDED, &asked).await;
+    assert!(preflight.status.is_success());
+    assert!(header(&preflight, "access-control-allow-methods").contains("GET"));
+    assert_eq!(header(&preflight, "access-control-allow-headers"), "*");
+    assert_eq!(header(&preflight, "access-control-max-age"), "86400");
+}
+
+#[tokio::test]
+async fn the_origins_that_may_read_can_be_named() {
+    let origins = vec!["https://mine.example".to_owned(), "http://localhost:3000".to_owned()];
+    let api = api_with(|config| config.api.cors_origins = origins).await;
+    for (origin, allowed) in [
+        ("https://mine.example", "https://mine.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("https://other.example", ""),
+        ("null", ""),
+    ] {
+        let answer = get(&api, ENDED, &[("origin", origin)]).await;
+        answer.ok();
+        assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{origin}");
+        assert!(header(&answer, "vary").contains("origin"));
+    }
+    let none = api_with(|config| config.api.cors_origins = Vec::new()).await;
+    let answer = get(&none, ENDED, &[("origin", "https://mine.example")]).await;
+    assert_eq!(header(&answer, "access-control-allow-origin"), "");
+}
+
+#[tokio::test]
+async fn options_and_head_are_answered() {
+    let api = api_with(|_| {}).await;
+    let options = api.request(Method::OPTIONS, ENDED, &[]).await;
+    assert_eq!((options.status.as_u16(), header(&options, "allow")), (204, "GET, HEAD, OPTIONS"));
+    let (head, full) = (api.request(Method::HEAD, ENDED, &[]).await, api.get(ENDED).await);
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+    for name in ["content-length", "content-type", "etag", "cache-control"] {
+        assert_eq!(header(&head, name), header(&full, name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_be_careful() {
+    let api = api_with(|_| {}).await;
+    for path in [ENDED, "/docs", "/api/nothing", "/metrics"] {
+        assert_eq!(header(&api.get(path).await, "x-content-type-options"), "nosniff", "{path}");
+    }
+    let page = api.get("/docs").await;
+    let policy = header(&page, "content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+}
+
+#[tokio::test]
+async fn lists_have_their_links_in_a_header_too() {
+    let api = api_with(|_| {}).await;
+    let answer = api.get("/api/ticker-list/?page=2&page_size=30").await;
+    let link = |page: &str| format!("<{}/api/ticker-list/?{page}page_size=30>", api.origin);
+    let expected = format!(
+        "{}; rel=\"next\", {}; rel=\"prev\", {}; rel=\"first\", {}; rel=\"last\"",
+        link("page=3&"),
+        link(""),
+        link(""),
+        link("page=4&")
+    );
+    assert_eq!(header(&answer, "link"), expected);
+}
+
+#[tokio::test]
+async fn links_are_right_behind_proxies_of_any_kind() {
+    let api = api_with(|config| {
+        config.api.trusted_proxies = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
+    })
+    .await;
+    for (headers, start) in [
+        (&[("forwarded", "for=1.2.3.4;proto=https;host=\"a.example:8443\"")][..], "https://a.example:8443"),
+        (&[("forwarded", "proto=https;host=a.example, proto=http;host=inner")], "https://a.example"),
+        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "b.example, inner")], "https://b.example"),
+        (&[("x-forwarded-host", "b.example"), ("x-forwarded-port", "8443")], "http://b.example:8443"),
+        (
+            &[
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "b.example"),
+                ("x-forwarded-port", "443"),
+                ("x-forwarded-prefix", "/prices/"),
+            ],
+            "https://b.example/prices",
+        ),
+        (&[("x-forwarded-host", "b.example"), ("x-forwarded-prefix", "//evil.example")], "http://b.example"),
+    ] {
+        let page = get(&api, "/api/ticker-list/", headers).await.ok();
+        assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_are_right_however_the_client_names_the_host() {
+    let api = api_with(|_| {}).await;
+    let own = format!("{}/api/ticker-list/?page=2", api.origin);
+    let text = |answer: Vec<u8>| String::from_utf8(answer).unwrap();
+    let old = text(raw(&api, "GET /api/ticker-list/ HTTP/1.0\r\n\r\n").await);
+    assert!(old.contains(&own), "{old}");
+    let absolute = "GET http://c.example/api/ticker-list/ HTTP/1.1\r\nHost: d.example\r\n\
+                    Connection: close\r\n\r\n";
+    let absolute = text(raw(&api, absolute).await);
+    assert!(absolute.contains("\"http://c.example/api/ticker-list/?page=2\""), "{absolute}");
+    let address = api.origin.strip_prefix("http://").unwrap();
+    let socket = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), socket).await.unwrap();
+    tokio::spawn(connection);
+    let request = hyper::Request::get("http://e.example/api/ticker-list/");
+    let request = request.body(Empty::<hyper::body::Bytes>::new()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&body);
+    assert!(text.contains("\"http://e.example/api/ticker-list/?page=2\""), "{text}");
+}
+
+#[tokio::test]
+async fn each_request_is_logged_if_that_is_wanted() {
+    let database = Database::new().await;
+    let port = crate::harness::free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let api = Cotiza::start(
+        &["api"],
+        &[("REDIS_URL", &database.url), ("COTIZA__API__LISTEN", &listen), ("COTIZA__LOG__REQUESTS", "true")],
+    );
+    let url = format!("http://{listen}/api/ticker-list/?page_size=5");
+    eventually(SOON, "it answers", || async { get_text(&url).await.is_some() }).await;
+    let line = api.says("method=GET").await;
+    for part in ["method=GET", "url=\"/api/ticker-list/?page_size=5\"", "status=", "client=127.0.0.1", "id="] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The stream: every slot is told once, in order, whatever happens to the connection or to Redis.
+
+use std::time::Duration;
+
+use cotiza::{config::Config, domain::Reason, store::Recorded};
+
+use crate::harness::{Api, Database, Event, RedisServer, SOON, eventually, observation};
+
+/// An API whose slots are a second long.
+async fn api(database: &Database, change: impl FnOnce(&mut Config)) -> Api {
+    let mut config = Config::default();
+    config.schedule.every = Duration::from_secs(1);
+    change(&mut config);
+    Api::with_config(database, &config).await
+}
+
+async fn now(database: &Database) -> i64 {
+    database.command::<Vec<i64>>(&["TIME"]).await[0]
+}
+
+/// Records the price of the current second, as a worker does.
+async fn record(database: &Database, price: &str) -> i64 {
+    let store = database.store_of(Duration::from_secs(1));
+    let second = now(database).await;
+    assert_eq!(store.record(&observation(second, price)).await.unwrap(), Recorded::Stored);
+    second
+}
+
+fn names(events: &[Event]) -> Vec<&str> {
+    events.iter().map(|event| event.name.as_str()).collect()
+}
+
+fn ids(events: &[Event]) -> Vec<i64> {
+    events.iter().map(|event| event.id).collect()
+}
+
+#[tokio::test]
+async fn prices_come_as_they_are_recorded_and_missed_slots_with_their_reasons() {
+    let database = Database::new().await;
+    database.record(&[(now(&database).await - 1, "1.5")]).await;
+    let api = api(&database, |_| {}).await;
+    let mut events = api.stream("/api/stream/", &[]).await;
+    let [last] = events.take(1).await.try_into().unwrap();
+    assert_eq!((last.name.as_str(), &last.data["price"]), ("price", &1.5.into()));
+    let slot = last.id + 1;
+    database.store_of(Duration::from_secs(1)).miss(&[slot], Reason::BadAnswer).await.unwrap();
+    let missed = events.take(2).await;
+    assert_eq!((names(&missed), ids(&missed)), (vec!["missed"; 2], vec![slot, slot + 1]));
+    assert_eq!(missed[0].data["reason"], "bad_answer");
+    assert_eq!(missed[1].data["reason"], "not_scheduled");
+    let recorded = record(&database, "2.5").await;
+    // Those between are told first.
+    let rest = usize::try_from(recorded - slot - 1).unwrap();
+    let more = events.take(rest).await;
+    let price = more.last().unwrap();
+    assert_eq!((price.name.as_str(), price.id, &price.data["price"]), ("price", recorded, &2.5.into()));
+    assert_eq!(price.data["timestamp"], recorded);
+}
+
+#[tokio::test]
+async fn a_client_that_connects_again_gets_what_it_has_missed_and_nothing_twice() {
+    let database = Database::new().await;
+    let end = now(&database).await - 20;
+    // A quarter of an hour of every other slot.
+    for second in (0..450).map(|n| (end - 2 * n).to_string()) {
+        database.put_prices(&[(&second, &format!("1.5:{second}"))]).await;
+    }
+    let api = api(&database, |_| {}).await;
+    let mut all = api.stream(&format!("/api/stream/?since={}", end - 898), &[]).await;
+    let all = all.take(900).await;
+    let expected: Vec<i64> = (end - 898..=end + 1).collect();
+    assert_eq!(ids(&all), expected);
+    assert_eq!(names(&all[..4]), ["price", "missed", "price", "missed"]);
+    for from in [0, 399, 899] {
+        let id = all[from].id.to_string();
+        let mut events = api.stream("/api/stream/", &[("last-event-id", &id)]).await;
+        let rest = events.take(all.len() - 1 - from).await;
+        assert_eq!(rest, all[from + 1..]);
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_was_away_loses_no_slot() {
+    let mut server = RedisServer::start();
+    let database = server.database();
+    database.answers().await;
+    let first = record(&database, "1.5").await;
+    let api = api(&database, |_| {}).await;
+    let mut events = api.stream("/api/stream/", &[]).await;
+    assert_eq!(ids(&events.take(1).await), [first]);
+    server.kill();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    server.restart();
+    database.answers().await;
+    let last = record(&database, "2.5").await;
+    // The slots of the outage are told when their reasons have been noted.
+    let expected: Vec<i64> = (first + 1..=last).collect();
+    let mut told = Vec::new();
+    while told.len() < expected.len() {
+        told.extend(events.take(1).await);
+    }
+    assert_eq!(ids(&told), expected);
+    assert_eq!(told.last().unwrap().name, "price");
+}
+
+#[tokio::test]
+async fn one_client_too_many_is_told_so() {
+    let database = Database::new().await;
+    record(&database, "1.5").await;
+    let api = api(&database, |config| config.api.max_streams = 1).await;
+    let first = api.stream("/api/stream/", &[]).await;
+    let refused = api.get("/api/stream/").await;
+    let problem = refused.problem(503);
+    assert!(problem["detail"].as_str().unwrap().contains("1 clients"), "{problem}");
+    assert_eq!(refused.headers["retry-after"], "1");
+    drop(first);
+    eventually(SOON, "its place is free", || async {
+        let mut events = api.stream_or_refusal("/api/stream/").await;
+        match &mut events {
+            Some(events) => events.next().await.is_some(),
+            None => false,
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive_by_comments() {
+    let database = Database::new().await;
+    record(&database, "1.5").await;
+    // Slots of an hour: nothing happens for a while.
+    let api = api(&database, |config| {
+        config.schedule.every = Duration::from_hours(1);
+        config.api.idle_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let mut events = api.stream("/api/stream/", &[]).await;
+    events.take(1).await;
+    let silent = tokio::time::timeout(Duration::from_secs(4), events.next()).await;
+    assert!(silent.is_err(), "neither an event nor the end: {silent:?}");
+    assert!(events.comments() >= 3, "{} comments", events.comments());
+}
+
+#[tokio::test]
+async fn a_wrong_beginning_is_named() {
+    let api = api(&Database::new().await, |_| {}).await;
+    assert_eq!(api.get("/api/stream/?since=noon").await.problem(400)["parameter"], "since");
+    let headers = [("last-event-id", "x")];
+    let answer = api.request(reqwest::Method::GET, "/api/stream/", &headers).await;
+    assert_eq!(answer.problem(400)["parameter"], "Last-Event-ID");
+}
