@@ -11,7 +11,7 @@ ifneq ($(filter-out 1,$(SIMULATE)),)
 $(error SIMULATE=$(SIMULATE) means nothing: give SIMULATE=1, or leave it out)
 endif
 
-.PHONY: help up test test-compose fmt lint doc needs needs-test snapshots bench-store bench-queue chaos fuzz soak
+.PHONY: help up test test-compose test-clients fmt lint doc needs needs-test snapshots bench-store bench-stream bench-queue chaos fuzz soak
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,6 +25,10 @@ test: needs-test fmt lint doc ## what CI runs first: formatting, lints, document
 
 test-compose: ## the containers, on an engine: build, record, kill, cut off, back up (skipped without one)
 	@tests/compose/run.sh
+
+test-clients: needs ## Python, generated and browser clients against a running api (needs python3)
+	cargo build --locked --bins
+	@tests/conformance/run.sh
 
 fmt: ## is the source formatted?
 	cargo fmt --check
@@ -43,6 +47,9 @@ needs: ## install redis-server and a C compiler if there is none
 
 bench-store: needs ## questions over HTTP at 1e3 to 1e7 samples, memory, import and export
 	@tests/bench/store.sh
+
+bench-stream: needs ## many clients of the stream: memory, delay (CLIENTS="100 10000")
+	@tests/bench/stream.sh
 
 chaos: needs ## everything fails at random for MINUTES (SEED repeats a run)
 	CHAOS_MINUTES=$(MINUTES) CHAOS_SEED=$(SEED) cargo test --locked --test tests chaos -- --nocapture

@@ -50,8 +50,14 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 
 /// The text without the current time, which no example can know.
 fn without_now(text: &str) -> String {
-    let Some((before, after)) = text.split_once("\"known_until\":") else { return text.to_owned() };
-    format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+    let mut text = text.to_owned();
+    for field in ["\"known_until\":", "\"stale\":", "\"age\":"] {
+        if let Some((before, after)) = text.split_once(field) {
+            let is_of_value = |c: char| c.is_ascii_alphanumeric();
+            text = format!("{before}{}", after.trim_start_matches(is_of_value));
+        }
+    }
+    text
 }
 
 #[tokio::test]

@@ -82,6 +82,12 @@ question() {
         awk '{ print $0, 100 * $4 / $6 }' >>"$folder/$name"
 }
 
+# Prints how many rows a second all samples come in a format.
+rows_a_second() {
+    curl -sf -o /dev/null -w '%{time_total}\n' "http://127.0.0.1:$API/api/ticker-list/?format=$1" |
+        awk -v n="$n" '{ printf "%d\n", n / $1 }'
+}
+
 # Prints a row of the table for each question.
 rows() {
     local name

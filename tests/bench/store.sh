@@ -43,6 +43,18 @@ ask_all() {
     question "middle page" "$url/ticker-list/?page=$((n / 20))"
     question "last page" "$url/ticker-list/?page=last"
     question "latest" "$url/latest/"
+    question "price at a time" "$url/price/?at=$((FIRST + n * 5))"
+    question "summary of everything" "$url/summary/?$range"
+    question "mean weighted by time" "$url/average-price/?$range&weight=time"
+    question "coverage of everything" "$url/coverage/?$range"
+    question "gaps" "$url/gaps/"
+    local year="since=$FIRST&until=$((FIRST + 31535999))"
+    question "candles of a year, daily" "$url/candles/?interval=1d&$year&limit=366"
+    question "candles of a year, hourly, CSV" "$url/candles/?interval=1h&$year&format=csv"
+    question "candles, 5000 of a minute" "$url/candles/?interval=1m&since=$FIRST&limit=5000"
+    question "CoinGecko, simple price" "$url/v3/simple/price?ids=bitcoin&vs_currencies=ars"
+    question "CoinGecko, chart of all days" "$url/v3/coins/bitcoin/market_chart?vs_currency=ars&days=max"
+    question "CriptoYa, quotes" "$url/btc/ars/1"
     [ -n "$victoria_pid" ] || return 0
     question "VictoriaMetrics, average of everything" "$victoria_url(price%5B$((n * 10))s%5D)"
     question "VictoriaMetrics, average of a random range" "$victoria_url(price%5B$((n * 5))s%5D)" \
@@ -74,9 +86,12 @@ for n in $SIZES; do
     victoria "$n"
     for _ in $(seq "$ROUNDS"); do ask_all; done
     end_victoria
+    for _ in $(seq "$ROUNDS"); do rows_a_second csv; done >"$folder/csv"
+    for _ in $(seq "$ROUNDS"); do rows_a_second ndjson; done >"$folder/ndjson"
+    streamed=$(echo $(medians "$folder/csv") $(medians "$folder/ndjson"))
     delay=$("$built/examples/delay" "$REDIS_URL" http://127.0.0.1:$API)
     end "$api"
-    echo "$n $(medians "$folder/costs") $sealed $delay $victoria_rate $victoria_bytes" >>"$folder/sizes"
+    echo "$n $(medians "$folder/costs") $sealed $delay $victoria_rate $victoria_bytes $streamed" >>"$folder/sizes"
     if [ "$n" -le "$NAIVE_MOST" ]; then
         redis flushall >/dev/null
         COTIZA__PRICES__TEXT=forever import
@@ -90,9 +105,10 @@ echo "An api on an empty Redis answers its first request $(medians "$folder/firs
 echo
 echo "| samples | api ready after ms | its memory, MB | import, samples/s | export, samples/s |" \
     "bytes a sample, sealed | stored to answered, p50 ms | p99 ms |" \
-    "VictoriaMetrics: import, samples/s | bytes a sample |"
-echo "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-awk -v OFS=' | ' '{ print "| " $1, $4, sprintf("%.1f", $5), $2, $3, $6, $7, $8, $9, $10 " |" }' "$folder/sizes"
+    "VictoriaMetrics: import, samples/s | bytes a sample | CSV over HTTP, rows/s | NDJSON, rows/s |"
+echo "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+awk -v OFS=' | ' '{
+    print "| " $1, $4, sprintf("%.1f", $5), $2, $3, $6, $7, $8, $9, $10, $11, $12 " |" }' "$folder/sizes"
 echo
 echo "| $STORED samples | bytes as text | sealed | sealed, with provenance | VictoriaMetrics |"
 echo "|---|--:|--:|--:|--:|"

@@ -1,0 +1,83 @@
+"""A page of another origin reads the API in Chromium, without a window: a price and a header of its
+answer, and the stream, which goes on without loss when the API is started again meanwhile."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from api import URL, get, process, wait_for
+
+PAGE = (Path(__file__).parent / "browser.html").read_bytes()
+seen = {"opened": 0, "ids": [], "timestamps": [], "error": None}
+
+
+class Site(BaseHTTPRequestHandler):
+    """Serves the page, and takes what it has seen."""
+
+    def do_GET(self):
+        self.answer(PAGE)
+
+    def do_POST(self):
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        # Reports may overtake each other.
+        if len(told["ids"]) >= len(seen["ids"]) and told["opened"] >= seen["opened"]:
+            seen.update(told)
+        self.answer(b"")
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def events(least):
+    assert seen["error"] is None, seen["error"]
+    return len(seen["ids"]) >= least
+
+
+def watch():
+    wait_for("3 events", lambda: events(3))
+    assert seen["price"] > 1_000_000, seen
+    assert seen["etag"], f"the page cannot read ETag: {seen}"
+    assert seen["requestId"], f"the page cannot read X-Request-Id: {seen}"
+
+    before = len(seen["ids"])
+    os.kill(process("api"), signal.SIGTERM)
+    wait_for("the page to connect again", lambda: seen["opened"] >= 2)
+    wait_for("events after that", lambda: events(before + 5))
+    ids, timestamps = list(seen["ids"]), list(seen["timestamps"])
+    assert ids == sorted(set(ids)), f"ids do not increase: {ids}"
+    recorded = get(f"/api/ticker-list/?page_size=1000&since={timestamps[0]}&until={timestamps[-1]}")
+    recorded = [ticker["timestamp"] for ticker in recorded["results"]]
+    assert timestamps == recorded, f"the page saw {timestamps}, recorded were {recorded}"
+
+
+names = ("chromium", "chromium-browser", "google-chrome")
+chromium = next((path for path in map(shutil.which, names) if path), None)
+if chromium is None:
+    print("   skipped: Chromium is missing (Debian: chromium)")
+    raise SystemExit(0)
+site = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+threading.Thread(target=site.serve_forever, daemon=True).start()
+page = f"http://127.0.0.1:{site.server_port}/?api={URL}"
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    # Without its sandbox, as it may have to run as root or in a container; it opens this page alone.
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+               "--no-first-run", f"--user-data-dir={profile}", "--remote-debugging-port=0", page]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        watch()
+    finally:
+        browser.terminate()
+        browser.wait(10)

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Do programs that others wrote understand the API as it is documented? This starts Cotiza with a
+# simulated exchange and slots of one second, on free ports and in a temporary folder, and runs:
+#
+#   openapi_document.py   the document is valid OpenAPI (openapi-spec-validator)
+#   schemathesis          random requests are answered as the document says (schemathesis.toml)
+#   generated_client.py   a generated client (openapi-python-client) calls every operation
+#   coingecko.py          pycoingecko reads the endpoints that are compatible with CoinGecko
+#   csv_frames.py         pandas reads the lists as CSV
+#   browser.py            Chromium reads the API and its stream from a page of another origin
+#
+# Usage: tests/conformance/run.sh [BINARY]   (default: ${CARGO_TARGET_DIR:-target}/debug/cotiza)
+#
+# It needs a built binary, redis-server, python3 (3.11 or newer) with venv, pgrep, internet for pip the
+# first time, and Chromium: without Chromium the last check is skipped. It takes about two minutes.
+# Everything it starts is stopped when it ends. The exit code is 0 if nothing failed, else 1.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+target=${CARGO_TARGET_DIR:-target}
+binary=$(realpath -m "${1:-$target/debug/cotiza}")
+venv=$(realpath -m "$target/conformance")
+
+fail() { echo "conformance: $*" >&2; exit 1; }
+[ -x "$binary" ] || fail "there is no $binary: build it, or give the path of the binary"
+for program in redis-server pgrep; do
+  command -v "$program" >/dev/null || fail "$program is missing (Debian: redis-server, procps)"
+done
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+  || fail "python3, 3.11 or newer, is missing (Debian: python3)"
+python3 -c 'import venv, ensurepip' 2>/dev/null || fail "venv of python3 is missing (Debian: python3-venv)"
+
+# The environment is made anew when the requirements change. The copy is put there last: an
+# installation that was interrupted is not taken for a complete one.
+if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
+  echo "== installing the clients in $venv"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
+  cp "$here/requirements.txt" "$venv/requirements.txt"
+fi
+export PATH="$venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+
+scratch=$(mktemp -d)
+cotiza=
+stop() {
+  if [ -n "$cotiza" ]; then
+    kill -TERM "$cotiza" 2>/dev/null || true
+    for _ in {1..100}; do kill -0 "$cotiza" 2>/dev/null || break; sleep 0.1; done
+    kill -KILL "$cotiza" 2>/dev/null || true
+  fi
+  rm -rf "$scratch"
+}
+trap stop EXIT
+trap 'exit 1' INT TERM
+
+read -r api_port exchange_port redis_port < <(python - <<'EOF'
+import socket
+sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+print(*(one.getsockname()[1] for one in sockets))
+EOF
+)
+echo "== starting $("$binary" --version) on port $api_port"
+export COTIZA_URL="http://127.0.0.1:$api_port" SCRATCH="$scratch"
+# A folder of its own: no configuration file or data of the developer is found there.
+(cd "$scratch" && exec env -u REDIS_URL COTIZA__API__LISTEN="127.0.0.1:$api_port" \
+  COTIZA__EXCHANGE__LISTEN="127.0.0.1:$exchange_port" COTIZA__UP__REDIS_PORT="$redis_port" \
+  COTIZA__UP__DATA_DIR="$scratch/data" COTIZA__SCHEDULE__EVERY=1s \
+  "$binary" up --simulate) >"$scratch/cotiza.log" 2>&1 &
+cotiza=$!
+export COTIZA_PID=$cotiza
+
+if ! python "$here/prepare.py"; then
+  cat "$scratch/cotiza.log"
+  fail "cotiza did not come up"
+fi
+
+failed=()
+check() {
+  local title=$1 began=$SECONDS
+  shift
+  echo "== $title"
+  if (cd "$scratch" && "$@"); then
+    echo "   passed in $((SECONDS - began)) s"
+  else
+    echo "   FAILED after $((SECONDS - began)) s"
+    failed+=("$title")
+  fi
+}
+check "openapi-spec-validator: the document" timeout 60 python "$here/openapi_document.py"
+check "openapi-python-client: every operation" timeout 120 python "$here/generated_client.py"
+check "pycoingecko: the endpoints of CoinGecko" timeout 60 python "$here/coingecko.py"
+check "pandas: CSV" timeout 60 python "$here/csv_frames.py"
+check "Chromium: another origin, and the stream" timeout 120 python "$here/browser.py"
+check "schemathesis: random requests" env PYTHONPATH="$here" timeout 300 \
+  schemathesis --config-file "$here/schemathesis.toml" run "$COTIZA_URL/openapi.json" \
+  --no-color --continue-on-failure
+
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "== the log of cotiza"
+  cat "$scratch/cotiza.log"
+  printf '== failed: %s\n' "${failed[@]}"
+  exit 1
+fi
+echo "== all passed"
