@@ -20,6 +20,7 @@ mod latest;
 mod links;
 mod listing;
 mod metrics;
+mod numbers;
 mod params;
 mod price;
 mod proxies;
@@ -36,11 +37,9 @@ use poem::{
     middleware::{NormalizePath, TrailingSlash},
 };
 use poem_openapi::{OpenApiService, Tags};
-use rust_decimal::Decimal;
 
 use crate::{
     config::Config,
-    domain::{self, Price, Span},
     history::History,
 };
 
@@ -127,28 +126,4 @@ fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, 
     );
     let service = OpenApiService::new(resources, "Cotiza", env!("CARGO_PKG_VERSION"));
     documentation::described(service, &config.api.public_url)
-}
-
-/// A length of time in microseconds.
-fn micros(span: Span) -> i64 {
-    span.seconds().saturating_mul(1_000_000)
-}
-
-/// One amount divided by another one, as a JSON number of 4 decimals.
-fn quotient(amount: Decimal, by: Decimal) -> f64 {
-    number(amount.checked_div(by).unwrap_or_default().round_dp(4))
-}
-
-/// A price as a JSON number of pesos.
-fn pesos(price: Price) -> f64 {
-    number(domain::pesos(price.ten_thousandths()))
-}
-
-/// An amount as a JSON number. Readers of JSON take numbers for doubles; up to
-/// [`Price::MAX`](crate::domain::Price::MAX) no digit is lost in one.
-fn number(amount: Decimal) -> f64 {
-    // Two whole numbers below 2^53 are exact as doubles, and their quotient is the nearest one.
-    #[allow(clippy::cast_precision_loss, reason = "below 2^53, see Price::MAX")]
-    let whole = amount.mantissa() as f64;
-    whole / 10_f64.powi(amount.scale().cast_signed())
 }

@@ -20,7 +20,7 @@ mod summary;
 mod time;
 
 pub use attempt::{Attempt, Circuit, CircuitState, Failure};
-pub use candle::{Candle, Candles, Expected, Explained};
+pub use candle::{Candle, Candles, Expected};
 pub use doubt::{Disbelief, Doubt};
 pub use interval::{Interval, IntervalError, Zone, ZoneError};
 pub use ledger::{Coverage, Gap, Missed, Reason};

@@ -82,13 +82,16 @@ async fn criptoya_tells_the_quotes_of_the_sources() {
     let quote = json!({"ask": 110.0, "totalAsk": 110.0, "bid": 105.5, "totalBid": 105.5, "time": now});
     assert_eq!(api.get("/api/btc/ars/0.1").await.ok(), json!({"buenbit": quote}));
     assert_eq!(api.get("/api/buenbit/btc/ars/1/").await.ok(), quote);
+    assert_eq!(api.get("/api/BuenBit/BTC/ARS/1").await.ok(), quote);
     for (path, status, says) in [
         ("/api/nobody/btc/ars/1", 404, "Invalid exchange"),
         ("/api/bitso/btc/ars/1", 404, "Invalid exchange"),
-        ("/api/buenbit/btc/ars/none", 400, "Invalid volume"),
-        ("/api/btc/ars/-1", 400, "Invalid volume"),
+        ("/api/eth/ars/1", 404, "Invalid pair"),
+        ("/api/buenbit/btc/usd/1", 404, "Invalid pair"),
+        ("/api/buenbit/btc/ars/none", 400, "above 0"),
+        ("/api/btc/ars/-1", 400, "above 0"),
     ] {
-        let answer = api.get(path).await;
-        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (status, says), "{path}");
+        let problem = api.get(path).await.problem(status);
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{path}: {problem}");
     }
 }

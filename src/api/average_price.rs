@@ -8,7 +8,7 @@ use super::{
     Tag,
     answer::Answer,
     error::ApiError,
-    micros, number,
+    numbers::{micros, number},
     params::{self, Weight},
 };
 use crate::{

@@ -19,8 +19,8 @@ use super::{
     proxies::Proxies,
 };
 use crate::{
-    domain::{Candle, Candles as Wanted, Explained, Interval, Moment, Order, TimeRange, UnixTime, Zone},
-    history::{History, HistoryError},
+    domain::{Candle, Candles as Wanted, Interval, Moment, Order, TimeRange, UnixTime, Zone},
+    history::{History, HistoryError, Known},
 };
 
 /// Candles that are made at once for an answer that is streamed.
@@ -64,49 +64,40 @@ impl Candles {
     }
 
     async fn page(&self, question: Question, request: &Request) -> Result<CandlesAnswer, ApiError> {
-        let Question { range, wanted, with_reasons, now } = question;
-        let known = self.history.candles(&range, &wanted, now).await?;
-        let (candles, next) = known.value;
-        let candles = explained(&self.history, candles, with_reasons, now).await?;
+        let Known { value: (results, next), until } = part(&self.history, &question).await?;
         let links = Links::of(request, &self.proxies);
         let next = next.map(|second| {
             let second = Some(second.to_string());
-            match wanted.order {
+            match question.wanted.order {
                 Order::Ascending => links.with(&[("since", second.as_deref())]),
                 Order::Descending => links.with(&[("until", second.as_deref())]),
             }
         });
         let header = links_header([("next", next.clone())]);
-        let results = candles.into_iter().map(|candle| CandleResponse::new(candle, now)).collect();
         let body = ListBody::json(&CandleList { next, results });
         let body = if header.is_empty() { body } else { body.with_header(header::LINK, &header) };
-        Ok(CandlesAnswer::List(body, known.until))
+        Ok(CandlesAnswer::List(body, until))
     }
 
     /// All candles of the range, made while they are sent.
     async fn all(&self, question: Question, format: Format) -> Result<CandlesAnswer, ApiError> {
-        let Question { range, wanted, with_reasons, now } = question;
-        let wanted = Wanted { limit: BATCH, ..wanted };
+        let wanted = Wanted { limit: BATCH, ..question.wanted };
+        let question = Question { wanted, ..question };
         let history = Arc::clone(&self.history);
-        let first = history.candles(&range, &wanted, now).await?;
+        let first = part(&history, &question).await?;
         let until = first.until;
-        let (candles, next) = first.value;
-        let rows = move |candles: Vec<Explained>| {
-            candles.into_iter().map(|candle| CandleResponse::new(candle, now)).collect::<Vec<_>>()
-        };
-        let first = rows(explained(&history, candles, with_reasons, now).await?);
+        let (first, next) = first.value;
         let rest = stream::try_unfold(next, move |next| {
             let history = Arc::clone(&history);
             async move {
                 let Some(next) = next else { return Ok::<_, HistoryError>(None) };
-                let range = from(range, next, wanted.order);
-                let (candles, next) = history.candles(&range, &wanted, now).await?.value;
-                let candles = explained(&history, candles, with_reasons, now).await?;
-                Ok(Some((rows(candles), next)))
+                let range = from(question.range, next, question.wanted.order);
+                let part = part(&history, &Question { range, ..question }).await?;
+                Ok(Some(part.value))
             }
         });
         let body = stream::iter([Ok(first)]).chain(rest);
-        let columns = answer::columns(with_reasons);
+        let columns = answer::columns(question.with_reasons);
         Ok(CandlesAnswer::List(ListBody::rows(format, columns, body), until))
     }
 }
@@ -122,16 +113,22 @@ fn from(range: TimeRange, second: i64, order: Order) -> TimeRange {
     part.unwrap_or(range)
 }
 
-async fn explained(
+/// Some rows of an answer, and a second of the next one.
+async fn part(
     history: &History,
-    candles: Vec<Candle>,
-    with_reasons: bool,
-    now: i64,
-) -> Result<Vec<Explained>, HistoryError> {
-    if with_reasons {
-        return history.explain(candles, now).await;
+    question: &Question,
+) -> Result<Known<(Vec<CandleResponse>, Option<i64>)>, HistoryError> {
+    let Question { range, wanted, with_reasons, now } = question;
+    let Known { value, until } = history.candles(range, wanted, *now).await?;
+    let (mut candles, next) = value;
+    if *with_reasons {
+        history.explain(&mut candles, *now).await?;
     }
-    Ok(candles.into_iter().map(|candle| Explained { candle, reasons: None }).collect())
+    Ok(Known { value: (rows(&candles, *now), next), until })
+}
+
+fn rows(candles: &[Candle], now: i64) -> Vec<CandleResponse> {
+    candles.iter().map(|candle| CandleResponse::new(candle, now)).collect()
 }
 
 #[OpenApi(tag = "Tag::Prices")]

@@ -53,8 +53,7 @@ impl KnownParameters {
 /// Whether a path is one of Cotiza's own: probes of its health and clients of other APIs may send
 /// anything.
 fn is_strict(path: &str) -> bool {
-    let compatible = ["/api/v3/", "/api/btc/", "/api/{"];
-    path.starts_with("/api/") && !compatible.iter().any(|start| path.starts_with(start))
+    path.starts_with("/api/") && !path.starts_with("/api/v3/")
 }
 
 fn unknown(name: &str, known: &[String]) -> String {

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
-use rust_decimal::Decimal;
 
 use super::{
     Tag,
     error::{ApiError, Problem},
-    number, pesos, quotient,
+    numbers::{number, percent, pesos, units},
 };
 use crate::{
     config,
-    domain::{self, Coverage, Observation, Price, Span, Summary, TimeRange, UnixTime},
+    domain::{Coverage, Observation, Price, Span, Summary, TimeRange, UnixTime},
     history::History,
 };
 
@@ -112,7 +111,7 @@ impl LatestResponse {
         let (ask, bid) = provenance.as_ref().map_or((None, None), |from| (from.ask, from.bid));
         let both = ask.zip(bid);
         let difference = |one: Price, other: Price| {
-            domain::pesos(one.ten_thousandths() - other.ten_thousandths())
+            units(one.ten_thousandths() - other.ten_thousandths())
         };
         let extremes = day.summary.extremes;
         let average = (day.summary.count > 0).then(|| day.summary.total().average());
@@ -123,13 +122,13 @@ impl LatestResponse {
             ask: ask.map(pesos),
             bid: bid.map(pesos),
             mid: both.map(|(ask, bid)| pesos(Price::midpoint(ask, bid))),
-            spread: both.map(|(ask, bid)| number(difference(ask, bid))),
+            spread: both.map(|(ask, bid)| difference(ask, bid)),
             age: (now - sample.timestamp.second()).max(0),
             stale: false,
-            change_24h: day.before.map(|before| number(difference(sample.price, before))),
+            change_24h: day.before.map(|before| difference(sample.price, before)),
             change_percent_24h: day.before.map(|before| change_percent(sample.price, before)),
-            high_24h: extremes.map(|all| number(domain::pesos(all.max))),
-            low_24h: extremes.map(|all| number(domain::pesos(all.min))),
+            high_24h: extremes.map(|all| units(all.max)),
+            low_24h: extremes.map(|all| units(all.min)),
             average_24h: average.map(number),
             coverage_24h: day.coverage.share(),
         }
@@ -149,8 +148,8 @@ pub(super) async fn price_of_yesterday(
 
 /// The change from a price to another one, as a percentage of the former, to 4 decimals.
 pub(super) fn change_percent(price: Price, before: Price) -> f64 {
-    let [price, before] = [price, before].map(|it| domain::pesos(it.ten_thousandths()));
-    quotient((price - before) * Decimal::ONE_HUNDRED, before)
+    let before = before.ten_thousandths();
+    percent(price.ten_thousandths() - before, before)
 }
 
 #[OpenApi(tag = "Tag::Prices")]

@@ -140,7 +140,8 @@ parameter!(
             inline(MetaSchema {
                 description: Some("Seconds"),
                 minimum: Some(0.0),
-                maximum: Some(1e12),
+                #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+                maximum: Some(Self::MAX as f64),
                 ..MetaSchema::new("integer")
             }),
             inline(MetaSchema {
@@ -182,7 +183,10 @@ parameter!(
     MetaSchema {
         any_of: vec![
             inline(MetaSchema { minimum: Some(1.0), ..MetaSchema::new("integer") }),
-            inline(MetaSchema { enum_items: vec![json!("last")], ..MetaSchema::new("string") }),
+            inline(MetaSchema {
+                enum_items: vec![json!("last"), json!("")],
+                ..MetaSchema::new("string")
+            }),
         ],
         default: Some(json!(1)),
         example: Some(json!(1)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 
-use super::{Tag, answer::Found, error::ApiError, pesos};
+use super::{Tag, answer::Found, error::ApiError, numbers::pesos};
 use crate::{
     domain::{Moment, Observation, Span, UnixTime, Zone},
     history::History,

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use poem_openapi::{Object, OpenApi, param::Query};
 
 use super::{
-    Tag, answer::Answer, average_price::HOLD, error::ApiError, micros, number, params, quotient,
+    Tag,
+    answer::Answer,
+    average_price::HOLD,
+    error::ApiError,
+    numbers::{micros, number, percent, units},
+    params,
 };
 use crate::{
-    domain::{Moment, Point, Span, pesos},
+    domain::{Moment, Point, Span},
     history::{History, Statistics},
 };
 
@@ -68,14 +73,14 @@ impl Summary {
 
 impl From<Point> for PointResponse {
     fn from((timestamp, price): Point) -> Self {
-        Self { timestamp: timestamp.second(), price: number(pesos(price)) }
+        Self { timestamp: timestamp.second(), price: units(price) }
     }
 }
 
 impl From<Statistics> for SummaryResponse {
     fn from(all: Statistics) -> Self {
         let extremes = all.summary.extremes;
-        let change = extremes.map(|it| (pesos(it.last.1 - it.first.1), pesos(it.first.1)));
+        let change = extremes.map(|it| (it.last.1 - it.first.1, it.first.1));
         let coverage = all.coverage;
         Self {
             count: all.summary.count,
@@ -87,9 +92,8 @@ impl From<Statistics> for SummaryResponse {
             max: all.highest.map(Into::into),
             first: extremes.map(|it| it.first.into()),
             last: extremes.map(|it| it.last.into()),
-            change: change.map(|(change, _)| number(change)),
-            change_percent: change
-                .map(|(change, first)| quotient(change * rust_decimal::Decimal::ONE_HUNDRED, first)),
+            change: change.map(|(change, _)| units(change)),
+            change_percent: change.map(|(change, first)| percent(change, first)),
             expected: coverage.expected,
             recorded: coverage.recorded,
             missed: (coverage.expected - coverage.pending).saturating_sub(coverage.recorded),

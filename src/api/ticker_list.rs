@@ -12,12 +12,12 @@ use super::{
     error::ApiError,
     formats::ListBody,
     listing::{ListingAnswer, without_pages},
-    number,
+    numbers::units,
     params::{self, Format},
     proxies::Proxies,
 };
 use crate::{
-    domain::{Moment, Order, PageNumber, PageSize, TimeRange, pesos},
+    domain::{Moment, Order, PageNumber, PageSize, TimeRange},
     history::{History, HistoryError},
     store::Row,
 };
@@ -73,7 +73,7 @@ impl TickerList {
 impl From<Row> for Ticker {
     fn from(Row { timestamp, price, source }: Row) -> Self {
         let source = source.map(|name| name.to_string());
-        Self { timestamp: timestamp.second(), price: number(pesos(price)), source }
+        Self { timestamp: timestamp.second(), price: units(price), source }
     }
 }
 

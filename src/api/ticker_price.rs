@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use poem_openapi::{Object, OpenApi, param::Query};
 
-use super::{Tag, answer::Answer, error::ApiError, number};
+use super::{Tag, answer::Answer, error::ApiError, numbers::units};
 use crate::{
-    domain::{Moment, Zone, pesos},
+    domain::{Moment, Zone},
     history::History,
 };
 
@@ -42,7 +42,7 @@ impl TickerPrice {
         let second = timestamp.0.first(self.history.now(), Zone::UTC).second();
         let found = self.history.price_at(second).await?;
         Ok(Answer::of(found, |price| TickerPriceResponse {
-            price: price.map(|price| number(pesos(price))),
+            price: price.map(units),
         }))
     }
 }

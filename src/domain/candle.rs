@@ -32,6 +32,8 @@ pub struct Candle {
     pub expected: u64,
     /// Those that ended without a sample.
     pub missed: u64,
+    /// The missed slots by reason, if they were asked for.
+    pub reasons: Option<Missed>,
 }
 
 impl Candle {
@@ -60,13 +62,4 @@ impl Expected {
         let is_open = (from..until).contains(&self.open);
         (ended + u64::from(is_open), ended)
     }
-}
-
-/// A candle with the reasons of its missed slots.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
-    /// The candle.
-    pub candle: Candle,
-    /// Its missed slots by reason, if they were asked for.
-    pub reasons: Option<Missed>,
 }

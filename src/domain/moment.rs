@@ -121,6 +121,9 @@ impl Moment {
 }
 
 impl Span {
+    /// The longest one, in seconds: longer than all time there is.
+    pub const MAX: i64 = 1_000_000_000_000;
+
     /// The length in seconds.
     pub fn seconds(self) -> i64 {
         self.0
@@ -143,8 +146,8 @@ impl FromStr for Span {
         };
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
         let count = digits.parse().ok().filter(|_| plain);
-        let span = count.and_then(|count: i64| count.checked_mul(seconds)).map(Self);
-        span.ok_or_else(|| SpanError(text.chars().take(40).collect()))
+        let span = count.and_then(|count: i64| count.checked_mul(seconds));
+        span.filter(|seconds| *seconds <= Self::MAX).map(Self).ok_or_else(|| SpanError(text.chars().take(40).collect()))
     }
 }
 

@@ -76,7 +76,8 @@ impl Profile {
             let (samples, rest) = (samples as f64, rest as f64);
             differences as f64 / samples - (rest / samples).powi(2)
         };
-        Some(variance(differences, rest, samples).max(0.0).sqrt() / 10_000.0)
+        // To whole 1/10000 pesos.
+        Some(variance(differences, rest, samples).max(0.0).sqrt().round() / 10_000.0)
     }
 }
 

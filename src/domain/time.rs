@@ -59,7 +59,12 @@ impl UnixTime {
     fn parse_seconds(text: &str) -> Option<Decimal> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        Decimal::from_str(text).ok().filter(|_| plain)
+        if plain {
+            return Decimal::from_str(text).ok();
+        }
+        // As some languages write large numbers: 1.717184864e9.
+        let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
+        Decimal::from_scientific(text).ok().filter(|_| is_number)
     }
 
     fn parse_rfc3339(text: &str) -> Option<Decimal> {
@@ -159,6 +164,8 @@ mod tests {
             ("1717184864", "1717184864"),
             ("1717184864.25", "1717184864.25"),
             ("-5", "-5"),
+            ("1.717184864e9", "1717184864"),
+            ("1.7171848645E+9", "1717184864.5"),
             ("2024-05-31T19:47:44Z", "1717184864"),
             ("2024-05-31t19:47:44.250z", "1717184864.25"),
             ("2024-05-31T16:47:44-03:00", "1717184864"),
@@ -178,7 +185,8 @@ mod tests {
             "now",
             "NaN",
             "inf",
-            "1e9",
+            "e9",
+            "1e400",
             "0x10",
             "1,5",
             "1717184864s",

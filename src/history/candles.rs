@@ -5,10 +5,11 @@ use super::{
     view::{Cut, Miss, View},
 };
 use crate::domain::{
-    Candle, Candles, Expected, Explained, Extremes, Missed, Order, Summary, TimeRange, Timestamp,
-    UnixTime,
+    Candle, Candles, Expected, Extremes, Missed, Order, Summary, TimeRange, Timestamp,
 };
 
+/// Candles for which there is room from the beginning.
+const ROOM: usize = 1000;
 /// Stretches whose reasons are asked for in one request.
 const STRETCHES: usize = 200;
 
@@ -27,29 +28,22 @@ impl History {
         self.ask(range.until(), |view| view.candles(range, wanted, now)).await
     }
 
-    /// The same candles with the reasons of their missed slots, as of the unix second `now`.
+    /// Adds the reasons of the missed slots of candles, as of the unix second `now`.
     ///
     /// # Errors
     /// If Redis cannot tell the reasons.
-    pub async fn explain(
-        &self,
-        candles: Vec<Candle>,
-        now: i64,
-    ) -> Result<Vec<Explained>, HistoryError> {
-        let with_missed = candles.iter().filter(|candle| candle.missed > 0);
-        let stretches: Vec<(i64, i64)> =
-            with_missed.map(|candle| (candle.start, candle.end.min(now))).collect();
-        let mut told = Vec::with_capacity(stretches.len());
-        for stretches in stretches.chunks(STRETCHES) {
-            told.extend(self.store().missed_by_reason(stretches).await?);
+    pub async fn explain(&self, candles: &mut [Candle], now: i64) -> Result<(), HistoryError> {
+        for candles in candles.chunks_mut(STRETCHES) {
+            let with_missed = candles.iter().filter(|candle| candle.missed > 0);
+            let stretches: Vec<(i64, i64)> =
+                with_missed.map(|candle| (candle.start, candle.end.min(now))).collect();
+            let mut told = self.store().missed_by_reason(&stretches).await?.into_iter();
+            for candle in candles {
+                let told = if candle.missed > 0 { told.next() } else { None };
+                candle.reasons = Some(Missed::of(candle.missed, told.unwrap_or_default()));
+            }
         }
-        let mut told = told.into_iter();
-        let explain = |candle: Candle| {
-            let told = if candle.missed > 0 { told.next() } else { None };
-            let reasons = Some(Missed::of(candle.missed, told.unwrap_or_default()));
-            Explained { candle, reasons }
-        };
-        Ok(candles.into_iter().map(explain).collect())
+        Ok(())
     }
 }
 
@@ -90,7 +84,7 @@ impl View<'_> {
         wanted: &Candles,
         now: i64,
     ) -> Result<(Vec<Candle>, Option<i64>), Miss> {
-        let mut candles = Vec::new();
+        let mut candles = Vec::with_capacity(wanted.limit.min(ROOM));
         let Some(expected) = self.expected(now) else { return Ok((candles, None)) };
         let Some(mut walk) = self.walk(range, wanted, now) else { return Ok((candles, None)) };
         let mut last_cut: Option<(i64, Cut)> = None;
@@ -99,7 +93,8 @@ impl View<'_> {
                 Some((second, cut)) if second == start => cut,
                 _ => self.cut_at(start)?,
             };
-            let until = self.cut_at(end)?;
+            let score = Timestamp::from_second(end).score();
+            let until = self.cut_in(self.index.position_near(from.position, score), score)?;
             last_cut = Some((end, until));
             let summary = self.summary_between(self.checked([from, until])?)?;
             let filled = if summary.count == 0 && wanted.filled {
@@ -161,7 +156,7 @@ impl View<'_> {
         let is_taken = summary.extremes.is_some_and(|it| it.last.0.second() >= expected.open);
         let recorded = summary.slots - u64::from(is_taken && slots > ended);
         let missed = ended.saturating_sub(recorded);
-        Candle { start, end, summary, filled, expected: slots, missed }
+        Candle { start, end, summary, filled, expected: slots, missed, reasons: None }
     }
 
     /// The second of the sample that comes next after an interval without samples.

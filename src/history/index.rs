@@ -139,6 +139,19 @@ impl Index {
         self.entries.partition_point(|entry| (entry.start + HOUR) as f64 <= score)
     }
 
+    /// The same, looked for first at a position where it may be and at the one after it.
+    pub(super) fn position_near(&self, hint: usize, score: f64) -> usize {
+        #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]
+        let is_after = |position: usize| {
+            self.entries.get(position).is_none_or(|entry| (entry.start + HOUR) as f64 > score)
+        };
+        let is_it = |position: usize| {
+            is_after(position) && position.checked_sub(1).is_none_or(|before| !is_after(before))
+        };
+        let near = [hint, hint + 1].into_iter().find(|position| is_it(*position));
+        near.unwrap_or_else(|| self.position_at(score))
+    }
+
     /// Puts entries in the place of those of the same hours. O(log n) for one of an hour that is
     /// known already or later than all others; O(n) for several or for others.
     pub(super) fn put(&mut self, mut entries: Vec<Entry>) {

@@ -56,6 +56,12 @@ impl View<'_> {
     }
 
     pub(super) fn summary_between(&self, cuts: [Cut; 2]) -> Result<Summary, Miss> {
+        let [since, until] = cuts;
+        // One whole hour, as in a candle of an hour.
+        if since.offset == 0 && until == (Cut { position: since.position + 1, offset: 0 }) {
+            let entry = self.index.entries().get(since.position);
+            return Ok(entry.map(|entry| entry.node.summary).unwrap_or_default());
+        }
         let schedule = self.index.schedule();
         let of_part = |hour: &Hour, part| hour.summary(part, schedule);
         let of_hours = |hours| self.index.summary(hours);
@@ -211,7 +217,11 @@ impl View<'_> {
 
     /// The place before a score.
     pub(super) fn cut(&self, score: f64) -> Result<Cut, Miss> {
-        let position = self.index.position_at(score);
+        self.cut_in(self.index.position_at(score), score)
+    }
+
+    /// The place before a score, in the first hour that ends after it.
+    pub(super) fn cut_in(&self, position: usize, score: f64) -> Result<Cut, Miss> {
         let Some(entry) = self.index.entries().get(position) else {
             return Ok(Cut { position, offset: 0 });
         };

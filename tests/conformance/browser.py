@@ -61,13 +61,14 @@ def watch():
     recorded = get(f"/api/ticker-list/?page_size=1000&since={timestamps[0]}&until={timestamps[-1]}")
     recorded = [ticker["timestamp"] for ticker in recorded["results"]]
     assert timestamps == recorded, f"the page saw {timestamps}, recorded were {recorded}"
+    print(f"   {len(ids)} events over {seen['opened']} connections, none is missing")
 
 
 names = ("chromium", "chromium-browser", "google-chrome")
 chromium = next((path for path in map(shutil.which, names) if path), None)
 if chromium is None:
     print("   skipped: Chromium is missing (Debian: chromium)")
-    raise SystemExit(0)
+    raise SystemExit(77)
 site = ThreadingHTTPServer(("127.0.0.1", 0), Site)
 threading.Thread(target=site.serve_forever, daemon=True).start()
 page = f"http://127.0.0.1:{site.server_port}/?api={URL}"

@@ -15,7 +15,7 @@ from api import URL, get
 HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 NOW = datetime.now(UTC)
 DAY = {"id": "bitcoin", "vs_currency": "ars", "days": "1"}
-# The arguments of each operation, in several of the types that the client offers for a time.
+# The arguments of each operation. Times are of several of the types that the client takes.
 CALLS = {
     "latest": {"max_age": "1h"},
     "average_price": {"since": HOUR_AGO, "until": "now"},
@@ -81,7 +81,7 @@ subprocess.run(command, check=True)
 sys.path.insert(0, folder)
 from generated import Client  # noqa: E402
 
-failed = 0
+called = failed = 0
 with Client(base_url=URL, timeout=10) as client:
     for path, methods in get("/openapi.json")["paths"].items():
         for described in methods.values():
@@ -90,7 +90,9 @@ with Client(base_url=URL, timeout=10) as client:
                 assert name in CALLS, "it is not called: add its arguments to CALLS"
                 module = importlib.import_module(f"generated.api.{tag}.{name}")
                 call(module, CALLS[name], client)
+                called += 1
             except Exception as error:
                 failed += 1
                 print(f"   {name} ({path}): {type(error).__name__} {error}")
-raise SystemExit(failed > 0)
+print(f"   {called} operations")
+raise SystemExit(failed > 0 or called == 0)

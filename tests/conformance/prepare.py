@@ -9,6 +9,7 @@ from api import get, process, wait_for
 
 
 def is_ready():
+    os.kill(int(os.environ["COTIZA_PID"]), 0)  # an error if it has ended already
     try:
         return get("/health/ready")
     except (urllib.error.URLError, ConnectionError, TimeoutError):

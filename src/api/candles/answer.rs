@@ -4,8 +4,12 @@ use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
 use crate::{
-    api::{coverage::Reasons, formats::ListBody, number},
-    domain::{Candle, Explained, pesos},
+    api::{
+        coverage::Reasons,
+        formats::ListBody,
+        numbers::{number, units},
+    },
+    domain::Candle,
 };
 
 /// The answer to a question for candles.
@@ -69,10 +73,10 @@ pub(super) fn columns(with_reasons: bool) -> Vec<&'static str> {
 }
 
 impl CandleResponse {
-    pub(super) fn new(Explained { candle, reasons }: Explained, now: i64) -> Self {
+    pub(super) fn new(candle: &Candle, now: i64) -> Self {
         let [open, high, low, close] =
-            candle.prices().unwrap_or_default().map(|price| number(pesos(price)));
-        let Candle { start, end, summary, expected, missed, .. } = candle;
+            candle.prices().unwrap_or_default().map(units);
+        let Candle { start, end, ref summary, expected, missed, ref reasons, .. } = *candle;
         let mean = if summary.count > 0 { number(summary.total().average()) } else { close };
         Self {
             timestamp: start,

@@ -19,9 +19,9 @@ use crate::{
         answer::Answer,
         error::ApiError,
         latest::{change_percent, price_of_yesterday},
-        number,
+        numbers::{pesos, units},
     },
-    domain::{Candle, Candles, Interval, Order, TimeRange, UnixTime, Zone, pesos},
+    domain::{Candle, Candles, Interval, Order, TimeRange, UnixTime, Zone},
     history::History,
 };
 
@@ -55,11 +55,11 @@ impl CoinGecko {
                 let (at, price) = candle.summary.extremes?.first;
                 // The first interval may begin before the range.
                 let is_inside = range.since().is_none_or(|since| since.as_score() <= at.score());
-                is_inside.then(|| (at.micros() / 1000, number(pesos(price))))
+                is_inside.then(|| (at.micros() / 1000, units(price)))
             })
             .collect();
         if with_last && let Some(last) = self.history.latest().await?.value {
-            let last = (last.sample.timestamp.micros() / 1000, crate::api::pesos(last.sample.price));
+            let last = (last.sample.timestamp.micros() / 1000, pesos(last.sample.price));
             if prices.last().is_some_and(|known| known.0 < last.0) {
                 prices.push(last);
             }
@@ -161,7 +161,7 @@ impl CoinGecko {
             let is_asked = |flag: &Option<String>| flag.as_deref() == Some("true");
             let mut tell = |name: &str, figure| fields.insert(name.to_owned(), figure);
             let price = latest.sample.price;
-            tell(CURRENCY, Figure::of(crate::api::pesos(price)));
+            tell(CURRENCY, Figure::of(pesos(price)));
             if is_asked(&include_market_cap.0) {
                 tell("ars_market_cap", Figure::unknown());
             }
@@ -280,7 +280,7 @@ impl CoinGecko {
         };
         let candles = self.candles(&self.last(days), interval).await?;
         let row = |candle: &Candle| {
-            let prices = candle.prices()?.map(|price| number(pesos(price)));
+            let prices = candle.prices()?.map(units);
             Some(Row::new(candle.end * 1000, &prices))
         };
         Ok(GeckoAnswer::Value(Json(candles.iter().filter_map(row).collect())))

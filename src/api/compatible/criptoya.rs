@@ -4,13 +4,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::Path,
-    payload::{Json, PlainText},
+    payload::Json,
+    types::{ToJSON, Type},
 };
 
 use crate::{
-    api::{Tag, error::ApiError, pesos},
+    api::{Tag, answer::Found, error::ApiError, numbers::pesos},
     config,
     domain::Price,
     history::History,
@@ -40,31 +41,6 @@ struct QuoteResponse {
     time: i64,
 }
 
-/// The quotes of all sources.
-#[derive(ApiResponse)]
-enum QuotesAnswer {
-    /// The quote of each source, by its name.
-    #[oai(status = 200, content_type = "application/json")]
-    Quotes(Json<BTreeMap<String, QuoteResponse>>),
-    /// The volume is not a number above 0.
-    #[oai(status = 400, content_type = "text/plain")]
-    Invalid(PlainText<String>),
-}
-
-/// The quote of one source.
-#[derive(ApiResponse)]
-enum QuoteAnswer {
-    /// The quote.
-    #[oai(status = 200, content_type = "application/json")]
-    Quote(Json<QuoteResponse>),
-    /// The volume is not a number above 0.
-    #[oai(status = 400, content_type = "text/plain")]
-    Invalid(PlainText<String>),
-    /// There is no such source, or it has not said anything yet.
-    #[oai(status = 404, content_type = "text/plain")]
-    Unknown(PlainText<String>),
-}
-
 impl CriptoYa {
     pub(in crate::api) fn new(history: Arc<History>, sources: &config::Sources) -> Self {
         let enabled = sources.in_order().into_iter().filter(|(_, source)| source.enabled);
@@ -86,9 +62,21 @@ fn quote(report: &SourceReport) -> Option<QuoteResponse> {
     Some(QuoteResponse { ask, total_ask: ask, bid, total_bid: bid, time })
 }
 
-/// Whether it is a number above 0.
-fn is_volume(text: &str) -> bool {
-    text.parse::<f64>().is_ok_and(|volume| volume > 0.0 && volume.is_finite())
+/// Refuses what is not known: other coins and currencies, and a volume that is no number above 0.
+fn refusal<T: Type + ToJSON>(
+    coin: &str,
+    fiat: &str,
+    volume: &str,
+) -> Result<Option<Found<T>>, ApiError> {
+    if !coin.eq_ignore_ascii_case("btc") || !fiat.eq_ignore_ascii_case("ars") {
+        return Ok(Some(Found::nothing("Invalid pair: there is btc in ars alone.")));
+    }
+    if volume.parse().is_ok_and(|volume: f64| volume > 0.0 && volume.is_finite()) {
+        return Ok(None);
+    }
+    let shown: String = volume.chars().take(40).collect();
+    let detail = format!("volume: {shown:?} is not a volume: give a number above 0, such as 0.1");
+    Err(ApiError::parameter("volume", detail))
 }
 
 #[OpenApi(tag = "Tag::Compatible")]
@@ -96,24 +84,28 @@ impl CriptoYa {
     /// CriptoYa: all quotes
     ///
     /// What each source that is asked said last.
-    #[oai(path = "/api/btc/ars/:volume", method = "get", operation_id = "criptoya_quotes")]
+    #[oai(path = "/api/:coin/:fiat/:volume", method = "get", operation_id = "criptoya_quotes")]
     async fn all(
         &self,
+        /// The coin: `btc`.
+        coin: Path<String>,
+        /// The currency: `ars`.
+        fiat: Path<String>,
         /// How much is traded, in bitcoin. It changes nothing, as the sources tell one price.
         volume: Path<String>,
-    ) -> Result<QuotesAnswer, ApiError> {
-        if !is_volume(&volume) {
-            return Ok(QuotesAnswer::Invalid(PlainText("Invalid volume".to_owned())));
+    ) -> Result<Found<BTreeMap<String, QuoteResponse>>, ApiError> {
+        if let Some(refusal) = refusal(&coin, &fiat, &volume)? {
+            return Ok(refusal);
         }
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        Ok(QuotesAnswer::Quotes(Json(self.quotes(&names).await?)))
+        Ok(Found::Value(Json(self.quotes(&names).await?), None))
     }
 
     /// CriptoYa: quote of one exchange
     ///
     /// What a source said last.
     #[oai(
-        path = "/api/:exchange/btc/ars/:volume",
+        path = "/api/:exchange/:coin/:fiat/:volume",
         method = "get",
         operation_id = "criptoya_quote"
     )]
@@ -121,17 +113,22 @@ impl CriptoYa {
         &self,
         /// The name of the source.
         exchange: Path<String>,
+        /// The coin: `btc`.
+        coin: Path<String>,
+        /// The currency: `ars`.
+        fiat: Path<String>,
         /// How much is traded, in bitcoin. It changes nothing, as the sources tell one price.
         volume: Path<String>,
-    ) -> Result<QuoteAnswer, ApiError> {
-        if !is_volume(&volume) {
-            return Ok(QuoteAnswer::Invalid(PlainText("Invalid volume".to_owned())));
+    ) -> Result<Found<QuoteResponse>, ApiError> {
+        if let Some(refusal) = refusal(&coin, &fiat, &volume)? {
+            return Ok(refusal);
         }
-        let unknown = || QuoteAnswer::Unknown(PlainText("Invalid exchange".to_owned()));
-        if !self.names.contains(&exchange) {
-            return Ok(unknown());
-        }
-        let quote = self.quotes(&[exchange.as_str()]).await?.remove(&*exchange);
-        Ok(quote.map_or_else(unknown, |quote| QuoteAnswer::Quote(Json(quote))))
+        let name = self.names.iter().find(|name| name.eq_ignore_ascii_case(&exchange));
+        let quote = match name {
+            Some(name) => self.quotes(&[name]).await?.remove(name),
+            None => None,
+        };
+        let unknown = || Found::nothing("Invalid exchange: no source of this name has said a price.");
+        Ok(quote.map_or_else(unknown, |quote| Found::Value(Json(quote), None)))
     }
 }

@@ -82,10 +82,15 @@ fn operations(paths: &mut Value) {
     let methods = paths.as_object_mut().into_iter().flat_map(Map::values_mut);
     for operation in methods.filter_map(|methods| methods.get_mut("get")) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
-            let name = parameter["name"].as_str().unwrap_or_default();
-            if let Some(example) = example_of(name) {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            if let Some(example) = example_of(&name) {
                 parameter["schema"]["example"] = example;
+            }
+            if let Some(schema) = foreign(&name) {
+                parameter["schema"] = schema;
+                parameter["required"] = json!(true);
             }
         }
         let content = operation.pointer_mut("/responses/200/content/application~1json");
@@ -106,12 +111,31 @@ fn example_of(parameter: &str) -> Option<Value> {
         "max_age" => Some(json!("1h")),
         "Last-Event-ID" => Some(json!(1_717_184_860)),
         "reasons" => Some(json!(false)),
-        "id" | "ids" => Some(json!("bitcoin")),
-        "vs_currency" | "vs_currencies" => Some(json!("ars")),
-        "days" | "volume" => Some(json!("1")),
-        "from" => Some(json!("1717098464")),
-        "to" => Some(json!("1717184864")),
-        "exchange" => Some(json!("buenbit")),
+        _ => None,
+    }
+}
+
+/// The schema of a parameter of other APIs. These are read as text, so that what is wrong or missing is
+/// answered as the original answers it.
+fn foreign(parameter: &str) -> Option<Value> {
+    let text = |pattern: &str, example: &str| {
+        Some(json!({"type": "string", "pattern": pattern, "example": example}))
+    };
+    match parameter {
+        "id" => text("^bitcoin$", "bitcoin"),
+        "ids" => text("^[a-z0-9,-]+$", "bitcoin"),
+        "vs_currency" => text("^(ars|ARS)$", "ars"),
+        "vs_currencies" => text("^[a-zA-Z,]+$", "ars"),
+        "days" => text("^([1-9][0-9]{0,5}|max)$", "1"),
+        "from" => Some(json!({"type": "integer", "minimum": 0, "maximum": 253_402_300_799_i64,
+            "example": 1_717_098_464})),
+        "to" => Some(json!({"type": "integer", "minimum": 0, "maximum": 253_402_300_799_i64,
+            "example": 1_717_184_864})),
+        "exchange" => text("^[a-z0-9_-]{1,32}$", "buenbit"),
+        "coin" => text("^(btc|BTC)$", "btc"),
+        "fiat" => text("^(ars|ARS)$", "ars"),
+        "volume" => Some(json!({"type": "number", "minimum": 0, "exclusiveMinimum": true,
+            "maximum": 1e12, "example": 0.1})),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use poem_openapi::{ApiResponse, Enum, Object, payload::Json};
 
 use crate::{
-    api::pesos,
+    api::numbers::pesos,
     config,
     domain::{CircuitState, Price, Reason},
     store::{Rejected, SourceReport},

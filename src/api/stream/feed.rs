@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    api::pesos,
+    api::numbers::pesos,
     domain::{Observation, Reason},
     history::{History, HistoryError, Outcome},
 };

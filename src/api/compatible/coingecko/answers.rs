@@ -93,12 +93,15 @@ pub(super) enum Days {
 }
 
 impl Days {
+    /// More than two thousand years.
+    const MOST: i64 = 999_999;
+
     pub(super) fn parse(text: Option<&str>) -> Result<Self, Refusal> {
         match text {
             None => Err(Refusal::missing("days")),
             Some("max") => Ok(Self::Max),
             Some(text) => {
-                let days = text.parse().ok().filter(|days| *days > 0);
+                let days = text.parse().ok().filter(|days| (1..=Self::MOST).contains(days));
                 days.map(Self::Number).ok_or_else(|| Refusal::invalid("Invalid days"))
             }
         }
