@@ -38,10 +38,7 @@ use poem::{
 };
 use poem_openapi::{OpenApiService, Tags};
 
-use crate::{
-    config::Config,
-    history::History,
-};
+use crate::{config::Config, history::History};
 
 /// How the operations are grouped in the documentation.
 #[derive(Debug, Tags)]

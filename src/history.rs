@@ -143,7 +143,13 @@ pub enum Freshness {
 impl History {
     /// A history that is not loaded yet: see [`History::follow`] and [`History::refresh`].
     pub fn new(store: Store, limits: Limits) -> Self {
-        Self { store, limits, state: RwLock::default(), follower: tokio::sync::Mutex::default(), changed: watch::Sender::default() }
+        Self {
+            store,
+            limits,
+            state: RwLock::default(),
+            follower: tokio::sync::Mutex::default(),
+            changed: watch::Sender::default(),
+        }
     }
 
     /// Count and sum of the prices of a range.

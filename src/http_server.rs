@@ -4,63 +4,38 @@
 //! Every connection is in a table (`connections`), with what is expected of it and since when
 //! (`socket` notes that). One task looks at the table every so often and closes those whose time is
 //! up. When there are too many connections, the one that has been idle for longest is closed. `content`
-//! compresses answers and permits pages of other origins to read them.
+//! compresses answers and permits pages of other origins to read them. A `connection` answers requests;
+//! an `event_stream` has it for itself.
 
+mod connection;
 mod connections;
 mod content;
+mod event_stream;
 mod socket;
 
 use std::{
-    convert::Infallible,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use futures_util::future::Either;
-use http_body_util::combinators::BoxBody;
-use hyper::{
-    Method,
-    body::{Bytes, Incoming},
-    header::ACCESS_CONTROL_REQUEST_METHOD,
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use nix::{
     errno::Errno,
     sys::resource::{Resource, getrlimit, setrlimit},
 };
-use poem::{
-    Addr, Endpoint, EndpointExt as _, Request, Response,
-    http::uri::Scheme,
-    web::{LocalAddr, RemoteAddr},
-};
+use poem::{Endpoint, EndpointExt as _};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_http::cors::CorsLayer;
 
 pub use self::connections::Limits;
-use self::{
-    connections::Connections,
-    socket::{Handling, Socket},
-};
-
-/// The body of an answer.
-type AnswerBody = BoxBody<Bytes, std::io::Error>;
+use self::{connection::Connection, connections::Connections};
 
 /// The bytes that the kernel holds for a client that does not read.
 const SEND_BUFFER: u32 = 64 * 1024;
-/// Requests at the same time in one connection of HTTP/2, and the bytes that are held for each.
-const STREAMS: u32 = 8;
-const STREAM_BUFFER: usize = 16 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// The files that a process needs besides its connections: Redis, logs, the runtime.
@@ -127,8 +102,8 @@ impl HttpServer {
             let (routes, stopping) = (Arc::clone(&routes), stopping.clone());
             connections.admit(client.ip(), |entry| {
                 let cors = cors.clone();
-                let connection = Connection { stream, client, max_head, cors, entry };
-                serving.spawn(connection.serve(routes, stopping)).abort_handle()
+                let connection = Connection { stream, client, max_head, cors, entry, stopping };
+                serving.spawn(connection.serve(routes)).abort_handle()
             });
         }
         drop(self.listener);
@@ -136,66 +111,6 @@ impl HttpServer {
         let _late = timeout(drain, serving.wait()).await;
         connections.close_all();
         closing.abort();
-    }
-}
-
-/// A connection that was accepted.
-struct Connection {
-    stream: TcpStream,
-    client: SocketAddr,
-    max_head: usize,
-    cors: CorsLayer,
-    entry: connections::Entry,
-}
-
-impl Connection {
-    async fn serve(
-        self,
-        routes: Arc<impl Endpoint<Output = Response> + 'static>,
-        stopping: CancellationToken,
-    ) {
-        let Self { stream, client, max_head, cors, entry } = self;
-        let Ok(local) = stream.local_addr() else { return };
-        // No buffers before the client sends something.
-        tokio::select! {
-            readable = stream.readable() => if readable.is_err() { return },
-            () = stopping.cancelled() => return,
-        }
-        let _small_answers_at_once = stream.set_nodelay(true);
-        let activity = Arc::clone(entry.activity());
-        let answer = service_fn(move |request: hyper::Request<Incoming>| {
-            let (routes, activity) = (Arc::clone(&routes), Arc::clone(&activity));
-            let addresses = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(client)));
-            async move {
-                // Also if the client cancels the request.
-                let handling = Handling::begin(activity);
-                let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
-                let response = routes.get_response(request).await;
-                drop(handling);
-                Ok::<hyper::Response<AnswerBody>, Infallible>(response.into())
-            }
-        });
-        let for_pages = cors.layer(answer.clone());
-        let answer = service_fn(move |request: hyper::Request<Incoming>| {
-            // Also those that have no Origin, for caches; but an OPTIONS by hand is no preflight.
-            let is_by_hand = request.method() == Method::OPTIONS
-                && !request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-            if is_by_hand {
-                Either::Left(answer.clone().oneshot(request))
-            } else {
-                Either::Right(for_pages.clone().oneshot(request))
-            }
-        });
-        let answer = TowerToHyperService::new(content::compression().layer(answer));
-        let socket = TokioIo::new(Socket::new(stream, Arc::clone(entry.activity())));
-        let server = protocols(max_head);
-        let mut connection = std::pin::pin!(server.serve_connection(socket, answer));
-        // An error means that the client is gone or that this is not HTTP.
-        tokio::select! {
-            _ended = connection.as_mut() => return,
-            () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        let _ended = connection.await;
     }
 }
 
@@ -212,19 +127,6 @@ pub fn client_of(address: IpAddr) -> IpAddr {
 fn is_exhausted(error: &std::io::Error) -> bool {
     let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
-}
-
-/// HTTP/1, and HTTP/2 for clients that begin with it. A connection with many requests at the same time
-/// must not take much more memory than one.
-fn protocols(max_head: usize) -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().max_buf_size(max_head).header_read_timeout(None);
-    server
-        .http2()
-        .max_concurrent_streams(STREAMS)
-        .max_send_buf_size(STREAM_BUFFER)
-        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX));
-    server
 }
 
 fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -158,7 +158,9 @@ async fn a_candle_has_its_prices_and_tells_how_much_was_recorded() {
     let api = api().await;
     let path = format!("/api/candles/?interval=1m&since={BASE}&until={}&reasons=true", BASE + 119);
     let found = api.get(&path).await.ok();
-    let [first, second] = found["results"].as_array().unwrap().as_slice() else { panic!("{found}") };
+    let [first, second] = found["results"].as_array().unwrap().as_slice() else {
+        panic!("{found}")
+    };
     assert_eq!(first["timestamp"], BASE);
     for (field, value) in [("open", 10.0), ("high", 12.0), ("low", 10.0), ("close", 12.0)] {
         assert_eq!(first[field], value, "{field}");
@@ -197,8 +199,12 @@ async fn without_a_beginning_the_newest_candles_are_answered() {
     let api = api().await;
     let path = format!("/api/candles/?interval=10s&until={}&limit=5", BASE + 79);
     let found = api.get(&path).await.ok();
-    let times: Vec<i64> =
-        found["results"].as_array().unwrap().iter().map(|it| it["timestamp"].as_i64().unwrap()).collect();
+    let times: Vec<i64> = found["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["timestamp"].as_i64().unwrap())
+        .collect();
     assert_eq!(times, [BASE + 30, BASE + 70]);
 }
 

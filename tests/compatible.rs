@@ -42,7 +42,10 @@ async fn coingecko_tells_the_last_price() {
             "last_updated_at": now,
         }})
     );
-    assert_eq!(simple("ids=bitcoin&vs_currencies=ARS").await.ok(), json!({"bitcoin": {"ars": 110.0}}));
+    assert_eq!(
+        simple("ids=bitcoin&vs_currencies=ARS").await.ok(),
+        json!({"bitcoin": {"ars": 110.0}})
+    );
     assert_eq!(simple("ids=bitcoin&vs_currencies=usd").await.ok(), json!({"bitcoin": {}}));
     assert_eq!(simple("ids=dogecoin&vs_currencies=ars").await.ok(), json!({}));
     refused(&simple("vs_currencies=ars").await, 422, "Missing parameter ids");
@@ -63,23 +66,32 @@ async fn coingecko_has_charts_and_candles() {
     assert_eq!(chart["total_volumes"], json!([[hour_ago * 1000, null], [now * 1000, null]]));
     let chart = of("bitcoin/market_chart?vs_currency=ars&days=max").await.ok();
     assert!(chart["prices"].as_array().unwrap().len() >= 2);
-    let path = format!("bitcoin/market_chart/range?vs_currency=ars&from={}&to={}", hour_ago - 1, hour_ago);
+    let path =
+        format!("bitcoin/market_chart/range?vs_currency=ars&from={}&to={}", hour_ago - 1, hour_ago);
     assert_eq!(of(&path).await.ok()["prices"], json!([[hour_ago * 1000, 120.5]]));
     let candles = of("bitcoin/ohlc?vs_currency=ars&days=1").await.ok();
     let end = (hour_ago.div_euclid(1800) + 1) * 1800 * 1000;
-    assert!(candles.as_array().unwrap().contains(&json!([end, 120.5, 120.5, 120.5, 120.5])), "{candles}");
+    assert!(
+        candles.as_array().unwrap().contains(&json!([end, 120.5, 120.5, 120.5, 120.5])),
+        "{candles}"
+    );
     refused(&of("dogecoin/ohlc?vs_currency=ars&days=1").await, 404, "coin not found");
     refused(&of("bitcoin/ohlc?vs_currency=usd&days=1").await, 422, "invalid vs_currency");
     refused(&of("bitcoin/ohlc?vs_currency=ars").await, 422, "Missing parameter days");
     refused(&of("bitcoin/market_chart?days=1").await, 422, "Missing parameter vs_currency");
     refused(&of("bitcoin/market_chart?vs_currency=ars&days=-1").await, 422, "Invalid days");
-    refused(&of("bitcoin/market_chart/range?vs_currency=ars&to=5").await, 422, "Missing parameter from");
+    refused(
+        &of("bitcoin/market_chart/range?vs_currency=ars&to=5").await,
+        422,
+        "Missing parameter from",
+    );
 }
 
 #[tokio::test]
 async fn criptoya_tells_the_quotes_of_the_sources() {
     let (api, now) = api().await;
-    let quote = json!({"ask": 110.0, "totalAsk": 110.0, "bid": 105.5, "totalBid": 105.5, "time": now});
+    let quote =
+        json!({"ask": 110.0, "totalAsk": 110.0, "bid": 105.5, "totalBid": 105.5, "time": now});
     assert_eq!(api.get("/api/btc/ars/0.1").await.ok(), json!({"buenbit": quote}));
     assert_eq!(api.get("/api/buenbit/btc/ars/1/").await.ok(), quote);
     assert_eq!(api.get("/api/BuenBit/BTC/ARS/1").await.ok(), quote);

@@ -204,10 +204,22 @@ async fn links_are_right_behind_proxies_of_any_kind() {
     })
     .await;
     for (headers, start) in [
-        (&[("forwarded", "for=1.2.3.4;proto=https;host=\"a.example:8443\"")][..], "https://a.example:8443"),
-        (&[("forwarded", "proto=https;host=a.example, proto=http;host=inner")], "https://a.example"),
-        (&[("x-forwarded-proto", "https"), ("x-forwarded-host", "b.example, inner")], "https://b.example"),
-        (&[("x-forwarded-host", "b.example"), ("x-forwarded-port", "8443")], "http://b.example:8443"),
+        (
+            &[("forwarded", "for=1.2.3.4;proto=https;host=\"a.example:8443\"")][..],
+            "https://a.example:8443",
+        ),
+        (
+            &[("forwarded", "proto=https;host=a.example, proto=http;host=inner")],
+            "https://a.example",
+        ),
+        (
+            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "b.example, inner")],
+            "https://b.example",
+        ),
+        (
+            &[("x-forwarded-host", "b.example"), ("x-forwarded-port", "8443")],
+            "http://b.example:8443",
+        ),
         (
             &[
                 ("x-forwarded-proto", "https"),
@@ -217,7 +229,10 @@ async fn links_are_right_behind_proxies_of_any_kind() {
             ],
             "https://b.example/prices",
         ),
-        (&[("x-forwarded-host", "b.example"), ("x-forwarded-prefix", "//evil.example")], "http://b.example"),
+        (
+            &[("x-forwarded-host", "b.example"), ("x-forwarded-prefix", "//evil.example")],
+            "http://b.example",
+        ),
     ] {
         let page = get(&api, "/api/ticker-list/", headers).await.ok();
         assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
@@ -255,12 +270,22 @@ async fn each_request_is_logged_if_that_is_wanted() {
     let listen = format!("127.0.0.1:{port}");
     let api = Cotiza::start(
         &["api"],
-        &[("REDIS_URL", &database.url), ("COTIZA__API__LISTEN", &listen), ("COTIZA__LOG__REQUESTS", "true")],
+        &[
+            ("REDIS_URL", &database.url),
+            ("COTIZA__API__LISTEN", &listen),
+            ("COTIZA__LOG__REQUESTS", "true"),
+        ],
     );
     let url = format!("http://{listen}/api/ticker-list/?page_size=5");
     eventually(SOON, "it answers", || async { get_text(&url).await.is_some() }).await;
     let line = api.says("method=GET").await;
-    for part in ["method=GET", "url=\"/api/ticker-list/?page_size=5\"", "status=", "client=127.0.0.1", "id="] {
+    for part in [
+        "method=GET",
+        "url=\"/api/ticker-list/?page_size=5\"",
+        "status=",
+        "client=127.0.0.1",
+        "id=",
+    ] {
         assert!(line.contains(part), "{part} in {line}");
     }
 }

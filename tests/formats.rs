@@ -36,7 +36,13 @@ async fn a_csv_has_a_header_and_all_prices_of_the_range() {
     assert!(csv[1..].iter().cloned().eq(expected.clone()), "{} lines", csv.len());
     let path = format!("/api/ticker-list/?format=csv&order=desc&since={}", BASE + 100);
     let newest_first = lines(&api, &path, "text/csv").await;
-    assert!(newest_first[1..].iter().cloned().eq(expected.skip(10).collect::<Vec<_>>().into_iter().rev()));
+    assert!(
+        newest_first[1..].iter().cloned().eq(expected
+            .skip(10)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev())
+    );
     let path = format!("/api/ticker-list/?format=ndjson&until={}", BASE + 10);
     let rows = lines(&api, &path, "application/x-ndjson").await;
     let rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
@@ -71,19 +77,25 @@ async fn gaps_and_candles_come_as_csv_too() {
     let api = Api::start(&database).await;
     let range = format!("since={BASE}&until={}", BASE + 139);
     let gaps = lines(&api, &format!("/api/gaps/?format=csv&order=desc&{range}"), "text/csv").await;
-    assert_eq!(gaps, [
-        "since,until,slots,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,\
+    assert_eq!(
+        gaps,
+        [
+            "since,until,slots,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,\
          redis_away,price_rejected,not_scheduled"
-            .to_owned(),
-        format!("{},{},6,0,0,0,0,0,0,0,6", BASE + 70, BASE + 129),
-        format!("{},{},5,0,0,0,1,0,0,0,4", BASE + 10, BASE + 59),
-    ]);
+                .to_owned(),
+            format!("{},{},6,0,0,0,0,0,0,0,6", BASE + 70, BASE + 129),
+            format!("{},{},5,0,0,0,1,0,0,0,4", BASE + 10, BASE + 59),
+        ]
+    );
     let path = format!("/api/candles/?interval=2m&format=csv&{range}");
-    assert_eq!(lines(&api, &path, "text/csv").await, [
-        "timestamp,open,high,low,close,mean,count,expected,missed,complete".to_owned(),
-        format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true"),
-        format!("{},3.5,3.5,3.5,3.5,3.5,1,12,11,true", BASE + 120),
-    ]);
+    assert_eq!(
+        lines(&api, &path, "text/csv").await,
+        [
+            "timestamp,open,high,low,close,mean,count,expected,missed,complete".to_owned(),
+            format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true"),
+            format!("{},3.5,3.5,3.5,3.5,3.5,1,12,11,true", BASE + 120),
+        ]
+    );
     let path = format!("{path}&reasons=true");
     let with_reasons = lines(&api, &path, "text/csv").await;
     assert!(with_reasons[0].ends_with("complete,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,redis_away,price_rejected,not_scheduled"));

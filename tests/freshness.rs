@@ -61,7 +61,10 @@ async fn the_last_price_comes_with_the_last_24_hours() {
     database.record(&[(now - day - 60, "100"), (now - 3600, "90"), (now - 60, "130")]).await;
     database.record(&[(now, "110")]).await;
     let latest = Api::start(&database).await.get("/api/latest/").await.ok();
-    assert_eq!((&latest["change_24h"], &latest["change_percent_24h"]), (&10.0.into(), &10.0.into()));
+    assert_eq!(
+        (&latest["change_24h"], &latest["change_percent_24h"]),
+        (&10.0.into(), &10.0.into())
+    );
     assert_eq!((&latest["high_24h"], &latest["low_24h"]), (&130.0.into(), &90.0.into()));
     assert_eq!(latest["average_24h"], 110.0);
     let share = latest["coverage_24h"].as_f64().unwrap();

@@ -174,7 +174,8 @@ async fn the_end_of_a_day_takes_in_nothing_of_the_next_one() {
         let [since, until] = [since, until].map(|time| Some(time.parse().unwrap()));
         let range = TimeRange::new(since, until).unwrap();
         let total = history.total(&range).await.unwrap().value;
-        let page = history.page(&range, first, size, Order::Ascending).await.unwrap().value.unwrap();
+        let page =
+            history.page(&range, first, size, Order::Ascending).await.unwrap().value.unwrap();
         assert_eq!((total.count, page.count), (expected, expected), "{range:?}");
     }
 }

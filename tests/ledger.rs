@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
-    domain::{Missed, Order, Observation, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime},
+    domain::{
+        Missed, Observation, Order, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime,
+    },
     history::History,
 };
 use proptest::{prelude::*, test_runner::TestRunner};

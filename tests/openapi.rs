@@ -44,8 +44,10 @@ fn check(document: &Value, schema: &Value, answer: &Value, what: &str) {
     let mut schema = json_schema(schema);
     schema["components"] = json!({"schemas": json_schema(&document["components"]["schemas"])});
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<String> =
-        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(answer)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{what}: {errors:?} in {answer}");
 }
 
@@ -74,8 +76,10 @@ async fn the_document_says_what_programs_need_to_know_of_the_whole() {
     let tags: Vec<&Value> =
         document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     assert_eq!(tags, ["Prices", "Coverage", "Sources", "Health", "Compatible"]);
-    let deprecated: Vec<&String> =
-        operations(&document).filter(|(_, it)| it["deprecated"] == true).map(|(path, _)| path).collect();
+    let deprecated: Vec<&String> = operations(&document)
+        .filter(|(_, it)| it["deprecated"] == true)
+        .map(|(path, _)| path)
+        .collect();
     assert_eq!(deprecated, ["/api/ticker-average-price"]);
 }
 
@@ -95,7 +99,10 @@ async fn every_parameter_and_every_answer_is_described() {
             let kinds: Vec<&String> = response["content"].as_object().unwrap().keys().collect();
             assert!(kinds.iter().all(|kind| !kind.contains(';')), "{path} {status}: {kinds:?}");
             let is_error = status != "200" && !is_compatible;
-            assert!(!is_error || kinds == ["application/problem+json"], "{path} {status}: {kinds:?}");
+            assert!(
+                !is_error || kinds == ["application/problem+json"],
+                "{path} {status}: {kinds:?}"
+            );
         }
         let may_refuse = operation["responses"].get("400").is_some();
         assert_eq!(may_refuse, !path.starts_with("/health") && !path.ends_with("/ping"), "{path}");
@@ -154,7 +161,8 @@ async fn every_answer_is_as_described() {
             for query in queries {
                 let answer = api.get(&format!("{path}?{query}")).await;
                 let described = &operation["responses"][answer.status.as_str()];
-                let kind = answer.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
+                let kind =
+                    answer.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
                 let schema = &described["content"][kind]["schema"];
                 assert!(!schema.is_null(), "{path}?{query}: {} {kind}", answer.status);
                 if kind.ends_with("json") {

@@ -69,7 +69,13 @@ async fn the_newest_sample_stays_and_the_gap_after_it_is_told() {
     database.record(&[(base + 8 * DAY, "5.5")]).await;
     history.refresh().await.unwrap();
     let gaps = history
-        .gaps(&TimeRange::default(), base + 9 * DAY, "1".parse().unwrap(), "10".parse().unwrap(), Order::Ascending)
+        .gaps(
+            &TimeRange::default(),
+            base + 9 * DAY,
+            "1".parse().unwrap(),
+            "10".parse().unwrap(),
+            Order::Ascending,
+        )
         .await
         .unwrap();
     let gaps = gaps.value.unwrap().items;

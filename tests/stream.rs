@@ -53,7 +53,10 @@ async fn prices_come_as_they_are_recorded_and_missed_slots_with_their_reasons() 
     let rest = usize::try_from(recorded - slot - 1).unwrap();
     let more = events.take(rest).await;
     let price = more.last().unwrap();
-    assert_eq!((price.name.as_str(), price.id, &price.data["price"]), ("price", recorded, &2.5.into()));
+    assert_eq!(
+        (price.name.as_str(), price.id, &price.data["price"]),
+        ("price", recorded, &2.5.into())
+    );
     assert_eq!(price.data["timestamp"], recorded);
 }
 

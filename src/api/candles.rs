@@ -50,19 +50,6 @@ impl Candles {
         Self { history, proxies, slot }
     }
 
-    /// The first moment that is asked for if none was given: that of so many intervals before the end.
-    fn newest(&self, until: Option<UnixTime>, wanted: &Wanted, now: i64) -> UnixTime {
-        let end = until.map_or(now, UnixTime::second).min(now);
-        let mut start = wanted.interval.start_of(end, wanted.zone);
-        for _ in 1..wanted.limit {
-            if start <= UnixTime::MIN.second() {
-                break;
-            }
-            start = wanted.interval.start_of(start - 1, wanted.zone);
-        }
-        UnixTime::from_seconds(start.max(UnixTime::MIN.second()))
-    }
-
     async fn page(&self, question: Question, request: &Request) -> Result<CandlesAnswer, ApiError> {
         let Known { value: (results, next), until } = part(&self.history, &question).await?;
         let links = Links::of(request, &self.proxies);
@@ -100,6 +87,19 @@ impl Candles {
         let columns = answer::columns(question.with_reasons);
         Ok(CandlesAnswer::List(ListBody::rows(format, columns, body), until))
     }
+}
+
+/// The first moment that is asked for if none was given: that of so many intervals before the end.
+fn newest(until: Option<UnixTime>, wanted: &Wanted, now: i64) -> UnixTime {
+    let end = until.map_or(now, UnixTime::second).min(now);
+    let mut start = wanted.interval.start_of(end, wanted.zone);
+    for _ in 1..wanted.limit {
+        if start <= UnixTime::MIN.second() {
+            break;
+        }
+        start = wanted.interval.start_of(start - 1, wanted.zone);
+    }
+    UnixTime::from_seconds(start.max(UnixTime::MIN.second()))
 }
 
 /// The part of a range that is left from a second on.
@@ -194,7 +194,7 @@ impl Candles {
             return self.all(question, format).await;
         }
         if range.since().is_none() && wanted.order == Order::Ascending {
-            let since = self.newest(range.until(), &wanted, now);
+            let since = newest(range.until(), &wanted, now);
             question.range = from(range, since.second(), Order::Ascending);
         }
         self.page(question, request).await

@@ -97,8 +97,7 @@ impl Asked {
         let is_page = response.content_type().is_some_and(|kind| kind.starts_with("text/html"));
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, rule);
-        headers
-            .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if is_page {
             headers.insert(header::CONTENT_SECURITY_POLICY, PAGES);
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -110,9 +110,8 @@ impl LatestResponse {
     fn new(Observation { sample, provenance }: Observation, day: &Day, now: i64) -> Self {
         let (ask, bid) = provenance.as_ref().map_or((None, None), |from| (from.ask, from.bid));
         let both = ask.zip(bid);
-        let difference = |one: Price, other: Price| {
-            units(one.ten_thousandths() - other.ten_thousandths())
-        };
+        let difference =
+            |one: Price, other: Price| units(one.ten_thousandths() - other.ten_thousandths());
         let extremes = day.summary.extremes;
         let average = (day.summary.count > 0).then(|| day.summary.total().average());
         Self {

@@ -124,7 +124,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("Relative to now; the units are s, m, h, d, w"),
-                pattern: Some("^(now|-[0-9]{1,9}[smhdw])$".to_owned()),
+                pattern: Some("^(now|-([0-9]{1,9}[sm]|[0-9]{1,6}[hdw]))$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -146,7 +146,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("With a unit: s, m, h, d, w"),
-                pattern: Some("^[0-9]{1,9}[smhdw]$".to_owned()),
+                pattern: Some("^([0-9]{1,9}[sm]|[0-9]{1,6}[hdw])$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],

@@ -41,8 +41,6 @@ impl TickerPrice {
     ) -> Result<Answer<TickerPriceResponse>, ApiError> {
         let second = timestamp.0.first(self.history.now(), Zone::UTC).second();
         let found = self.history.price_at(second).await?;
-        Ok(Answer::of(found, |price| TickerPriceResponse {
-            price: price.map(units),
-        }))
+        Ok(Answer::of(found, |price| TickerPriceResponse { price: price.map(units) }))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone as _};
+use chrono::{
+    DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone as _,
+};
 use chrono_tz::Tz;
 
 /// A time zone of the IANA database, by its name: `America/Argentina/Buenos_Aires`.
@@ -209,8 +211,7 @@ mod tests {
     }
 
     fn of(interval: &str, zone: &str, second: i64) -> (i64, i64) {
-        let (interval, zone): (Interval, Zone) =
-            (interval.parse().unwrap(), zone.parse().unwrap());
+        let (interval, zone): (Interval, Zone) = (interval.parse().unwrap(), zone.parse().unwrap());
         let start = interval.start_of(second, zone);
         (start, interval.end_of(start, zone))
     }
@@ -233,10 +234,7 @@ mod tests {
             of("1M", argentina, friday),
             ends("2024-05-01T00:00:00-03:00", "2024-06-01T00:00:00-03:00")
         );
-        assert_eq!(
-            of("3M", "UTC", friday),
-            ends("2024-04-01T00:00:00Z", "2024-07-01T00:00:00Z")
-        );
+        assert_eq!(of("3M", "UTC", friday), ends("2024-04-01T00:00:00Z", "2024-07-01T00:00:00Z"));
         assert_eq!(of("4h", argentina, friday).0, at("2024-06-01T00:00:00Z"));
     }
 
@@ -250,7 +248,8 @@ mod tests {
         assert_eq!(day("2024-03-31T12:00:00+02:00", "Europe/Berlin"), 23);
         assert_eq!(day("2024-10-27T12:00:00+01:00", "Europe/Berlin"), 25);
         // In Argentina clocks were set forward at midnight: the day began at one o'clock.
-        let (start, end) = of("1d", "America/Argentina/Buenos_Aires", at("2008-10-19T12:00:00-02:00"));
+        let (start, end) =
+            of("1d", "America/Argentina/Buenos_Aires", at("2008-10-19T12:00:00-02:00"));
         assert_eq!((start, end - start), (at("2008-10-19T01:00:00-02:00"), 23 * 3600));
         // Samoa had no 30 December 2011.
         let (start, end) = of("1d", "Pacific/Apia", at("2011-12-29T12:00:00-10:00"));
@@ -259,7 +258,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_an_error_with_examples() {
-        for text in ["", "1", "m", "0s", "-1m", "1.5h", "1y", "1 m", "+1m", "99999999999d", "101M0"] {
+        for text in ["", "1", "m", "0s", "-1m", "1.5h", "1y", "1 m", "+1m", "99999999999d", "101M0"]
+        {
             let error = text.parse::<Interval>().expect_err(text).to_string();
             assert!(error.contains("1d"), "{error}");
         }
@@ -283,7 +283,7 @@ mod tests {
             let start = interval.start_of(second, zone);
             let end = interval.end_of(start, zone);
             prop_assert!(start <= second && second < end, "{start} {second} {end}");
-            for inside in [start, (start + end) / 2, end - 1] {
+            for inside in [start, i64::midpoint(start, end), end - 1] {
                 prop_assert_eq!(interval.start_of(inside, zone), start);
             }
             prop_assert_eq!(interval.start_of(end, zone), end);

@@ -147,7 +147,9 @@ impl FromStr for Span {
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
         let count = digits.parse().ok().filter(|_| plain);
         let span = count.and_then(|count: i64| count.checked_mul(seconds));
-        span.filter(|seconds| *seconds <= Self::MAX).map(Self).ok_or_else(|| SpanError(text.chars().take(40).collect()))
+        span.filter(|seconds| *seconds <= Self::MAX)
+            .map(Self)
+            .ok_or_else(|| SpanError(text.chars().take(40).collect()))
     }
 }
 

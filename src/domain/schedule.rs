@@ -60,6 +60,9 @@ impl Schedule {
 
     /// How many slots begin in the seconds `[from, until)`.
     pub fn count(&self, from: i64, until: i64) -> u64 {
+        if self.changes.is_empty() {
+            return self.first.count(from, until);
+        }
         let mut count = 0;
         let mut begin = from;
         let starts = self.changes.iter().map(|(from, _)| *from).chain([i64::MAX]);

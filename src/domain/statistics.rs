@@ -123,19 +123,14 @@ impl Held {
             let valid = (to - from).max(0);
             (i128::from(price) * i128::from(valid), valid)
         };
-        let head = before.map(|(at, price)| {
-            of(price, since, first.min(at.micros().saturating_add(self.hold)))
-        });
+        let head = before
+            .map(|(at, price)| of(price, since, first.min(at.micros().saturating_add(self.hold))));
         let tail = self.ends.map(|(_, (at, price))| {
             let at = at.micros();
             of(price, at, until.min(at.saturating_add(self.hold)))
         });
         let (head, tail) = (head.unwrap_or_default(), tail.unwrap_or_default());
-        Self {
-            sum: self.sum + head.0 + tail.0,
-            covered: self.covered + head.1 + tail.1,
-            ..self
-        }
+        Self { sum: self.sum + head.0 + tail.0, covered: self.covered + head.1 + tail.1, ..self }
     }
 
     /// The mean price in pesos, weighted by time, rounded to 2 decimals, half to even; 0 if no price was

@@ -105,7 +105,8 @@ impl Total {
 pub(super) fn mean(sum: i128, weight: i128) -> Decimal {
     // One centavo is 100 of the sum's units.
     let unit = weight.max(1) * 100;
-    let (whole, rest) = (sum.div_euclid(unit), sum.rem_euclid(unit));
+    let whole = sum.div_euclid(unit);
+    let rest = sum - whole * unit;
     let up = match (rest * 2).cmp(&unit) {
         std::cmp::Ordering::Less => false,
         std::cmp::Ordering::Equal => whole % 2 != 0,

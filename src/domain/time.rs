@@ -64,7 +64,9 @@ impl UnixTime {
         }
         // As some languages write large numbers: 1.717184864e9.
         let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
-        Decimal::from_scientific(text).ok().filter(|_| is_number)
+        let is_tiny = || text.parse().is_ok_and(|number: f64| number.abs() < 1e-9);
+        let number = Decimal::from_scientific(text).ok();
+        number.or_else(|| is_tiny().then_some(Decimal::ZERO)).filter(|_| is_number)
     }
 
     fn parse_rfc3339(text: &str) -> Option<Decimal> {
@@ -166,6 +168,7 @@ mod tests {
             ("-5", "-5"),
             ("1.717184864e9", "1717184864"),
             ("1.7171848645E+9", "1717184864.5"),
+            ("1e-300", "0"),
             ("2024-05-31T19:47:44Z", "1717184864"),
             ("2024-05-31t19:47:44.250z", "1717184864.25"),
             ("2024-05-31T16:47:44-03:00", "1717184864"),

@@ -63,7 +63,9 @@ impl View<'_> {
             entries.partition_point(|entry| entry.start < from).max(positions.start)
         });
         let next = match order {
-            Order::Ascending => (first..positions.end).map(|at| visit(at, &mut rows)).find_map(stop),
+            Order::Ascending => {
+                (first..positions.end).map(|at| visit(at, &mut rows)).find_map(stop)
+            }
             Order::Descending => {
                 let end = from.map_or(positions.end, |_| (first + 1).min(positions.end));
                 (positions.start..end).rev().map(|at| visit(at, &mut rows)).find_map(stop)

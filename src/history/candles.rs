@@ -118,16 +118,12 @@ impl View<'_> {
 
     /// The intervals of a range from the first sample of all on; up to the last one, or up to now if
     /// they are to be filled.
-    fn walk<'a>(
-        &self,
-        range: &TimeRange,
-        wanted: &'a Candles,
-        now: i64,
-    ) -> Option<Walk<'a>> {
+    fn walk<'a>(&self, range: &TimeRange, wanted: &'a Candles, now: i64) -> Option<Walk<'a>> {
         let Extremes { first, last, .. } = self.index.all().summary.extremes?;
         let Candles { interval, zone, filled, order, .. } = *wanted;
         let newest = if filled { now.max(last.0.second()) } else { last.0.second() };
-        let since = range.since().map_or(first.0.second(), |since| since.second().max(first.0.second()));
+        let since =
+            range.since().map_or(first.0.second(), |since| since.second().max(first.0.second()));
         let until = range.until().map_or(newest, |until| until.second().min(newest));
         // Whole intervals, also those that the range has only a part of.
         let start = |second| interval.start_of(second, zone);

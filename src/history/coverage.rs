@@ -6,8 +6,8 @@ use super::{
     view::{Miss, View},
 };
 use crate::domain::{
-    Coverage, Expected, Extremes, Gap, Missed, Order, Page, PageNumber, PageSize, Summary, TimeRange, Timestamp,
-    UnixTime,
+    Coverage, Expected, Extremes, Gap, Missed, Order, Page, PageNumber, PageSize, Summary,
+    TimeRange, Timestamp, UnixTime,
 };
 
 /// The slots of a range that count: those that begin in the unix seconds `[from, until)`, and the
@@ -83,8 +83,7 @@ impl History {
             until,
             missed: Missed::of(slots, reasons),
         };
-        let mut items: Vec<Gap> =
-            page.items.into_iter().zip(slots).zip(reasons).map(gap).collect();
+        let mut items: Vec<Gap> = page.items.into_iter().zip(slots).zip(reasons).map(gap).collect();
         order.sort(&mut items);
         let Page { count, number, pages, .. } = page;
         Ok(Known { value: Some(Page { count, number, pages, items }), until: found.until })
@@ -93,7 +92,11 @@ impl History {
 
 impl View<'_> {
     /// Coverage without reasons, and the seconds of the slots that have ended.
-    pub(super) fn coverage(&self, range: &TimeRange, now: i64) -> Result<Option<(Stretch, Coverage)>, Miss> {
+    pub(super) fn coverage(
+        &self,
+        range: &TimeRange,
+        now: i64,
+    ) -> Result<Option<(Stretch, Coverage)>, Miss> {
         let Some(window) = self.window(range, now) else { return Ok(None) };
         let closed = (window.from, window.until.min(window.open).max(window.from));
         let mut recorded = self.summary_of_seconds(closed.0, closed.1)?.slots;

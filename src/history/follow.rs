@@ -203,7 +203,11 @@ impl History {
         }
         observations.insert(at, observation);
         let hour = Hour::new(start, &observations);
-        node = Node { members: node.members + 1, blocks: node.blocks, ..Node::of(&hour, index.schedule()) };
+        node = Node {
+            members: node.members + 1,
+            blocks: node.blocks,
+            ..Node::of(&hour, index.schedule())
+        };
         let columns = Some(Columns::new(hour));
         drop(index);
         self.put(vec![Entry { start, node, is_sealed: false, columns }]);

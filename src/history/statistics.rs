@@ -128,9 +128,8 @@ impl View<'_> {
             let hours = since.position + usize::from(is_cut)..until.position;
             head.and(self.index.held(&hours, hold, &whole)?).and(tail)
         };
-        let micros = |time: UnixTime| {
-            Timestamp::from_score(time.as_score()).map_or(0, Timestamp::micros)
-        };
+        let micros =
+            |time: UnixTime| Timestamp::from_score(time.as_score()).map_or(0, Timestamp::micros);
         let now = micros(UnixTime::from_seconds(now));
         let first = self.index.all().summary.extremes.map_or(now, |all| all.first.0.micros());
         let begin = range.since().map_or(first, micros);
@@ -140,12 +139,7 @@ impl View<'_> {
         Ok(Weighted { count, held, length: (end - begin).max(0) })
     }
 
-    fn held_part(
-        &self,
-        position: usize,
-        part: Range<usize>,
-        hold: i64,
-    ) -> Result<Held, Miss> {
+    fn held_part(&self, position: usize, part: Range<usize>, hold: i64) -> Result<Held, Miss> {
         if part.is_empty() {
             return Ok(Held::none(hold));
         }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use super::index::{Columns, Entry, Index};
 use crate::{
     domain::{
-        Extremes, Observation, Order, Page, PageNumber, PageSize, Point, Summary, TimeRange, Timestamp, Total,
-        UnixTime,
+        Extremes, Observation, Order, Page, PageNumber, PageSize, Point, Summary, TimeRange,
+        Timestamp, Total, UnixTime,
     },
     store::{Hour, Row},
 };
@@ -206,7 +206,10 @@ impl View<'_> {
     pub(super) fn checked(&self, cuts: [Cut; 2]) -> Result<[Cut; 2], Miss> {
         if self.index.all().damaged > 0 {
             let [since, until] = cuts;
-            let between = self.index.entries().get(since.position..until.position + usize::from(until.offset > 0));
+            let between = self
+                .index
+                .entries()
+                .get(since.position..until.position + usize::from(until.offset > 0));
             let damaged = between.into_iter().flatten().find(|entry| entry.node.damaged > 0);
             if let Some(entry) = damaged {
                 return Err(Miss::Damaged(entry.start));

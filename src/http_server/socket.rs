@@ -42,6 +42,8 @@ struct State {
     since: Instant,
     /// The requests that are being handled; in HTTP/2 there may be several.
     requests: usize,
+    /// Whether something of the last answer has been written.
+    has_written: bool,
     /// Whether this is HTTP/2, where not all bytes of a client belong to a request.
     is_http2: bool,
 }
@@ -59,6 +61,7 @@ impl Default for Activity {
             phase: Phase::New,
             since: Instant::now(),
             requests: 0,
+            has_written: false,
             is_http2: false,
         }))
     }
@@ -68,6 +71,12 @@ impl Activity {
     pub(super) fn get(&self) -> (Phase, Instant) {
         let state = self.0.lock();
         (state.phase, state.since)
+    }
+
+    /// Whether the system has taken all that was written of the last answer.
+    pub(super) fn is_taken(&self) -> bool {
+        let state = self.0.lock();
+        state.phase == Phase::Idle && state.has_written
     }
 
     fn handling(&self) {
@@ -80,6 +89,7 @@ impl Activity {
         let mut state = self.0.lock();
         state.requests -= 1;
         if state.requests == 0 {
+            state.has_written = false;
             state.enter(Phase::Answering);
         }
     }
@@ -100,6 +110,7 @@ impl Activity {
     /// The system has taken more of the answer. It does so only when the client has read about 40 KB.
     fn written(&self) {
         let mut state = self.0.lock();
+        state.has_written = true;
         if matches!(state.phase, Phase::Idle | Phase::Answering) {
             state.enter(Phase::Answering);
         }

@@ -25,6 +25,14 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let listen = config.exchange.listen;
     let (routes, limits) = (exchange.routes(), Limits::from(&config.api));
     let no_pages = &[];
-    http::serve("the simulated exchange", listen, limits, routes, no_pages, Duration::ZERO, shutdown)
-        .await
+    http::serve(
+        "the simulated exchange",
+        listen,
+        limits,
+        routes,
+        no_pages,
+        Duration::ZERO,
+        shutdown,
+    )
+    .await
 }

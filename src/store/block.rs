@@ -143,7 +143,11 @@ pub fn encode(hour: &Hour, schedule: &Schedule) -> Result<Vec<u8>, BlockError> {
 ///
 /// # Errors
 /// If the bytes are not a block.
-pub(super) fn summary(start: i64, bytes: &[u8], schedule: &Schedule) -> Result<Summary, BlockError> {
+pub(super) fn summary(
+    start: i64,
+    bytes: &[u8],
+    schedule: &Schedule,
+) -> Result<Summary, BlockError> {
     let (header, _) = header(bytes)?;
     if header.slot_seconds == slot_seconds(start, schedule) && header.slot_seconds > 0 {
         return header.summary(start);

@@ -59,9 +59,8 @@ impl Store {
         let connection = &mut self.connection.clone();
         let slots = reads.query_async::<Vec<Vec<i64>>>(connection);
         let slots = answer("read why slots were missed", slots).await?;
-        let of_reason = |(reason, slots): (Reason, Vec<i64>)| {
-            slots.into_iter().map(move |slot| (slot, reason))
-        };
+        let of_reason =
+            |(reason, slots): (Reason, Vec<i64>)| slots.into_iter().map(move |slot| (slot, reason));
         Ok(Reason::ALL.into_iter().zip(slots).flat_map(of_reason).collect())
     }
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 import urllib.request
+from pathlib import Path
 
 URL = os.environ["COTIZA_URL"]
 
@@ -12,6 +13,13 @@ URL = os.environ["COTIZA_URL"]
 def get(path):
     with urllib.request.urlopen(URL + path, timeout=10) as answer:
         return json.load(answer)
+
+
+def readme(language):
+    """The example of the README in a language, with the address of this API."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    example = text.split(f"```{language}\n")[1].split("```")[0]
+    return example.replace("http://localhost:8000", URL)
 
 
 def process(role):

@@ -11,17 +11,17 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from api import URL, get, process, wait_for
+from api import URL, get, process, readme, wait_for
 
 PAGE = (Path(__file__).parent / "browser.html").read_bytes()
-seen = {"opened": 0, "ids": [], "timestamps": [], "error": None}
+seen = {"opened": 0, "ids": [], "timestamps": [], "error": None, "readme": None}
 
 
 class Site(BaseHTTPRequestHandler):
     """Serves the page, and takes what it has seen."""
 
     def do_GET(self):
-        self.answer(PAGE)
+        self.answer(readme("html").encode() if self.path == "/readme" else PAGE)
 
     def do_POST(self):
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -51,6 +51,7 @@ def watch():
     assert seen["price"] > 1_000_000, seen
     assert seen["etag"], f"the page cannot read ETag: {seen}"
     assert seen["requestId"], f"the page cannot read X-Request-Id: {seen}"
+    wait_for("the page of the README to show a price", lambda: " ARS, " in (seen["readme"] or ""))
 
     before = len(seen["ids"])
     os.kill(process("api"), signal.SIGTERM)

@@ -36,11 +36,11 @@ CALLS = {
     "coingecko_market_chart": DAY,
     "coingecko_market_chart_range": {
         "id": "bitcoin", "vs_currency": "ars",
-        "from_": str(HOUR_AGO.timestamp()), "to": str(NOW.timestamp()),
+        "from_": int(HOUR_AGO.timestamp()), "to": int(NOW.timestamp()),
     },
     "coingecko_ohlc": DAY,
-    "criptoya_quotes": {"volume": "0.1"},
-    "criptoya_quote": {"exchange": "buenbit", "volume": "0.1"},
+    "criptoya_quotes": {"coin": "btc", "fiat": "ars", "volume": 0.1},
+    "criptoya_quote": {"exchange": "buenbit", "coin": "BTC", "fiat": "ARS", "volume": 1},
 }
 
 

@@ -7,6 +7,7 @@
 #   generated_client.py   a generated client (openapi-python-client) calls every operation
 #   coingecko.py          pycoingecko reads the endpoints that are compatible with CoinGecko
 #   csv_frames.py         pandas reads the lists as CSV
+#   readme.py             the example in Python of the README works
 #   browser.py            Chromium reads the API and its stream from a page of another origin
 #
 # Usage: tests/conformance/run.sh [BINARY]   (default: ${CARGO_TARGET_DIR:-target}/debug/cotiza)
@@ -95,6 +96,7 @@ check "openapi-spec-validator: the document" timeout 60 python "$here/openapi_do
 check "openapi-python-client: every operation" timeout 120 python "$here/generated_client.py"
 check "pycoingecko: the endpoints of CoinGecko" timeout 60 python "$here/coingecko.py"
 check "pandas: CSV" timeout 60 python "$here/csv_frames.py"
+check "README: the example in Python" timeout 60 python "$here/readme.py"
 check "Chromium: another origin, and the stream" timeout 120 python "$here/browser.py"
 check "schemathesis: random requests" env PYTHONPATH="$here" timeout 300 \
   schemathesis --config-file "$here/schemathesis.toml" run "$COTIZA_URL/openapi.json" \

@@ -67,15 +67,23 @@ pub(super) struct CandleResponse {
 pub(super) fn columns(with_reasons: bool) -> Vec<&'static str> {
     let reasons: &[&str] = if with_reasons { &Reasons::COLUMNS } else { &[] };
     let own = [
-        "timestamp", "open", "high", "low", "close", "mean", "count", "expected", "missed", "complete",
+        "timestamp",
+        "open",
+        "high",
+        "low",
+        "close",
+        "mean",
+        "count",
+        "expected",
+        "missed",
+        "complete",
     ];
     [&own, reasons].concat()
 }
 
 impl CandleResponse {
     pub(super) fn new(candle: &Candle, now: i64) -> Self {
-        let [open, high, low, close] =
-            candle.prices().unwrap_or_default().map(units);
+        let [open, high, low, close] = candle.prices().unwrap_or_default().map(units);
         let Candle { start, end, ref summary, expected, missed, ref reasons, .. } = *candle;
         let mean = if summary.count > 0 { number(summary.total().average()) } else { close };
         Self {

@@ -128,7 +128,8 @@ impl CriptoYa {
             Some(name) => self.quotes(&[name]).await?.remove(name),
             None => None,
         };
-        let unknown = || Found::nothing("Invalid exchange: no source of this name has said a price.");
+        let unknown =
+            || Found::nothing("Invalid exchange: no source of this name has said a price.");
         Ok(quote.map_or_else(unknown, |quote| Found::Value(Json(quote), None)))
     }
 }

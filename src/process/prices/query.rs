@@ -22,7 +22,11 @@ pub(super) async fn list(
     page: PageNumber,
     size: PageSize,
 ) -> anyhow::Result<()> {
-    let page = history.page(range, page, size, Order::Ascending).await?.value.context("there is no such page")?;
+    let page = history
+        .page(range, page, size, Order::Ascending)
+        .await?
+        .value
+        .context("there is no such page")?;
     let mut out = stdout().lock();
     writeln!(out, "{CSV_HEADER}")?;
     for row in &page.items {

@@ -195,13 +195,20 @@ macro_rules! as_json {
     };
 }
 
-as_json!(Figure, "figure", |figure: &Figure| figure.0.clone(), MetaSchema {
-    nullable: true,
-    ..MetaSchema::new("number")
-});
-as_json!(Row, "row", |row: &Row| Value::Array(row.0.clone()), MetaSchema {
-    items: Some(Box::new(Figure::schema_ref())),
-    min_items: Some(2),
-    max_items: Some(5),
-    ..MetaSchema::new("array")
-});
+as_json!(
+    Figure,
+    "figure",
+    |figure: &Figure| figure.0.clone(),
+    MetaSchema { nullable: true, ..MetaSchema::new("number") }
+);
+as_json!(
+    Row,
+    "row",
+    |row: &Row| Value::Array(row.0.clone()),
+    MetaSchema {
+        items: Some(Box::new(Figure::schema_ref())),
+        min_items: Some(2),
+        max_items: Some(5),
+        ..MetaSchema::new("array")
+    }
+);
