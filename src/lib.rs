@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! scheduler --tick--> Redis queue --job--> worker --HTTP--> exchange
-//!                                            |
-//! client <--REST-- api <--history, changes-- Redis `prices`
+//!                                                    |
+//! client <--REST, events-- api <--history, changes-- Redis `prices`
 //! ```
 //!
 //! The modules, and which may use which; imports point one way:
@@ -16,7 +16,7 @@
 //! - [`jobs`], [`api`]: what is done with them; they do not know each other
 //! - [`process`]: the processes, which wire the above
 //!
-//! # Four walks through the code
+//! # Five walks through the code
 //!
 //! **Recording a sample.** [`process::scheduler`] enqueues a [`jobs::FetchBtcArs`] when a slot
 //! begins. A [`process::worker`] takes it, asks the [`exchange::Sources`] and calls
@@ -33,6 +33,11 @@
 //! **Serving a page.** `api/ticker_list.rs` calls [`history::History::page`]. `history/view.rs` turns
 //! range and page into ranks, finds the hour of the first rank in the tree, and copies rows from
 //! there on. `api/links.rs` writes the links to the pages before and after.
+//!
+//! **Telling clients of a new price.** The follower (`history/follow.rs`) takes in the change and gives
+//! notice. `api/stream/feed.rs` asks [`history::History::outcomes`] what became of the next slots, writes
+//! an event for each, and wakes the clients of `api/stream.rs`. Each of them is at a slot of its own: one
+//! that comes back late reads what it has missed from the history.
 //!
 //! **A Redis outage.** Workers and schedulers wait for Redis and go on. In the api,
 //! `history/follow.rs` fails to read changes and tries again; meanwhile

@@ -1,9 +1,15 @@
 //! All integration tests: real processes, a real redis-server, real HTTP, on loopback only.
 //!
 //! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
+//! - `candles`: candles against brute force, and as clients ask for them
+//! - `freshness`: ages, the price at a time, the last day, means weighted by time, summaries
+//! - `formats`: CSV and NDJSON, orders, times as people write them
+//! - `stream`: every slot is told once, in order
+//! - `compatible`: the endpoints of other APIs
+//! - `conventions`: what all answers have in common
 //! - `ledger`: coverage and gaps against a naive model
 //! - `misbehaving`: sources that answer in every wrong way
-//! - `openapi`: the document that the API publishes, and `--help`, as snapshots
+//! - `openapi`: the document that the API publishes, which describes what it answers; `--help`
 //! - `prices`: the commands for samples
 //! - `sources`: several sources, and what is believed
 //! - `source_reports`: what is known of each source, and of each sample's

@@ -133,7 +133,8 @@ impl Events {
                     data: serde_json::from_str(field("data: ").expect("data")).expect("JSON"),
                 });
                 self.comments += usize::from(block.starts_with(':'));
-                self.text = rest.to_owned();
+                let end = self.text.len() - rest.len();
+                self.text.drain(..end);
                 if event.is_some() {
                     return event;
                 }
