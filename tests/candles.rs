@@ -114,7 +114,7 @@ fn candles_are_those_of_brute_force() {
     let question = (interval, zone, 0i64..16_000_000, 0i64..16_000_000, 1usize..40, 0usize..2);
     let questions = prop::collection::vec((question, any::<bool>()), 1..10);
     let strategy = (prop::collection::vec(sample(), 1..100), questions, any::<bool>());
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) };
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) };
     let checked = TestRunner::new(config).run(&strategy, |(samples, questions, fits)| {
         runtime.block_on(async {
             database.command::<()>(&["FLUSHDB"]).await;

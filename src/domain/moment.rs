@@ -3,7 +3,6 @@
 use std::str::FromStr;
 
 use chrono::{Days, NaiveDate};
-use rust_decimal::Decimal;
 
 use super::{TimeRange, TimeRangeError, UnixTime, Zone};
 
@@ -58,7 +57,7 @@ const UNITS: [(char, i64); 5] =
     [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 7 * 86_400)];
 
 /// Units that are finer than seconds, and how many of each a second has.
-const FINER: [(&str, i64); 3] =
+const FINER: [(&str, i128); 3] =
     [("milliseconds", 1000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000)];
 
 impl Moment {
@@ -112,10 +111,11 @@ impl Moment {
     fn too_fine(text: &str) -> Option<MomentError> {
         let number: i128 = text.parse().ok()?;
         FINER.into_iter().find_map(|(unit, parts)| {
-            let seconds = Decimal::from_i128_with_scale(number / i128::from(parts), 0).to_string();
+            let seconds = number / parts;
             // Anything later than the year 2100 is more likely of the next unit.
-            let is_near = (0..4_102_444_800).contains(&(number / i128::from(parts)));
-            is_near.then(|| MomentError::TooFine { given: text.to_owned(), unit, seconds })
+            let is_near = (0..4_102_444_800).contains(&seconds);
+            let given = text.to_owned();
+            is_near.then(|| MomentError::TooFine { given, unit, seconds: seconds.to_string() })
         })
     }
 }
@@ -249,7 +249,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_time_or_an_error_that_is_short(text in "-?[0-9]{0,30}[smhdw]?|.{0,200}") {
+        fn any_text_is_a_time_or_an_error_that_is_short(
+            text in "-?[0-9]{0,40}[smhdw]?|[0-9.e+-]{0,12}|.{0,200}",
+        ) {
             match text.parse::<Moment>() {
                 Ok(moment) => {
                     let (first, last) = (moment.first(NOW, Zone::UTC), moment.last(NOW, Zone::UTC));

@@ -68,6 +68,15 @@ impl Walk<'_> {
         Some((start, interval.end_of(start, zone)))
     }
 
+    /// A second of the next interval that lies in the range.
+    fn next_within(&self, range: &TimeRange) -> i64 {
+        match (self.wanted.order, range.since(), range.until()) {
+            (Order::Ascending, _, Some(until)) => self.cursor.min(until.second()),
+            (Order::Descending, Some(since), _) => self.cursor.max(since.second_at_or_after()),
+            _ => self.cursor,
+        }
+    }
+
     /// Goes on to the interval after this one, or to that of a second further on.
     fn go_on(&mut self, (start, end): (i64, i64), to: Option<i64>) {
         self.cursor = match self.wanted.order {
@@ -108,7 +117,7 @@ impl View<'_> {
                 continue;
             }
             if candles.len() == wanted.limit {
-                return Ok((candles, Some(walk.cursor)));
+                return Ok((candles, Some(walk.next_within(range))));
             }
             candles.push(self.candle((start, end), summary, filled, expected));
             walk.go_on((start, end), None);

@@ -28,9 +28,9 @@ use crate::{
 const COIN: &str = "bitcoin";
 const CURRENCY: &str = "ars";
 const DAY: i64 = 24 * 3600;
-/// The most prices of an answer: more than a range has at its own granularity, fewer than ten years of
-/// `5m` would be.
-const MOST: usize = 50_000;
+/// The most prices of an answer: those of 27 years at its own granularity, of a month with
+/// `interval=5m`.
+const MOST: usize = 10_000;
 
 pub(in crate::api) struct CoinGecko {
     history: Arc<History>,
