@@ -11,6 +11,7 @@ mod candles;
 mod compatible;
 mod conventions;
 mod coverage;
+mod described;
 mod documentation;
 mod error;
 mod formats;

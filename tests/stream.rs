@@ -145,6 +145,20 @@ async fn a_silent_stream_is_kept_alive_by_comments() {
 }
 
 #[tokio::test]
+async fn a_beginning_beyond_all_time_is_the_nearest_there_is() {
+    let database = Database::new().await;
+    let first = record(&database, "1.5").await;
+    let api = api(&database, |_| {}).await;
+    for (id, is_told) in
+        [(i64::MIN, true), (0, true), (first + 1_000_000, false), (i64::MAX, false)]
+    {
+        let mut events = api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await;
+        let next = tokio::time::timeout(Duration::from_secs(1), events.next()).await;
+        assert_eq!(next.is_ok_and(|it| it.unwrap().id == first), is_told, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_beginning_is_named() {
     let api = api(&Database::new().await, |_| {}).await;
     assert_eq!(api.get("/api/stream/?since=noon").await.problem(400)["parameter"], "since");

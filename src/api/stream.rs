@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     config,
-    domain::{Moment, Zone},
+    domain::{Moment, UnixTime, Zone},
     history::{History, HistoryError},
 };
 
@@ -161,6 +161,7 @@ impl Stream {
             (None, Some(since)) => since.second_at_or_after(),
             (None, None) => self.last().await?,
         };
+        let next = next.clamp(UnixTime::MIN.second(), UnixTime::MAX.second());
         let news = Feed::follow(&self.feed);
         let client = Client {
             feed: Arc::clone(&self.feed),

@@ -1,14 +1,16 @@
 //! What is answered as CoinGecko does.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use poem_openapi::{
     ApiResponse, Object,
     payload::Json,
-    registry::{MetaSchema, MetaSchemaRef},
+    registry::MetaSchema,
     types::{ToJSON, Type},
 };
 use serde_json::{Value, json};
+
+use crate::api::described::described;
 
 const DAY: i64 = 24 * 3600;
 
@@ -158,27 +160,7 @@ impl Figure {
 /// Makes a type whose values are JSON a part of answers.
 macro_rules! as_json {
     ($type:ty, $name:literal, $value:expr, $schema:expr) => {
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(self.as_raw_value().into_iter())
-            }
-        }
+        described!($type, $name, $schema);
 
         impl ToJSON for $type {
             fn to_json(&self) -> Option<Value> {
