@@ -8,6 +8,7 @@ mod answer;
 mod average_price;
 mod caching;
 mod candles;
+mod chart;
 mod compatible;
 mod conventions;
 mod coverage;
@@ -17,11 +18,13 @@ mod error;
 mod formats;
 mod health;
 mod known_parameters;
+mod known_paths;
 mod latest;
 mod links;
 mod listing;
 mod metrics;
 mod numbers;
+mod operation;
 mod params;
 mod price;
 mod proxies;
@@ -39,7 +42,12 @@ use poem::{
 };
 use poem_openapi::{OpenApiService, Tags};
 
-use crate::{config::Config, history::History};
+pub use operation::{
+    JobResponse, ProcessListResponse, ProcessResponse, QueueListResponse, QueueResponse,
+    StatusResponse, processes, queues, status,
+};
+
+use crate::{config::Config, history::History, metrics::Metrics, queue::Inspector};
 
 /// How the operations are grouped in the documentation.
 #[derive(Debug, Tags)]
@@ -50,6 +58,8 @@ enum Tag {
     Coverage,
     /// Who is asked for the price, and how well that goes.
     Sources,
+    /// How Cotiza runs: status, queues, jobs, processes.
+    Operation,
     /// Whether the service is well.
     Health,
     /// For clients of other price APIs: the endpoints of CoinGecko and CriptoYa.
@@ -64,22 +74,32 @@ type Resources = (
     price::PriceAt,
     candles::Candles,
     summary::Summary,
+    chart::Charts,
     stream::Stream,
     coverage::Coverage,
     sources::Sources,
+    operation::Operation,
     health::Health,
     compatible::CoinGecko,
     compatible::CriptoYa,
 );
 
-/// All routes of the API, its documentation at `/docs`, `/openapi.json` and `/openapi.yaml`.
-pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
+/// All routes of the API, the page at `/`, the documentation at `/docs`, `/openapi.json` and
+/// `/openapi.yaml`. `metrics` are those of this process.
+pub fn routes(
+    history: Arc<History>,
+    inspector: Inspector,
+    metrics: Metrics,
+    config: &Config,
+) -> impl Endpoint + use<> {
     let admission = Arc::new(admission::Admission::from(&config.api));
     let parameters = Arc::new(known_parameters::KnownParameters::of::<Resources>());
-    let metrics = metrics::endpoint(Arc::clone(&history), &config.sources);
-    let resources = Arc::new(service(Arc::clone(&history), config).into_endpoint());
-    let routes = documentation::routes(service(Arc::clone(&history), config))
-        .at("/metrics", get(metrics))
+    let scraped =
+        metrics::endpoint(Arc::clone(&history), inspector.clone(), metrics.clone(), config);
+    let service = || service(Arc::clone(&history), inspector.clone(), config);
+    let resources = Arc::new(service().into_endpoint());
+    let routes = documentation::routes(service())
+        .at("/metrics", get(scraped))
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
         .with(NormalizePath::new(TrailingSlash::Trim))
@@ -92,20 +112,24 @@ pub fn routes(history: Arc<History>, config: &Config) -> impl Endpoint + use<> {
             }
         })
         .catch_all_error(error::problem);
-    conventions::Conventions::new(routes, history, config)
+    conventions::Conventions::new(routes, history, metrics, config)
 }
 
 /// The OpenAPI document as JSON. Nothing is connected to.
-pub fn openapi_json(history: Arc<History>, config: &Config) -> String {
-    documentation::json(&service(history, config))
+pub fn openapi_json(history: Arc<History>, inspector: Inspector, config: &Config) -> String {
+    documentation::json(&service(history, inspector, config))
 }
 
 /// The OpenAPI document as YAML. Nothing is connected to.
-pub fn openapi_yaml(history: Arc<History>, config: &Config) -> String {
-    documentation::yaml(&service(history, config))
+pub fn openapi_yaml(history: Arc<History>, inspector: Inspector, config: &Config) -> String {
+    documentation::yaml(&service(history, inspector, config))
 }
 
-fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, ()> {
+fn service(
+    history: Arc<History>,
+    inspector: Inspector,
+    config: &Config,
+) -> OpenApiService<Resources, ()> {
     let slot = i64::try_from(config.schedule.every.as_secs()).unwrap_or(i64::MAX);
     let resources = (
         latest::Latest::new(Arc::clone(&history), config),
@@ -115,10 +139,12 @@ fn service(history: Arc<History>, config: &Config) -> OpenApiService<Resources, 
         price::PriceAt::new(Arc::clone(&history)),
         candles::Candles::new(Arc::clone(&history), (&config.api).into(), slot),
         summary::Summary::new(Arc::clone(&history)),
+        chart::Charts::new(Arc::clone(&history), config, slot),
         stream::Stream::new(Arc::clone(&history), config, slot),
         coverage::Coverage::new(Arc::clone(&history), (&config.api).into()),
         sources::Sources::new(Arc::clone(&history), config.sources.clone()),
-        health::Health::new(Arc::clone(&history)),
+        operation::Operation::new(Arc::clone(&history), inspector, config),
+        health::Health::new(Arc::clone(&history), config),
         compatible::CoinGecko::new(Arc::clone(&history)),
         compatible::CriptoYa::new(history, &config.sources),
     );

@@ -10,14 +10,16 @@ mod sections;
 mod sources;
 mod validate;
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use networks::Networks;
 pub use password::own_password_file;
-pub use sections::{Api, Exchange, Log, LogFormat, Prices, Queue, Redis, Schedule, Up, Worker};
+pub use sections::{
+    Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Redis, Schedule, Up, Worker,
+};
 pub use sources::{Policy, Source, Sources};
 
 /// The commented file that documents every key; the weakest layer.
@@ -25,6 +27,9 @@ pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.t
 
 /// The environment variable that names the configuration file, if no flag does.
 const FILE_VARIABLE: &str = "COTIZA_CONFIG";
+
+/// How many slots long a price is current, unless `api.stale_after` tells.
+const CURRENT_SLOTS: u32 = 3;
 
 /// Everything that can be set, already checked. See [`DEFAULT_TOML`] for what each key means.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +48,8 @@ pub struct Config {
     pub queue: Queue,
     /// How prices are served.
     pub api: Api,
+    /// What a process tells a Prometheus of itself.
+    pub metrics: Metrics,
     /// What is logged, and how.
     pub log: Log,
     /// What `cotiza up` runs.
@@ -85,6 +92,11 @@ impl Config {
         validate::check(&config)?;
         password::add(&mut config.redis)?;
         Ok(config)
+    }
+
+    /// The age from which the last price is stale.
+    pub fn stale_after(&self) -> Duration {
+        self.api.stale_after.unwrap_or(self.schedule.every * CURRENT_SLOTS)
     }
 
     /// The effective values as TOML, passwords masked.

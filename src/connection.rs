@@ -1,6 +1,9 @@
 //! Connections to Redis that fail soon instead of hanging. Depends on nothing of the crate.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use redis::{
@@ -55,9 +58,21 @@ impl ConnectionLike for SharedConnection {
     }
 }
 
+/// How often a connection of this process was found broken, and another one was made.
+static RECONNECTS: AtomicU64 = AtomicU64::new(0);
+
+/// How often a shared connection of this process was found broken.
+pub fn reconnects() -> u64 {
+    RECONNECTS.load(Ordering::Relaxed)
+}
+
 /// Whether the connection was found broken. A time-out is not that: Redis may be at it.
 fn broke(error: &RedisError) -> bool {
-    error.is_connection_dropped() && !error.is_timeout()
+    let is_broken = error.is_connection_dropped() && !error.is_timeout();
+    if is_broken {
+        RECONNECTS.fetch_add(1, Ordering::Relaxed);
+    }
+    is_broken
 }
 
 /// A [`SharedConnection`]. It is opened on first use, so a process starts while Redis is away. Must

@@ -23,7 +23,7 @@ pub use attempt::{Attempt, Circuit, CircuitState, Failure};
 pub use candle::{Candle, Candles, Expected};
 pub use doubt::{Disbelief, Doubt};
 pub use interval::{Interval, IntervalError, Zone, ZoneError};
-pub use ledger::{Coverage, Gap, Missed, Reason};
+pub use ledger::{ByReason, Coverage, Gap, Missed, Reason};
 pub use median::weighted_median;
 pub use moment::{Moment, MomentError, Span, SpanError};
 pub use page::{InvalidPage, Order, OrderError, Page, PageNumber, PageSize, PageSizeError};

@@ -94,6 +94,19 @@ pub struct Known<T> {
     pub until: Option<i64>,
 }
 
+/// How much a history has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Samples.
+    pub samples: u64,
+    /// The unix second of the first sample.
+    pub first: Option<i64>,
+    /// The unix second of the last sample.
+    pub last: Option<i64>,
+    /// The bytes of memory that samples take; summaries and the tree are not counted.
+    pub memory: usize,
+}
+
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -246,6 +259,19 @@ impl History {
                 Freshness::Stale { known_until }
             }
             Some((_, known_until)) => Freshness::Refusing { known_until },
+        }
+    }
+
+    /// How much is recorded, and the memory that it takes.
+    pub fn size(&self) -> Size {
+        let state = self.state.read();
+        let Some(index) = &state.index else { return Size::default() };
+        let summary = index.all().summary;
+        Size {
+            samples: summary.count,
+            first: summary.extremes.map(|all| all.first.0.second()),
+            last: summary.extremes.map(|all| all.last.0.second()),
+            memory: index.memory(),
         }
     }
 

@@ -8,16 +8,19 @@ mod housekeeping;
 
 use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
+
 pub use fetch_btc_ars::{FetchBtcArs, FetchError};
 pub use housekeeping::Housekeeping;
 
 use crate::{
     config::Config,
-    domain::{Doubt, Slot, Slots},
+    domain::{Doubt, Reason, Slot, Slots},
     exchange::Sources,
     history::{History, Retention},
+    metrics::Metrics,
     queue::{Caretaker, Job},
-    store::{Store, StoreError},
+    store::{Activity, Store, StoreError},
 };
 
 /// What jobs work with.
@@ -37,6 +40,29 @@ pub struct Context {
     pub retention: Retention,
     /// Who keeps the queues within their bounds.
     pub caretaker: Caretaker,
+    /// What this process counts and measures.
+    pub metrics: Metrics,
+    /// What this process has done.
+    pub progress: Progress,
+}
+
+/// When this process has begun to fetch a price, and when it has recorded one. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Mutex<Activity>>);
+
+impl Progress {
+    /// What was done so far.
+    pub fn activity(&self) -> Activity {
+        *self.0.lock()
+    }
+
+    fn begun(&self, now: i64) {
+        self.0.lock().begun = Some(now);
+    }
+
+    fn recorded(&self, now: i64) {
+        self.0.lock().recorded = Some(now);
+    }
 }
 
 /// A job that is enqueued again and again, at the same distance of time.
@@ -47,13 +73,17 @@ pub trait ScheduledJob: Job<Context = Context> {
     /// The job that is due when the slot, of that length, begins.
     fn due(slot: Slot) -> Self;
 
-    /// Is told, once Redis is back, which jobs could not be enqueued while they were due.
+    /// The first unix second at which it is too late to begin the job; `None` if it never is.
+    fn deadline(&self, slots: Slots) -> Option<i64>;
+
+    /// Is told which jobs were not begun in time, and why.
     ///
     /// # Errors
-    /// If they cannot be told of yet.
-    fn not_enqueued(
+    /// If that cannot be noted yet.
+    fn not_begun(
         _jobs: &[Self],
         _store: &Store,
+        _reason: Reason,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }

@@ -8,8 +8,8 @@
 //!
 //! The modules, and which may use which; imports point one way:
 //!
-//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `http_server`, `place`:
-//!   the base, used by all others
+//! - `config`, `telemetry`, `shutdown`, `clock`, `connection`, `http_client`, `http_server`, `metrics`,
+//!   `place`: the base, used by all others
 //! - [`domain`]: prices, slots, samples, ranges, pages, summaries; pure
 //! - [`exchange`], [`store`], [`queue`]: the outside; they do not know each other
 //! - [`history`]: all recorded prices in memory, loaded from the store
@@ -51,6 +51,7 @@ pub mod config;
 pub mod connection;
 pub mod http_client;
 pub mod http_server;
+pub mod metrics;
 pub mod place;
 pub mod shutdown;
 pub mod telemetry;

@@ -11,6 +11,8 @@ pub mod up;
 pub mod worker;
 
 mod http;
+mod metrics;
+mod presence;
 
 use anyhow::Context as _;
 

@@ -14,8 +14,10 @@
 //! - it drops handlers on an error, runs panics and what kills its worker for ever: `run`
 
 mod caretaker;
+mod control;
 mod enqueue;
 mod heartbeat;
+mod inspect;
 mod job;
 mod payload;
 mod run;
@@ -27,6 +29,7 @@ mod worker;
 
 pub use caretaker::Caretaker;
 pub use enqueue::{EnqueueError, Enqueued, Enqueuer};
+pub use inspect::{Inspector, JobReport, JobState, Pause, QueueReport};
 pub use job::{GiveUp, GivenUp, Job};
 pub use ticks::slot_starts;
 pub use wake::Pulse;

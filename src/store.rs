@@ -4,6 +4,7 @@
 //! Uses the domain. [`keys`] names every key; each Lua script
 //! stands beside its caller. Questions about samples are answered by the history.
 
+mod audit;
 mod block;
 mod changes;
 mod clock;
@@ -16,17 +17,21 @@ mod presence;
 mod record;
 mod replace;
 mod schedule;
+mod server;
 mod sources;
+mod sums;
 mod upgrade;
 
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
+pub use audit::Action;
 pub use block::{BlockError, MAX_SAMPLES, decode, encode};
 pub use changes::{Change, Changes, Counts, Position};
 pub use hour::{HOUR, Hour, Row, hour_of};
 pub use hours::{BlockState, StoredHour};
-pub use presence::Role;
+pub use presence::{Activity, Member, ProcessReport, Role};
 pub use record::Recorded;
+pub use server::ServerReport;
 pub use sources::{Rejected, SourceReport};
 
 use crate::{

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use cotiza::domain::{Reason, Side};
+use cotiza::{
+    domain::{Reason, Side},
+    store::{Activity, Member, Role},
+};
 
 use crate::harness::{Api, Database, FakeExchange, Market, Rogue, SOON, Wrong, eventually, run};
 
@@ -41,7 +44,15 @@ async fn a_source_that_fails_again_and_again_is_left_alone() {
     assert_eq!(market.exchanges[0].asked(), 5);
     assert_eq!(market.exchanges[1].asked(), 8);
     market.store().tell_circuits("worker-1", &context.sources.circuits()).await.unwrap();
-    market.store().heartbeat(cotiza::store::Role::Worker, "worker-1").await.unwrap();
+    let worker = Member {
+        role: Role::Worker,
+        name: "worker-1".to_owned(),
+        host: "worker".to_owned(),
+        pid: 1,
+        version: "1",
+        started_at: 0,
+    };
+    market.store().heartbeat(&worker, Activity::default()).await.unwrap();
     let told = market.told().await;
     assert_eq!(
         (&told["sources"][0]["state"], &told["sources"][1]["state"]),

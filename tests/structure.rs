@@ -10,15 +10,16 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("queue", &["domain"]),
     ("history", &["domain", "store"]),
     ("jobs", &["domain", "exchange", "store", "queue", "history"]),
-    ("api", &["domain", "store", "history"]),
+    ("api", &["domain", "store", "queue", "history"]),
     ("process", &["domain", "exchange", "store", "queue", "history", "jobs", "api"]),
 ];
-const GROUND: [&str; 8] = [
+const GROUND: [&str; 9] = [
     "clock",
     "config",
     "connection",
     "http_client",
     "http_server",
+    "metrics",
     "place",
     "shutdown",
     "telemetry",

@@ -42,7 +42,8 @@ impl Rule {
 /// The rule for a request at the unix second `now`.
 pub(super) fn rule(request: &Request, now: i64) -> Rule {
     let path = request.uri().path();
-    if path.starts_with("/health") || path == "/metrics" || path.starts_with("/api/stream") {
+    let of_now = ["/health", "/metrics", "/api/stream", "/api/status", "/api/queues", "/api/jobs"];
+    if of_now.iter().any(|begin| path.starts_with(begin)) || path.starts_with("/api/processes") {
         return Rule::Never;
     }
     let query = request.uri().query().unwrap_or_default();

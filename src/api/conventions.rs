@@ -9,8 +9,12 @@ use poem::{
 };
 use tracing::Instrument as _;
 
-use super::{caching, proxies::Proxies};
-use crate::{config, history::History};
+use super::{Resources, caching, known_paths::KnownPaths, proxies::Proxies};
+use crate::{
+    config,
+    history::History,
+    metrics::{Metric, Metrics},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The methods of all paths.
@@ -26,13 +30,21 @@ pub(super) struct Conventions<E> {
     inner: E,
     history: Arc<History>,
     proxies: Proxies,
+    paths: KnownPaths,
+    metrics: Metrics,
     is_logged: bool,
 }
 
 impl<E> Conventions<E> {
-    pub(super) fn new(inner: E, history: Arc<History>, config: &config::Config) -> Self {
+    pub(super) fn new(
+        inner: E,
+        history: Arc<History>,
+        metrics: Metrics,
+        config: &config::Config,
+    ) -> Self {
         let (proxies, is_logged) = ((&config.api).into(), config.log.requests);
-        Self { inner, history, proxies, is_logged }
+        let paths = KnownPaths::of::<Resources>();
+        Self { inner, history, proxies, paths, metrics, is_logged }
     }
 }
 
@@ -43,6 +55,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Conventions<E> {
         let begun = Instant::now();
         let id = request_id(request.headers());
         let method = request.method().clone();
+        let route = self.paths.route(request.uri().path());
         let asked = Asked {
             rule: caching::rule(&request, self.history.now()),
             known: request.headers().get(header::IF_NONE_MATCH).cloned(),
@@ -68,13 +81,26 @@ impl<E: Endpoint<Output = Response>> Endpoint for Conventions<E> {
         if method == Method::HEAD {
             response = without_body(response);
         }
+        let status = response.status();
+        let labels = [route, known_method(&method), status.as_str()];
+        self.metrics.measure(Metric::HttpRequests, &labels, begun.elapsed());
         if let Some((url, client)) = line {
-            let (status, seconds) = (response.status().as_u16(), begun.elapsed().as_secs_f64());
+            let (status, seconds) = (status.as_u16(), begun.elapsed().as_secs_f64());
             let id = id.to_str().unwrap_or_default();
             tracing::info!(%method, url, status, seconds, %client, id, "answered");
         }
         response.headers_mut().insert(REQUEST_ID, id);
         Ok(response)
+    }
+}
+
+/// The name of a method, one of few.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 

@@ -28,24 +28,24 @@ pub(super) struct Coverage {
 
 /// How much of a range was recorded. Each expected slot is recorded, missed or pending.
 #[derive(Debug, Object)]
-struct CoverageResponse {
+pub struct CoverageResponse {
     /// The slots that began in the range, from the first one ever recorded up to now.
-    expected: u64,
+    pub expected: u64,
     /// Those with a price.
-    recorded: u64,
+    pub recorded: u64,
     /// Those that ended without one.
-    missed: u64,
+    pub missed: u64,
     /// The missed ones by reason.
-    reasons: Reasons,
+    pub reasons: Reasons,
     /// 1 if the current slot has no price yet, else 0.
-    pending: u64,
+    pub pending: u64,
     /// Recorded slots among those that have ended, from 0 to 1; null of none.
-    share: Option<f64>,
+    pub share: Option<f64>,
 }
 
 /// Missed slots by the reason they were missed for.
 #[derive(Debug, Object, Serialize)]
-pub(super) struct Reasons {
+pub struct Reasons {
     /// The exchange did not answer in time.
     exchange_timeout: u64,
     /// The exchange could not be reached, or answered with an error.
@@ -60,6 +60,10 @@ pub(super) struct Reasons {
     redis_away: u64,
     /// The exchange answered a price that was not believed.
     price_rejected: u64,
+    /// The job waited until the slot was over: no worker was running.
+    no_worker: u64,
+    /// An operator had paused the queue, or removed the job.
+    paused: u64,
     /// Nobody tells why: no scheduler was running.
     not_scheduled: u64,
 }
@@ -119,7 +123,7 @@ impl Coverage {
 
 impl Reasons {
     /// The names of the fields.
-    pub(super) const COLUMNS: [&'static str; 8] = [
+    pub(super) const COLUMNS: [&'static str; 10] = [
         "exchange_timeout",
         "exchange_error",
         "bad_answer",
@@ -127,6 +131,8 @@ impl Reasons {
         "worker_lost",
         "redis_away",
         "price_rejected",
+        "no_worker",
+        "paused",
         "not_scheduled",
     ];
 }
@@ -141,6 +147,8 @@ impl From<&Missed> for Reasons {
             worker_lost,
             redis_away,
             price_rejected,
+            no_worker,
+            paused,
         ] = missed.told;
         let not_scheduled = missed.not_scheduled;
         Self {
@@ -151,7 +159,22 @@ impl From<&Missed> for Reasons {
             worker_lost,
             redis_away,
             price_rejected,
+            no_worker,
+            paused,
             not_scheduled,
+        }
+    }
+}
+
+impl From<&domain::Coverage> for CoverageResponse {
+    fn from(coverage: &domain::Coverage) -> Self {
+        Self {
+            expected: coverage.expected,
+            recorded: coverage.recorded,
+            missed: coverage.missed.total(),
+            reasons: Reasons::from(&coverage.missed),
+            pending: coverage.pending,
+            share: coverage.share(),
         }
     }
 }
@@ -184,14 +207,7 @@ impl Coverage {
         let now = self.history.now();
         let range = params::range(since.0, until.0, now)?;
         let known = self.history.coverage(&range, now).await?;
-        Ok(Answer::of(known, |coverage| CoverageResponse {
-            expected: coverage.expected,
-            recorded: coverage.recorded,
-            missed: coverage.missed.total(),
-            reasons: Reasons::from(&coverage.missed),
-            pending: coverage.pending,
-            share: coverage.share(),
-        }))
+        Ok(Answer::of(known, |coverage| CoverageResponse::from(&coverage)))
     }
 
     /// Gaps

@@ -76,6 +76,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// Something that is broken inside.
+    pub(super) fn internal() -> Self {
+        let detail = "Something is broken on our side; it has been logged.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
     /// A store that cannot be reached.
     pub(super) fn unavailable() -> Self {
         Self::unavailable_because("The store cannot be reached right now; try again shortly.")
@@ -132,8 +138,7 @@ impl From<StoreError> for ApiError {
             return Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER);
         }
         tracing::error!(%error, "answered 500");
-        let detail = "Something is broken on our side; it has been logged.";
-        Self::Internal(Json(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
+        Self::Internal(Json(Problem::internal()))
     }
 }
 

@@ -8,10 +8,16 @@ use super::{
     Tag,
     error::{Problem, RETRY_AFTER},
 };
-use crate::history::{Freshness, History};
+use crate::{
+    config::Config,
+    history::{Freshness, History},
+};
 
 pub(super) struct Health {
     history: Arc<History>,
+    /// The age in seconds from which a price is stale.
+    stale_after: i64,
+    is_unready_when_stale: bool,
 }
 
 /// How the process is.
@@ -65,11 +71,17 @@ struct ReadinessResponse {
     /// How far the clock of this machine is ahead of the clock of the store, in seconds; negative if
     /// it is behind. The clock of the store is the one that counts.
     clock_skew: f64,
+    /// The seconds since the last price was observed; null if none was.
+    age: Option<i64>,
+    /// Whether the last price is so old that something is wrong, see `api.stale_after`. Questions are
+    /// answered all the same, unless `api.unready_when_stale` is set.
+    price_stale: bool,
 }
 
 impl Health {
-    pub(super) fn new(history: Arc<History>) -> Self {
-        Self { history }
+    pub(super) fn new(history: Arc<History>, config: &Config) -> Self {
+        let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
+        Self { history, stale_after, is_unready_when_stale: config.api.unready_when_stale }
     }
 }
 
@@ -91,8 +103,18 @@ impl Health {
     async fn ready(&self) -> ReadinessAnswer {
         // Adding zero makes -0.0 to 0.0.
         let clock_skew = (self.history.store().clock().skew() * 1000.0).round() / 1000.0 + 0.0;
+        let last = self.history.size().last;
+        let age = last.map(|last| (self.history.now() - last).max(0));
+        let price_stale = age.is_none_or(|age| age > self.stale_after);
         let ready = |status, known_until| {
-            let response = ReadinessResponse { status, known_until, clock_skew };
+            if price_stale && self.is_unready_when_stale {
+                let age =
+                    age.map_or("there is none".to_owned(), |age| format!("it is {age} s old"));
+                let detail = format!("The last price is stale: {age}.");
+                let problem = Problem::unavailable_because(detail);
+                return ReadinessAnswer::Unready(Json(problem), RETRY_AFTER);
+            }
+            let response = ReadinessResponse { status, known_until, clock_skew, age, price_stale };
             ReadinessAnswer::Ready(Json(response))
         };
         match self.history.freshness() {

@@ -15,11 +15,10 @@ use crate::{
     history::History,
 };
 
-const DAY: i64 = 24 * 3600;
+/// The seconds of a day.
+pub(super) const DAY: i64 = 24 * 3600;
 /// How old the price of 24 hours ago may be by then for a change to be told.
 const MAX_AGE: i64 = 3600;
-/// How many slots long a price is current, unless the configuration tells.
-const CURRENT_SLOTS: u32 = 3;
 
 pub(super) struct Latest {
     history: Arc<History>,
@@ -90,8 +89,8 @@ struct Day {
 
 impl Latest {
     pub(super) fn new(history: Arc<History>, config: &config::Config) -> Self {
-        let current = config.api.stale_after.unwrap_or(config.schedule.every * CURRENT_SLOTS);
-        Self { history, stale_after: i64::try_from(current.as_secs()).unwrap_or(i64::MAX) }
+        let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
+        Self { history, stale_after }
     }
 
     async fn day(&self, now: i64) -> Result<Day, ApiError> {

@@ -9,7 +9,10 @@ use poem_openapi::{
 use serde_json::json;
 
 use super::{described::described, error::ApiError};
-use crate::domain::{Interval, Moment, Order, PageNumber, PageSize, Span, TimeRange, Zone};
+use crate::{
+    domain::{Interval, Moment, Order, PageNumber, PageSize, Span, TimeRange, Zone},
+    queue::JobState,
+};
 
 /// Makes a value that reads itself from text a documented parameter.
 macro_rules! parameter {
@@ -82,6 +85,31 @@ words!(
     /// What counts in a mean.
     Weight, "weight", "a weight": Sample = "sample", Time = "time",
 );
+
+words!(
+    /// What prices are drawn as.
+    ChartKind, "chart kind", "a kind of chart": Line = "line", Candles = "candles",
+);
+words!(
+    /// The colours of a chart.
+    Theme, "theme", "a theme": Light = "light", Dark = "dark",
+);
+words!(
+    /// A state of jobs.
+    JobStateName, "job state", "a state":
+    Waiting = "waiting", Running = "running", Done = "done", Dead = "dead",
+);
+
+impl From<JobStateName> for JobState {
+    fn from(name: JobStateName) -> Self {
+        match name {
+            JobStateName::Waiting => Self::Waiting,
+            JobStateName::Running => Self::Running,
+            JobStateName::Done => Self::Done,
+            JobStateName::Dead => Self::Dead,
+        }
+    }
+}
 
 parameter!(
     Moment,
@@ -223,6 +251,43 @@ parameter!(
         maximum: Some(Self::MAX as f64),
         default: Some(json!(Self::default().0)),
         example: Some(json!(24)),
+        ..MetaSchema::new("integer")
+    }
+);
+
+/// A width or a height of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pixels(pub(super) u32);
+
+impl Pixels {
+    const LEAST: u32 = 100;
+    const MOST: u32 = 4000;
+}
+
+impl FromStr for Pixels {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let range = Self::LEAST..=Self::MOST;
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let pixels = text.parse().ok().filter(|pixels| plain && range.contains(pixels));
+        pixels.map(Self).ok_or_else(|| {
+            let given: String = text.chars().take(40).collect();
+            let (least, most) = (Self::LEAST, Self::MOST);
+            format!(
+                "{given:?} is not a number of pixels: give a whole number from {least} to {most}"
+            )
+        })
+    }
+}
+
+parameter!(
+    Pixels,
+    "pixels",
+    MetaSchema {
+        minimum: Some(f64::from(Self::LEAST)),
+        maximum: Some(f64::from(Self::MOST)),
+        example: Some(json!(800)),
         ..MetaSchema::new("integer")
     }
 );

@@ -1,12 +1,14 @@
 //! Who is asked for the price, and how well that goes.
 
 mod answer;
+mod summary;
 
 use std::sync::Arc;
 
 use poem_openapi::{OpenApi, payload::Json};
 
 use self::answer::{SourcesAnswer, SourcesResponse};
+pub(super) use self::summary::{SourceSummary, summaries};
 use super::{Tag, error::ApiError};
 use crate::{config, history::History};
 

@@ -46,6 +46,8 @@ pub struct Worker {
     /// The longest that a stopping worker waits for jobs in flight.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
+    /// Whether one that has jobs and records nothing is unhealthy.
+    pub unhealthy_when_stale: bool,
 }
 
 /// `[queue]`.
@@ -67,6 +69,13 @@ pub struct Queue {
     pub housekeeping_every: Duration,
 }
 
+impl Queue {
+    /// The silence after which a worker counts as dead.
+    pub fn silence(&self) -> Duration {
+        self.heartbeat.saturating_mul(u32::try_from(self.missed_heartbeats).unwrap_or(u32::MAX))
+    }
+}
+
 /// `[api]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Api {
@@ -80,6 +89,8 @@ pub struct Api {
     /// The age from which the last price counts as stale; `None` is three slots.
     #[serde(with = "auto")]
     pub stale_after: Option<Duration>,
+    /// Whether it is not ready while the last price is stale.
+    pub unready_when_stale: bool,
     /// The origins whose pages may read the API; `*` is any.
     pub cors_origins: Vec<String>,
     /// Clients of the stream at the same time.
@@ -107,6 +118,14 @@ pub struct Api {
     pub max_headers: ByteSize,
     /// Requests a second of one address; 0: any number.
     pub requests_per_second: u32,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// The address on which a scheduler or a worker tells what it has counted; `None`: it does not.
+    #[serde(with = "address")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[log]`.
@@ -155,6 +174,34 @@ pub struct Exchange {
     pub malformed_rate: f64,
     /// The seed of the random walk.
     pub seed: u64,
+}
+
+/// An address, or nothing.
+mod address {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[allow(clippy::ref_option, reason = "serde hands over references")]
+    pub(super) fn serialize<S: Serializer>(
+        address: &Option<SocketAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = address.map(|address| address.to_string());
+        serializer.serialize_str(&text.unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SocketAddr>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| {
+            D::Error::custom(format!("{text:?} is no address with a port such as 127.0.0.1:9100"))
+        })
+    }
 }
 
 /// A duration, or a word for `None`.

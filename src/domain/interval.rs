@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use chrono::{
-    DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone as _,
+    DateTime, Datelike as _, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta,
+    TimeZone as _,
 };
 use chrono_tz::Tz;
 
@@ -70,6 +71,11 @@ impl Zone {
             }
         }
         midnight.and_utc().timestamp()
+    }
+
+    /// What the clocks of the zone show at a unix second; `None` beyond all calendars.
+    pub fn local(self, second: i64) -> Option<NaiveDateTime> {
+        Some(DateTime::from_timestamp(second, 0)?.with_timezone(&self.0).naive_local())
     }
 
     /// The day that a unix second lies in.

@@ -18,11 +18,18 @@ pub enum Reason {
     RedisAway,
     /// The exchange answered a price that was not believed.
     PriceRejected,
+    /// Its job waited until the slot was over, and no worker was alive.
+    NoWorker,
+    /// An operator had paused the queue, or removed the job.
+    Paused,
 }
+
+/// Missed slots by reason, in the order of [`Reason::ALL`].
+pub type ByReason = [u64; Reason::ALL.len()];
 
 impl Reason {
     /// All reasons that are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ExchangeTimeout,
         Self::ExchangeError,
         Self::BadAnswer,
@@ -30,6 +37,8 @@ impl Reason {
         Self::WorkerLost,
         Self::RedisAway,
         Self::PriceRejected,
+        Self::NoWorker,
+        Self::Paused,
     ];
 
     /// Its name, as people and programs read it.
@@ -42,6 +51,8 @@ impl Reason {
             Self::WorkerLost => "worker_lost",
             Self::RedisAway => "redis_away",
             Self::PriceRejected => "price_rejected",
+            Self::NoWorker => "no_worker",
+            Self::Paused => "paused",
         }
     }
 }
@@ -50,14 +61,14 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Missed {
     /// Those of which somebody told the reason, in the order of [`Reason::ALL`].
-    pub told: [u64; 7],
+    pub told: ByReason,
     /// Those of which nobody told.
     pub not_scheduled: u64,
 }
 
 impl Missed {
     /// So many missed slots, of which some were told of.
-    pub fn of(total: u64, told: [u64; 7]) -> Self {
+    pub fn of(total: u64, told: ByReason) -> Self {
         Self { told, not_scheduled: total.saturating_sub(told.iter().sum()) }
     }
 

@@ -118,6 +118,11 @@ impl Index {
         index
     }
 
+    /// The bytes of all columns in memory.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn schedule(&self) -> &Schedule {
         &self.schedule
     }

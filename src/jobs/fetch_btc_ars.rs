@@ -10,8 +10,9 @@ use super::{Context, ScheduledJob};
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Attempt, Observation, Reason, Sample, Slot, Timestamp},
+    domain::{Attempt, Observation, Reason, Sample, Slot, Slots, Timestamp},
     exchange::{Chosen, ExchangeError},
+    metrics::Metric,
     queue::{GiveUp, GivenUp, Job},
     store::{Recorded, Store, StoreError},
 };
@@ -63,7 +64,9 @@ impl Job for FetchBtcArs {
         {
             tell(context.store, self.slot, reason).await;
         }
-        Ok(ended?)
+        ended.map_err(|error| {
+            GiveUp::because(error.reason(tries).map_or("failed", Reason::name), error)
+        })
     }
 
     async fn given_up(self, context: Context, why: GivenUp) {
@@ -89,8 +92,12 @@ impl FetchBtcArs {
             return Err(FetchError::TooEarly(ahead));
         }
         sleep(ahead).await;
+        context.progress.begun(clock.unix_seconds());
         let mut attempts = Vec::new();
         let ended = observe_and_record(slot, context, &mut attempts).await;
+        for Attempt { source, took, .. } in &attempts {
+            context.metrics.measure(Metric::ExchangeLatency, &[source], *took);
+        }
         // Beside the price, never before it.
         tokio::spawn(report(context.store.clone(), slot, attempts));
         ended
@@ -138,9 +145,13 @@ impl ScheduledJob for FetchBtcArs {
         Self { slot: slot.start() }
     }
 
-    async fn not_enqueued(jobs: &[Self], store: &Store) -> Result<(), StoreError> {
+    fn deadline(&self, slots: Slots) -> Option<i64> {
+        Some(slots.containing(self.slot).end())
+    }
+
+    async fn not_begun(jobs: &[Self], store: &Store, reason: Reason) -> Result<(), StoreError> {
         let slots: Vec<i64> = jobs.iter().map(|job| job.slot).collect();
-        store.miss(&slots, Reason::RedisAway).await
+        store.miss(&slots, reason).await
     }
 }
 
@@ -162,6 +173,7 @@ async fn observe_and_record(
     match recorded {
         Recorded::NotCurrent => return Err(FetchError::NotCurrent),
         Recorded::Stored => {
+            note_stored(slot, context);
             let (price, source) = (sample.price, provenance.map(|from| from.source));
             tracing::info!(slot = slot.start(), %price, source, "recorded a price");
         }
@@ -169,10 +181,20 @@ async fn observe_and_record(
             tracing::warn!(slot = slot.start(), "not recorded: the text of this hour was dropped");
         }
         Recorded::SlotTaken => {
+            context.progress.recorded(context.store.clock().unix_seconds());
             tracing::info!(slot = slot.start(), "the slot has its price already");
         }
     }
     Ok(())
+}
+
+fn note_stored(slot: Slot, context: &Context) {
+    let clock = context.store.clock();
+    context.progress.recorded(clock.unix_seconds());
+    if let Ok(start) = u64::try_from(slot.start()) {
+        let took = clock.now().saturating_sub(Duration::from_secs(start));
+        context.metrics.measure(Metric::TickToStored, &[], took);
+    }
 }
 
 async fn record(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, ScheduledJob};
 use crate::{
     config::Config,
-    domain::Slot,
+    domain::{Slot, Slots},
     history::{Maintained, Retention},
     queue::{GiveUp, Job},
 };
@@ -54,5 +54,9 @@ impl ScheduledJob for Housekeeping {
 
     fn due(slot: Slot) -> Self {
         Self { due: slot.start() }
+    }
+
+    fn deadline(&self, _slots: Slots) -> Option<i64> {
+        None
     }
 }

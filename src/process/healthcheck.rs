@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Client;
 
-use crate::{config::Config, http_client, store::Role};
+use crate::{
+    config::Config,
+    http_client,
+    store::{ProcessReport, Role},
+};
 
 /// The kinds of process that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,32 +28,54 @@ pub enum Checked {
 
 /// The longest that the API may take to say that it is ready.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
-/// The seconds after which a worker that says nothing is not well.
-const WORKER_SILENCE: i64 = 10;
-
 /// Checks the process of the role on this machine.
 ///
 /// # Errors
 /// If it is not well; the message says why.
 pub async fn run(config: &Config, role: Checked) -> anyhow::Result<()> {
-    let every = i64::try_from(config.schedule.every.as_secs())?;
     match role {
         Checked::Api => api(config.api.listen).await,
-        Checked::Worker => seen(config, Role::Worker, WORKER_SILENCE).await,
-        Checked::Scheduler => seen(config, Role::Scheduler, 2 * every + 5).await,
+        Checked::Worker => seen(config, Role::Worker).await,
+        Checked::Scheduler => seen(config, Role::Scheduler).await,
     }
 }
 
 /// A wrong clock of this machine, which does no harm, is logged.
-async fn seen(config: &Config, role: Role, at_most: i64) -> anyhow::Result<()> {
+async fn seen(config: &Config, role: Role) -> anyhow::Result<()> {
     let (store, _) = super::store(config)?;
-    let host = super::host();
+    let (host, name) = (super::host(), role.name());
     store.ask_time().await?;
-    let Some(silent) = store.silence(role, &host).await? else {
-        bail!("no {role:?} of host {host} has been at work");
+    let mut here = store.processes().await?;
+    here.retain(|process| process.role == role && process.host == host);
+    let Some(latest) = here.iter().min_by_key(|process| process.silence) else {
+        bail!("no {name} of host {host} has been at work");
     };
-    ensure!(silent <= at_most, "the {role:?} of host {host} was last at work {silent} s ago");
+    let silence = latest.silence;
+    ensure!(latest.is_alive(), "the {name} of host {host} was last at work {silence} s ago");
+    if role == Role::Worker && config.worker.unhealthy_when_stale {
+        here.retain(ProcessReport::is_alive);
+        let stale_after = i64::try_from(config.stale_after().as_secs())?;
+        records(&here, stale_after, store.clock().unix_seconds())?;
+    }
     Ok(())
+}
+
+/// Whether one of the workers has recorded something lately, or none of them had a job to do.
+fn records(workers: &[ProcessReport], stale_after: i64, now: i64) -> anyhow::Result<()> {
+    let is_recent = |at: Option<i64>| at.is_some_and(|at| now - at <= stale_after);
+    let has_jobs = |worker: &&ProcessReport| is_recent(worker.activity.begun);
+    let is_stuck = |worker: &ProcessReport| {
+        let since = worker.activity.recorded.or(worker.started_at);
+        !is_recent(worker.activity.recorded) && !is_recent(since)
+    };
+    let with_jobs: Vec<_> = workers.iter().filter(has_jobs).collect();
+    if with_jobs.is_empty() || !with_jobs.iter().all(|worker| is_stuck(worker)) {
+        return Ok(());
+    }
+    bail!(
+        "the workers of this host run jobs and have recorded nothing for {stale_after} s; \
+         `cotiza sources check` tells why"
+    )
 }
 
 async fn api(listen: SocketAddr) -> anyhow::Result<()> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{api, clock::Clock, config::Config, domain::Slots, store::Store};
+use crate::{
+    api, clock::Clock, config::Config, domain::Slots, jobs, queue::Inspector, store::Store,
+};
 
 /// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
 ///
@@ -12,6 +14,7 @@ pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
     let client = redis::Client::open(config.redis.url.as_str())?;
     let store = Store::new(&client, Slots::new(config.schedule.every)?, Clock::default())?;
     let history = Arc::new(super::history(config, store)?);
+    let inspector = Inspector::new(&client, jobs::QUEUES.to_vec())?;
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
-    Ok(print(history, config))
+    Ok(print(history, inspector, config))
 }

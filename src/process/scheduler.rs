@@ -2,30 +2,40 @@
 //! lets it be enqueued once, whoever comes first.
 
 use std::{
+    collections::BTreeMap,
     pin::pin,
     time::{Duration, Instant},
 };
 
 use backon::{ExponentialBuilder, Retryable};
 use futures_util::StreamExt;
+use parking_lot::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Slot, Slots},
+    domain::{Reason, Slot, Slots},
     jobs::{self, Runner, ScheduledJob},
-    queue::{Enqueuer, slot_starts},
+    metrics::{Metric, Metrics},
+    queue::{EnqueueError, Enqueued, Enqueuer, slot_starts},
     store::{Role, Store},
 };
+
+use super::presence::Presence;
+
+/// How much later than its slot a job may be enqueued by a scheduler that is at work.
+const LATEST: Duration = Duration::from_secs(5);
 
 struct Scheduler<'a> {
     config: &'a Config,
     shutdown: &'a CancellationToken,
     client: redis::Client,
     store: Store,
-    name: String,
+    metrics: Metrics,
+    /// When each queue was last known to have the jobs that are due, and until when that is enough.
+    enqueued: Mutex<BTreeMap<&'static str, (Instant, Duration)>>,
 }
 
 /// Enqueues what is due at once, then each job as it becomes due, until `shutdown`.
@@ -34,22 +44,34 @@ struct Scheduler<'a> {
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, client) = super::store(config)?;
-    let scheduler = Scheduler { config, shutdown, client, store, name: super::name() };
-    tracing::info!(every = ?config.schedule.every, name = scheduler.name, "the scheduler runs");
-    jobs::run_each(&scheduler).await
+    let metrics = Metrics::default();
+    super::metrics::serve(config, Role::Scheduler, metrics.clone(), shutdown)?;
+    let presence = Presence::new(store.clone(), Role::Scheduler, metrics.clone());
+    tracing::info!(every = ?config.schedule.every, name = presence.name(), "the scheduler runs");
+    let enqueued = Mutex::default();
+    let scheduler = Scheduler { config, shutdown, client, store, metrics, enqueued };
+    let ended = tokio::select! {
+        ended = jobs::run_each(&scheduler) => ended,
+        () = presence.show(|| scheduler.is_at_work()) => Ok(()),
+    };
+    presence.leave().await;
+    ended
 }
 
 impl Runner for Scheduler<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
         let slots = Slots::new(J::every(self.config))?;
-        let enqueuer = Enqueuer::<J>::new(&self.client)?;
+        let enqueuer = Enqueuer::<J>::new(&self.client, self.metrics.clone())?;
         let clock = self.store.clock();
         let mut ticks = pin!(slot_starts(slots, clock.clone()));
-        let (mut due, mut missed) = (None, Vec::new());
+        let (mut due, mut missed) = (None, Missed::default());
+        // Why the job that is due is not enqueued yet.
+        let why = Mutex::new(Reason::RedisAway);
         let started = Instant::now();
         tokio::select! {
             () = clock.synchronized() => {
-                missed.extend(slots_since(slots, clock, started.elapsed()).map(J::due));
+                let slots = slots_since(slots, clock, started.elapsed());
+                missed.add(Reason::RedisAway, slots.map(J::due));
             }
             () = self.shutdown.cancelled() => return Ok(()),
         }
@@ -57,14 +79,49 @@ impl Runner for Scheduler<'_> {
             // A tick takes the place of one whose job could not be enqueued all the while: its
             // slot is over.
             tokio::select! {
-                next = ticks.next() => missed.extend(std::mem::replace(&mut due, next).map(J::due)),
-                () = self.enqueue(due, &enqueuer), if due.is_some() => due = None,
-                () = self.tell(&mut missed), if due.is_none() && !missed.is_empty() => {}
+                next = ticks.next() => {
+                    missed.add(*why.lock(), std::mem::replace(&mut due, next).map(J::due));
+                }
+                () = self.enqueue(due, &enqueuer, &why), if due.is_some() => {
+                    due = None;
+                    *why.lock() = Reason::RedisAway;
+                }
+                () = self.tell(&mut missed), if is_told(due, &why) && !missed.is_empty() => {}
                 () = self.shutdown.cancelled() => return Ok(()),
             }
-            // More than a day of slots is told of by their absence.
-            missed.truncate(10_000);
         }
+    }
+}
+
+/// Whether missed jobs can be told: Redis answers.
+fn is_told(due: Option<Slot>, why: &Mutex<Reason>) -> bool {
+    due.is_none() || *why.lock() == Reason::Paused
+}
+
+/// Jobs that were not enqueued while they were due, by reason.
+struct Missed<J>(BTreeMap<Reason, Vec<J>>);
+
+impl<J> Default for Missed<J> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<J> Missed<J> {
+    /// More than a day of slots is told of by their absence.
+    const MOST: usize = 10_000;
+
+    fn add(&mut self, reason: Reason, jobs: impl IntoIterator<Item = J>) {
+        let of_reason = self.0.entry(reason).or_default();
+        of_reason.extend(jobs);
+        of_reason.truncate(Self::MOST);
+        if of_reason.is_empty() {
+            self.0.remove(&reason);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -78,18 +135,39 @@ fn slots_since(slots: Slots, clock: &Clock, ago: Duration) -> impl Iterator<Item
 
 impl Scheduler<'_> {
     /// Tells which jobs could not be enqueued, now that one could.
-    async fn tell<J: ScheduledJob>(&self, missed: &mut Vec<J>) {
-        match J::not_enqueued(missed, &self.store).await {
-            Ok(()) => missed.clear(),
-            Err(error) => {
-                tracing::debug!(%error, "the ledger does not know yet");
-                sleep(Duration::from_secs(1)).await;
+    async fn tell<J: ScheduledJob>(&self, missed: &mut Missed<J>) {
+        while let Some(of_reason) = missed.0.first_entry() {
+            match J::not_begun(of_reason.get(), &self.store, *of_reason.key()).await {
+                Ok(()) => drop(of_reason.remove()),
+                Err(error) => {
+                    tracing::debug!(%error, "the ledger does not know yet");
+                    sleep(Duration::from_secs(1)).await;
+                }
             }
         }
     }
 
-    /// Sees to it that the slot's job is in the queue, however often Redis fails.
-    async fn enqueue<J: ScheduledJob>(&self, due: Option<Slot>, enqueuer: &Enqueuer<J>) {
+    /// Whether every queue has what is due, or is known to be paused.
+    fn is_at_work(&self) -> bool {
+        let enqueued = self.enqueued.lock();
+        enqueued.len() == jobs::QUEUES.len()
+            && enqueued.values().all(|(at, enough)| at.elapsed() <= *enough)
+    }
+
+    /// The queue has what is due, or is known to be paused; gives whether that was so before.
+    fn note_work<J: ScheduledJob>(&self) -> bool {
+        let enough = J::every(self.config) + LATEST;
+        self.enqueued.lock().insert(J::NAME, (Instant::now(), enough)).is_some()
+    }
+
+    /// Sees to it that the slot's job is in the queue, however often Redis fails, or as soon as the queue is
+    /// resumed. Meanwhile `why` says what keeps it.
+    async fn enqueue<J: ScheduledJob>(
+        &self,
+        due: Option<Slot>,
+        enqueuer: &Enqueuer<J>,
+        why: &Mutex<Reason>,
+    ) {
         let Some(slot) = due else { return };
         let job = J::due(slot);
         let delays = ExponentialBuilder::default()
@@ -99,11 +177,43 @@ impl Scheduler<'_> {
             .without_max_times();
         let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
-            .notify(|error, _| tracing::warn!(%error, "enqueueing again"))
+            .notify(|error, _| match error {
+                EnqueueError::Paused { .. } => {
+                    *why.lock() = Reason::Paused;
+                    let _again = self.note_work::<J>();
+                }
+                _ => {
+                    *why.lock() = Reason::RedisAway;
+                    tracing::warn!(%error, "enqueueing again");
+                }
+            })
             .await;
+        // The first slot may have begun long before this process.
+        let is_tick = self.note_work::<J>();
         tracing::debug!(?job, ?enqueued, "scheduled");
-        if let Err(error) = self.store.heartbeat(Role::Scheduler, &self.name).await {
-            tracing::debug!(%error, "no heartbeat given");
+        let clock = self.store.clock();
+        if let (true, Ok(Enqueued::New), Ok(start)) =
+            (is_tick, enqueued, u64::try_from(slot.start()))
+        {
+            let lag = clock.now().saturating_sub(Duration::from_secs(start));
+            self.metrics.measure(Metric::TickLag, &[], lag);
+        }
+        self.note_unclaimed(enqueuer, slot).await;
+    }
+
+    /// Notes why jobs that wait for a worker, while none is alive, were not begun in time.
+    async fn note_unclaimed<J: ScheduledJob>(&self, enqueuer: &Enqueuer<J>, now: Slot) {
+        let noted = async {
+            let mut jobs = enqueuer.unclaimed(&self.config.queue).await?;
+            let slots = Slots::new(self.config.schedule.every)?;
+            jobs.retain(|job| job.deadline(slots).is_some_and(|deadline| deadline <= now.start()));
+            if !jobs.is_empty() {
+                J::not_begun(&jobs, &self.store, Reason::NoWorker).await?;
+            }
+            anyhow::Ok(())
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, "not noted that there is no worker");
         }
     }
 }

@@ -13,13 +13,14 @@ use crate::{
     domain::Slots,
     exchange::Sources,
     history::{History, Limits},
-    jobs::{self, Context, Housekeeping, Runner, ScheduledJob},
+    jobs::{self, Context, Housekeeping, Progress, Runner, ScheduledJob},
+    metrics::Metrics,
     queue::{self, Caretaker, Job as _, Pulse},
     store::{Role, Store, StoreError},
 };
 
-/// How often a worker that looks into its queue says so, for health checks.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+use super::presence::{self, Presence};
+
 /// A worker that has looked into its queues within this time is at work.
 const AT_WORK: Duration = Duration::from_secs(5);
 
@@ -31,7 +32,7 @@ struct Worker<'a> {
     shutdown: &'a CancellationToken,
     client: redis::Client,
     context: Context,
-    name: String,
+    presence: Presence,
     /// One for each queue that is worked on.
     pulses: Mutex<Vec<Pulse>>,
 }
@@ -42,6 +43,8 @@ struct Worker<'a> {
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, client) = super::store(config)?;
+    let metrics = Metrics::default();
+    super::metrics::serve(config, Role::Worker, metrics.clone(), shutdown)?;
     let context = Context {
         slots: Slots::new(config.schedule.every)?,
         sources: Sources::new(&config.sources, config.schedule.every, store.clock())?,
@@ -50,20 +53,25 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         history: Arc::new(History::new(store.clone(), SUMMARIES_ALONE)),
         retention: super::retention(config),
         caretaker: Caretaker::new(&client, jobs::QUEUES.to_vec(), &config.queue)?,
+        metrics: metrics.clone(),
+        progress: Progress::default(),
     };
-    let (name, pulses) = (super::name(), Mutex::default());
+    let presence = Presence::new(store.clone(), Role::Worker, metrics);
+    let name = presence.name();
     tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
     tokio::select! {
         () = store.clock().synchronized() => {}
         () = shutdown.cancelled() => return Ok(()),
     }
     tokio::spawn(set_slots(store.clone()));
-    let worker = Worker { config, shutdown, client, context, name, pulses };
-    tokio::select! {
+    let worker = Worker { config, shutdown, client, context, presence, pulses: Mutex::default() };
+    let ended = tokio::select! {
         // Boxed, as it is large.
         ended = Box::pin(jobs::run_each(&worker)) => ended,
         () = worker.show_life(&store) => Ok(()),
-    }
+    };
+    worker.presence.leave().await;
+    ended
 }
 
 impl Runner for Worker<'_> {
@@ -71,8 +79,9 @@ impl Runner for Worker<'_> {
         let (client, context, pulse) =
             (self.client.clone(), self.context.clone(), Pulse::default());
         self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(pulse.clone());
+        let (name, metrics) = (self.presence.name(), self.context.metrics.clone());
         let worked =
-            queue::work::<J>(client, self.config, context, &self.name, pulse, self.shutdown);
+            queue::work::<J>(client, self.config, context, name, pulse, metrics, self.shutdown);
         Ok(worked.await?)
     }
 }
@@ -80,7 +89,7 @@ impl Runner for Worker<'_> {
 impl Worker<'_> {
     /// Says for ever that this worker is at work, as long as it really looks into its queues.
     async fn show_life(&self, store: &Store) {
-        let mut ticks = interval(SIGN_OF_LIFE);
+        let mut ticks = interval(presence::EVERY);
         let mut made_room: Option<Instant> = None;
         loop {
             ticks.tick().await;
@@ -104,10 +113,10 @@ impl Worker<'_> {
 
     async fn note_life(&self, store: &Store, beating: bool) -> Result<(), StoreError> {
         if beating {
-            store.heartbeat(Role::Worker, &self.name).await?;
+            self.presence.beat(self.context.progress.activity()).await?;
         }
         store.note_jump().await?;
-        store.tell_circuits(&self.name, &self.context.sources.circuits()).await
+        store.tell_circuits(self.presence.name(), &self.context.sources.circuits()).await
     }
 
     /// Does the housekeeping at once: no job can be enqueued while Redis is full.
@@ -124,6 +133,6 @@ impl Worker<'_> {
 async fn set_slots(store: Store) {
     while let Err(error) = store.set_slots(store.clock().unix_seconds()).await {
         tracing::debug!(%error, "the length of slots is not noted yet");
-        sleep(SIGN_OF_LIFE).await;
+        sleep(presence::EVERY).await;
     }
 }

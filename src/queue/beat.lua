@@ -3,10 +3,12 @@
 -- KEYS[1]: when each worker was last alive (ZSET, milliseconds)
 -- KEYS[2]: the registered workers (ZSET)
 -- KEYS[3]: active jobs (LIST)
+-- KEYS[4]: the pause (HASH)
 -- ARGV[1]: the name of the worker
 -- ARGV[2]: the milliseconds of silence after which a worker is dead
 -- ARGV[3]: the prefix of the sets of jobs in flight
--- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away}.
+-- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away, 1 if the
+-- queue is paused}.
 -- A full Redis refuses the first write of a script, if it adds something; so this one comes first.
 redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
@@ -38,4 +40,4 @@ end
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     if not redis.call('ZSCORE', KEYS[2], worker) then redis.call('ZREM', KEYS[1], worker) end
 end
-return {registered, dead}
+return {registered, dead, redis.call('EXISTS', KEYS[4])}

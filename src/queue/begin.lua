@@ -1,6 +1,11 @@
--- Counts that a job is begun, where a worker that dies of it cannot undo it, and notes when.
+-- Notes that a job is begun, where a worker that dies of it cannot undo it.
 -- KEYS[1]: the metadata of the job (HASH)
--- Returns how many times it was begun, this one included; 0 if the job is gone.
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'begun_at', redis.call('TIME')[1])
-return redis.call('HINCRBY', KEYS[1], 'begun', 1)
+-- ARGV[1]: the name of the worker
+-- Returns {how many times it was begun, this one included; 0 if the job is gone, the milliseconds since
+-- it was enqueued; -1 if that is not known}.
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, -1} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'begun_ms', string.format('%.0f', now), 'worker', ARGV[1])
+local enqueued = redis.call('HGET', KEYS[1], 'enqueued_ms')
+return {redis.call('HINCRBY', KEYS[1], 'begun', 1), enqueued and now - enqueued or -1}

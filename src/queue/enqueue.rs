@@ -1,18 +1,28 @@
 //! Puts jobs into their queue, each at most once.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::LazyLock};
 
-use apalis::prelude::TaskBuilder;
+use apalis::prelude::{TaskBuilder, TaskId};
 use apalis_redis::{Config, queries::push_tasks};
-use redis::{AsyncCommands, Client, RedisResult};
+use redis::{AsyncCommands, Client, RedisResult, Script};
 
-use super::{Job, settings, tidy};
-use crate::connection::{self, SharedConnection};
+use super::{Job, run, settings, tidy};
+use crate::{
+    config,
+    connection::{self, SharedConnection},
+    metrics::{Metric, Metrics},
+};
+
+static WAITING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("waiting.lua")));
+
+/// Jobs without a worker that are told at a time.
+const UNCLAIMED: usize = 100;
 
 /// Puts jobs of one kind into their queue.
 pub struct Enqueuer<J> {
     connection: SharedConnection,
     settings: Config,
+    metrics: Metrics,
     job: PhantomData<fn(J)>,
 }
 
@@ -27,21 +37,36 @@ pub enum Enqueued {
 
 /// A job that may or may not be in the queue; enqueueing it again is safe, for its key.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot enqueue {job}: {reason}")]
-pub struct EnqueueError {
-    job: String,
-    reason: String,
+#[non_exhaustive]
+pub enum EnqueueError {
+    /// Its queue is paused.
+    #[error("cannot enqueue {job}: the queue {queue} is paused")]
+    Paused {
+        /// The job.
+        job: String,
+        /// The name of the queue.
+        queue: &'static str,
+    },
+    /// Redis failed, or the job cannot be written.
+    #[error("cannot enqueue {job}: {reason}")]
+    Failed {
+        /// The job.
+        job: String,
+        /// What happened.
+        reason: String,
+    },
 }
 
 impl<J: Job> Enqueuer<J> {
-    /// An enqueuer on the given Redis, which is connected to on first use.
+    /// An enqueuer on the given Redis, which is connected to on first use; it counts what it enqueues.
     ///
     /// # Errors
     /// If the URL of the client cannot be used.
-    pub fn new(client: &Client) -> RedisResult<Self> {
+    pub fn new(client: &Client, metrics: Metrics) -> RedisResult<Self> {
         Ok(Self {
             connection: connection::shared(client)?,
             settings: settings::settings(J::NAME, 1),
+            metrics,
             job: PhantomData,
         })
     }
@@ -49,22 +74,43 @@ impl<J: Job> Enqueuer<J> {
     /// Enqueues the job unless its key was enqueued before, and wakes an idle worker.
     ///
     /// # Errors
-    /// If Redis fails. The job may be in the queue even then: enqueue it again.
+    /// If the queue is paused, or if Redis fails. The job may be in the queue even then: enqueue it
+    /// again.
     pub async fn enqueue(&self, job: &J) -> Result<Enqueued, EnqueueError> {
-        let failed = |reason: String| EnqueueError { job: format!("{job:?}"), reason };
+        self.push(job, &job.key(), None).await
+    }
+
+    /// Enqueues the job once more, whether its key was enqueued before or not; gives its id.
+    ///
+    /// # Errors
+    /// If the queue is paused, or if Redis fails.
+    pub async fn enqueue_by_hand(&self, job: &J) -> Result<String, EnqueueError> {
+        let id = ulid::Ulid::generate().to_string();
+        self.push(job, &format!("{}:{id}", job.key()), Some(id.clone())).await?;
+        Ok(id)
+    }
+
+    async fn push(&self, job: &J, key: &str, id: Option<String>) -> Result<Enqueued, EnqueueError> {
+        let failed = |reason: String| EnqueueError::Failed { job: format!("{job:?}"), reason };
+        let failed_redis = |error: redis::RedisError| failed(error.to_string());
         let payload = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
-        let task = TaskBuilder::new(payload).idempotency_key(job.key()).build();
         let mut connection = self.connection.clone();
-        let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task])
+        if connection.exists(settings::pause(&self.settings)).await.map_err(failed_redis)? {
+            return Err(EnqueueError::Paused { job: format!("{job:?}"), queue: J::NAME });
+        }
+        let mut task = TaskBuilder::new(payload).idempotency_key(key);
+        if let Some(id) = id {
+            task = task.task_id(TaskId::from(id));
+        }
+        let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task.build()])
             .await
             .map_err(|error| failed(error.to_string()))?;
         // Also if another process has pushed the job: it may have failed before this step.
-        tidy::promote(&mut connection, &self.settings)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+        tidy::promote(&mut connection, &self.settings).await.map_err(failed_redis)?;
         if active + scheduled == 0 {
             return Ok(Enqueued::Already);
         }
+        self.metrics.count(Metric::JobsEnqueued, &[J::NAME]);
         // Only a hint: the workers look by themselves once a second.
         let announced: RedisResult<()> =
             connection.publish(settings::channel(&self.settings), 1).await;
@@ -72,6 +118,19 @@ impl<J: Job> Enqueuer<J> {
             tracing::debug!(%error, "could not announce a job");
         }
         Ok(Enqueued::New)
+    }
+
+    /// The oldest jobs that wait while no worker is alive.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn unclaimed(&self, queue: &config::Queue) -> RedisResult<Vec<J>> {
+        let silence = queue.silence().as_millis();
+        let mut look = WAITING.key(self.settings.active_jobs_list());
+        look.key(self.settings.job_data_hash()).key(settings::alive_set(&self.settings));
+        look.arg(u64::try_from(silence).unwrap_or(u64::MAX)).arg(UNCLAIMED);
+        let jobs: Vec<Vec<u8>> = look.invoke_async(&mut self.connection.clone()).await?;
+        Ok(jobs.iter().filter_map(|payload| run::read(payload)).collect())
     }
 }
 

@@ -51,16 +51,28 @@ pub enum GivenUp {
 
 /// The reason for which a job is given up for good.
 #[derive(Debug)]
-pub struct GiveUp(Box<dyn Error + Send + Sync>);
+pub struct GiveUp {
+    /// One of a few words, for metrics.
+    pub(super) reason: &'static str,
+    /// What happened.
+    pub(super) error: Box<dyn Error + Send + Sync>,
+}
+
+impl GiveUp {
+    /// A reason that metrics count by itself, in `snake_case`.
+    pub fn because(reason: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { reason, error: error.into() }
+    }
+}
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for GiveUp {
-    fn from(reason: E) -> Self {
-        Self(reason.into())
+    fn from(error: E) -> Self {
+        Self::because("failed", error)
     }
 }
 
 impl fmt::Display for GiveUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.error.fmt(f)
     }
 }

@@ -36,6 +36,11 @@ pub(super) fn alive_set(settings: &Config) -> String {
     format!("{}:alive", settings.queue.as_ref())
 }
 
+/// The key that is there while the queue is paused.
+pub(super) fn pause(settings: &Config) -> String {
+    format!("{}:paused", settings.queue.as_ref())
+}
+
 /// The channel on which a new job is announced to idle workers.
 pub(super) fn channel(settings: &Config) -> String {
     format!("tasks:{}:available", settings.active_jobs_list())

@@ -32,7 +32,9 @@ pub(super) async fn promote(
     settings: &Config,
 ) -> RedisResult<()> {
     let (scheduled, active) = (settings.scheduled_jobs_set(), settings.active_jobs_list());
-    PROMOTE.key(scheduled).key(active).invoke_async::<u64>(connection).await.map(|_| ())
+    let mut promote = PROMOTE.key(scheduled);
+    promote.key(active).arg(settings.job_meta_hash());
+    promote.invoke_async::<u64>(connection).await.map(|_| ())
 }
 
 /// Takes out what would stop the workers of the queue.

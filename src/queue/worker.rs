@@ -26,6 +26,7 @@ use super::{
 use crate::{
     config::{self, Config as AppConfig},
     connection::{self, SharedConnection},
+    metrics::{Metric, Metrics},
 };
 
 /// A worker that ran this long before it failed was healthy: its successor starts at once.
@@ -41,13 +42,14 @@ struct Workplace<J: Job> {
     settings: Config,
     context: J::Context,
     pulse: Pulse,
+    metrics: Metrics,
     queue: config::Queue,
     concurrency: usize,
     drain: Duration,
 }
 
 /// Works on the queue of `J` until `shutdown`, then waits for the jobs in flight, at most
-/// `worker.drain`. `name` is this process's; `pulse` is kept up to date.
+/// `worker.drain`. `name` is this process's; `pulse` and `metrics` are kept up to date.
 ///
 /// Any error of Redis ends an apalis worker, so a new one, a new generation, is built whenever
 /// one ends: new connection, new storage, new name (the old one stays taken for a while).
@@ -60,6 +62,7 @@ pub async fn work<J: Job>(
     context: J::Context,
     name: &str,
     pulse: Pulse,
+    metrics: Metrics,
     shutdown: &CancellationToken,
 ) -> RedisResult<()> {
     let concurrency = config.worker.concurrency;
@@ -69,6 +72,7 @@ pub async fn work<J: Job>(
         settings: settings::settings(J::NAME, concurrency),
         context,
         pulse,
+        metrics,
         queue: config.queue.clone(),
         concurrency,
         drain: config.worker.drain,
@@ -123,15 +127,19 @@ impl<J: Job> Workplace<J> {
             .with_codec(Unread)
             .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
         self.mend().await.map_err(|error| error.to_string())?;
+        signal.pause(self.is_paused().await.map_err(|error| error.to_string())?);
         let (context, pulse) = (self.context.clone(), self.pulse.clone());
+        let (worker, metrics) = (name.to_owned(), self.metrics.clone());
         let (shared, settings) = (self.connection.clone(), self.settings.clone());
         let deliver = move |payload: Vec<u8>, id: TaskId| {
             let delivery = Delivery::<J> {
                 id,
+                worker: worker.clone(),
                 payload,
                 context: context.clone(),
                 connection: shared.clone(),
                 settings: settings.clone(),
+                metrics: metrics.clone(),
                 in_flight: pulse.begin(),
             };
             delivery.run()
@@ -166,7 +174,8 @@ impl<J: Job> Workplace<J> {
     fn aides(&self, name: &str, signal: Arc<Signal>) -> JoinSet<()> {
         let mut aides = JoinSet::new();
         let (connection, settings) = (self.connection.clone(), self.settings.clone());
-        aides.spawn(heartbeat::beat(connection, settings, name.to_owned(), self.queue.clone()));
+        let (worker, queue) = (name.to_owned(), self.queue.clone());
+        aides.spawn(heartbeat::beat(connection, settings, worker, queue, Arc::clone(&signal)));
         aides.spawn(wake::listen(self.client.clone(), settings::channel(&self.settings), signal));
         aides
     }
@@ -182,6 +191,11 @@ impl<J: Job> Workplace<J> {
         }
     }
 
+    async fn is_paused(&self) -> RedisResult<bool> {
+        let mut connection = self.connection.clone();
+        redis::cmd("EXISTS").arg(settings::pause(&self.settings)).query_async(&mut connection).await
+    }
+
     async fn mend(&self) -> RedisResult<()> {
         let mended = tidy::mend(self.connection.clone(), &self.settings).await?;
         if mended.unreadable > 0 {
@@ -193,6 +207,7 @@ impl<J: Job> Workplace<J> {
             tracing::warn!(queue = J::NAME, count, "dropped the oldest jobs of a backlog");
         }
         for job in mended.dropped.iter().filter_map(|payload| run::read::<J>(payload)) {
+            self.metrics.count(Metric::JobsDead, &[J::NAME, "backlog"]);
             job.given_up(self.context.clone(), GivenUp::Backlog).await;
         }
         Ok(())

@@ -27,7 +27,7 @@ pub const SLOTS: &str = "{prices}:slots";
 
 /// ZSETs, one a reason in the order of `Reason::ALL`: one member a missed slot, its first unix
 /// second, which is its score too.
-pub const MISSED: [&str; 7] = [
+pub const MISSED: [&str; 9] = [
     "{prices}:missed:exchange_timeout",
     "{prices}:missed:exchange_error",
     "{prices}:missed:bad_answer",
@@ -35,6 +35,8 @@ pub const MISSED: [&str; 7] = [
     "{prices}:missed:worker_lost",
     "{prices}:missed:redis_away",
     "{prices}:missed:price_rejected",
+    "{prices}:missed:no_worker",
+    "{prices}:missed:paused",
 ];
 
 /// ZSET: one member a scheduler, `<host>-<pid>`; its score is the unix second of its last work.
@@ -49,6 +51,16 @@ pub const APIS_SEEN: &str = "{prices}:seen:api";
 /// ZSET: one member a process, `<host>-<pid>`; its score is how far the clock of its machine is
 /// ahead of the clock of Redis, in seconds.
 pub const SKEW: &str = "{prices}:skew";
+
+/// `HASH`es, one a process, whose name ends the key: what it is, what it has done, and the number of the
+/// last batch of [`SUMS`]. They expire when the process is silent.
+pub const PROCESS: &str = "{prices}:process:";
+
+/// HASH: what all processes have counted and measured, see `crate::metrics`.
+pub const SUMS: &str = "{prices}:sums";
+
+/// LIST: what operators have done, the last thing first, as JSON.
+pub const AUDIT: &str = "{prices}:audit";
 
 /// `HASH`es, one a source, whose name ends the key: how often it answered, how often it failed for
 /// each reason, how many samples are from it, its last answer and its last failure.
@@ -75,6 +87,11 @@ pub mod before {
     pub const SLOT: &str = "{prices}:slot";
     /// `HASH`es: the provenance of 1000 seconds each, the first of which ends the name.
     pub const QUOTES: &str = "{prices}:quotes:";
+}
+
+/// The key of [`PROCESS`] for a process.
+pub fn process(name: &str) -> String {
+    format!("{PROCESS}{name}")
 }
 
 /// The key of [`PROVENANCE`] for an hour.

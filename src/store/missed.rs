@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use redis::{Pipeline, Script};
 
 use super::{Store, StoreError, answer, keys};
-use crate::domain::Reason;
+use crate::domain::{ByReason, Reason};
 
 static RECORD_MISSED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("miss.lua")));
 
@@ -32,7 +32,7 @@ impl Store {
     pub async fn missed_by_reason(
         &self,
         stretches: &[(i64, i64)],
-    ) -> Result<Vec<[u64; 7]>, StoreError> {
+    ) -> Result<Vec<ByReason>, StoreError> {
         if stretches.is_empty() {
             return Ok(Vec::new());
         }

@@ -3,13 +3,14 @@
 -- KEYS[2]: {prices}:meta (HASH)
 -- KEYS[3]: {prices}:changes (STREAM)
 -- KEYS[4]: {prices}:provenance:<hour> (HASH)
--- KEYS[5..11]: the missed slots of each reason (ZSETs)
--- KEYS[12..]: {prices}:source:<name> of the sources of the price (HASHes)
+-- KEYS[5..]: the missed slots of each reason (ZSETs), as many as ARGV[6] says; then
+--   {prices}:source:<name> of the sources of the price (HASHes)
 -- ARGV[1]: the unix second of the sample
 -- ARGV[2]: its member
 -- ARGV[3]: the first second of its slot
 -- ARGV[4]: the first second after its slot
 -- ARGV[5]: its provenance, '' for none
+-- ARGV[6]: the number of reasons
 -- Returns 1 if it was recorded, 0 if its slot has a sample, -1 if the text of its hour was dropped,
 -- -2 if it is not a sample of now.
 local now = tonumber(redis.call('TIME')[1])
@@ -23,8 +24,8 @@ if ARGV[5] ~= '' then
 else
     redis.call('HDEL', KEYS[4], ARGV[1]) -- that of a sample that was removed by hand
 end
-for at = 5, 11 do redis.call('ZREM', KEYS[at], ARGV[3]) end
-for at = 12, #KEYS do redis.call('HINCRBY', KEYS[at], 'samples', 1) end
+for at = 5, 4 + ARGV[6] do redis.call('ZREM', KEYS[at], ARGV[3]) end
+for at = 5 + ARGV[6], #KEYS do redis.call('HINCRBY', KEYS[at], 'samples', 1) end
 local number = redis.call('HINCRBY', KEYS[2], 'changes', 1)
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'number', number,
     'score', ARGV[1], 'member', ARGV[2], 'provenance', ARGV[5])

@@ -40,6 +40,7 @@ impl Store {
         }
         step.arg(second).arg(sample.member()).arg(slot.start()).arg(slot.end());
         step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
+        step.arg(keys::MISSED.len());
         let connection = &mut self.connection.clone();
         match answer("record a sample", step.invoke_async::<i64>(connection)).await? {
             1 => Ok(Recorded::Stored),

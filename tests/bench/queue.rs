@@ -15,6 +15,7 @@ use std::{
 use anyhow::Context as _;
 use cotiza::{
     config::Config,
+    metrics::Metrics,
     queue::{self, Enqueuer, GiveUp, Job, Pulse},
 };
 use futures_util::{StreamExt, stream};
@@ -124,13 +125,14 @@ async fn measure() -> anyhow::Result<()> {
     config.worker.concurrency = 256;
     let gate =
         Gate { open: Arc::new(Semaphore::new(256)), done: Arc::default(), started: Arc::default() };
-    let enqueuer = Enqueuer::new(&client)?;
+    let enqueuer = Enqueuer::new(&client, Metrics::default())?;
     let mut bench = Bench { client: client.clone(), enqueuer, gate: gate.clone(), next: 0 };
     let stop = CancellationToken::new();
     let working = tokio::spawn({
         let (told, gate) = (stop.clone(), gate.clone());
         async move {
-            queue::work::<Nothing>(client, &config, gate, "bench", Pulse::default(), &told).await
+            let (pulse, metrics) = (Pulse::default(), Metrics::default());
+            queue::work::<Nothing>(client, &config, gate, "bench", pulse, metrics, &told).await
         }
     });
     bench.enqueue(1).await?;

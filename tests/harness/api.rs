@@ -8,6 +8,9 @@ use cotiza::{
     history::{History, Limits},
     http_client,
     http_server::HttpServer,
+    jobs::QUEUES,
+    metrics::Metrics,
+    queue::Inspector,
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
@@ -61,7 +64,9 @@ impl Api {
         let memory = usize::try_from(config.api.memory.as_u64()).expect("64 bits");
         let limits = Limits { memory, stale_for: config.api.stale_for };
         let history = Arc::new(History::new(database.store_of(config.schedule.every), limits));
-        let routes = api::routes(Arc::clone(&history), config);
+        let inspector = Inspector::new(&database.client, QUEUES.to_vec()).expect("a URL");
+        let metrics = Metrics::default();
+        let routes = api::routes(Arc::clone(&history), inspector, metrics, config);
         let origins = config.api.cors_origins.clone();
         let following = tokio::spawn(async move { history.follow().await });
         let server = tokio::spawn(async move {

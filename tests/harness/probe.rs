@@ -11,6 +11,7 @@ use std::{
 
 use cotiza::{
     config::Config,
+    metrics::Metrics,
     queue::{self, Enqueued, Enqueuer, GiveUp, GivenUp, Job, Pulse},
 };
 use serde::{Deserialize, Serialize};
@@ -124,15 +125,16 @@ impl QueueBench {
         let (config, name, stop) = (self.config.clone(), name.to_owned(), CancellationToken::new());
         let told = stop.clone();
         let running = tokio::spawn(async move {
+            let (pulse, metrics) = (Pulse::default(), Metrics::default());
             let worked =
-                queue::work::<Probe>(client, &config, log, &name, Pulse::default(), &told).await;
+                queue::work::<Probe>(client, &config, log, &name, pulse, metrics, &told).await;
             worked.unwrap();
         });
         Worker { stop, running }
     }
 
     pub fn enqueuer<J: Job>(&self) -> Enqueuer<J> {
-        Enqueuer::new(&self.database.client).unwrap()
+        Enqueuer::new(&self.database.client, Metrics::default()).unwrap()
     }
 
     pub async fn enqueue(&self, id: u32, act: Act) {

@@ -42,6 +42,7 @@ pub async fn record(
     }
     step.arg(second).arg(sample.member()).arg(slot.start()).arg(slot.end());
     step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
+    step.arg(keys::MISSED.len());
     Ok(match step.invoke_async::<i64>(&mut connection).await? {
         1 => Recorded::Stored,
         0 => Recorded::SlotTaken,

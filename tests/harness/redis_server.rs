@@ -16,7 +16,8 @@ use cotiza::{
     domain::{Doubt, Observation, Sample, Slots, Timestamp},
     exchange::Sources,
     history::{History, Limits, Retention},
-    jobs::{Context, QUEUES},
+    jobs::{Context, Progress, QUEUES},
+    metrics::Metrics,
     queue::Caretaker,
     store::{Recorded, Store},
 };
@@ -190,6 +191,8 @@ impl Database {
             store,
             retention: Retention::default(),
             caretaker: self.caretaker(),
+            metrics: Metrics::default(),
+            progress: Progress::default(),
         }
     }
 

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 /// The tags in the order of use.
-const TAGS: [&str; 5] = ["Prices", "Coverage", "Sources", "Health", "Compatible"];
+const TAGS: [&str; 6] = ["Prices", "Coverage", "Sources", "Operation", "Health", "Compatible"];
 /// Fields that are left out where there is no value; all others are null then.
 const LEFT_OUT: [(&str, &str); 3] =
     [("Problem", "parameter"), ("AveragePriceResponse", "covered"), ("CandleResponse", "reasons")];

@@ -31,7 +31,7 @@ pub(super) struct SourcesResponse {
 /// Whether workers ask a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
-pub(super) enum State {
+pub enum State {
     /// All workers do.
     Closed,
     /// A worker leaves it alone no more: its next request tells whether it is well again.
@@ -133,7 +133,7 @@ impl SourceReport {
     }
 
     /// The worst state of all workers at the unix second `now`, and until when it lasts.
-    fn state(&self, now: i64) -> (State, Option<i64>) {
+    pub(super) fn state(&self, now: i64) -> (State, Option<i64>) {
         let until = self.circuits.iter().filter_map(|circuit| match circuit {
             CircuitState::Open(until) => Some(*until),
             _ => None,
@@ -240,7 +240,7 @@ pub(super) fn of(
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn share(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 

@@ -1,0 +1,248 @@
+//! Draws candles as SVG.
+
+use std::{error::Error, fmt::Write as _};
+
+use plotters::{
+    coord::{
+        Shift,
+        ranged1d::{DefaultFormatting, KeyPointHint, Ranged},
+        types::RangedCoordf64,
+    },
+    prelude::*,
+};
+
+use super::axes::{TimeAxis, price_label};
+use crate::domain::{Candle, Zone};
+
+/// What is drawn.
+pub(super) struct Drawing<'a> {
+    pub(super) candles: &'a [Candle],
+    /// The unix seconds of the left and the right edge.
+    pub(super) since: i64,
+    pub(super) until: i64,
+    /// The length of a candle in seconds.
+    pub(super) length: i64,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) as_candles: bool,
+    pub(super) is_dark: bool,
+    pub(super) zone: Zone,
+}
+
+/// The colours of a chart.
+struct Palette {
+    background: RGBColor,
+    text: RGBColor,
+    grid: RGBColor,
+    line: RGBColor,
+    gap: RGBColor,
+    rise: RGBColor,
+    fall: RGBColor,
+}
+
+const LIGHT: Palette = Palette {
+    background: RGBColor(255, 255, 255),
+    text: RGBColor(71, 79, 92),
+    grid: RGBColor(226, 230, 236),
+    line: RGBColor(11, 97, 184),
+    gap: RGBColor(190, 60, 40),
+    rise: RGBColor(18, 128, 92),
+    fall: RGBColor(196, 52, 44),
+};
+const DARK: Palette = Palette {
+    background: RGBColor(22, 27, 34),
+    text: RGBColor(170, 180, 192),
+    grid: RGBColor(45, 52, 62),
+    line: RGBColor(98, 174, 255),
+    gap: RGBColor(255, 128, 104),
+    rise: RGBColor(70, 200, 150),
+    fall: RGBColor(255, 120, 112),
+};
+
+type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Times, RangedCoordf64>>;
+type Drawn = Result<(), Box<dyn Error>>;
+
+/// The room of a label of time, and of one character, in pixels.
+const TIME_LABEL: u32 = 95;
+const TEXT_SIZE: i32 = 12;
+const PRICE_LABELS: u32 = 74;
+
+impl Drawing<'_> {
+    /// The SVG document. Its root tells where the plot is: `data-since` and `data-until` are the unix
+    /// seconds at `data-left` and `data-right`.
+    pub(super) fn svg(&self) -> Result<String, Box<dyn Error>> {
+        let mut text = String::new();
+        let area = {
+            let root = SVGBackend::with_string(&mut text, (self.width, self.height));
+            let root = root.into_drawing_area();
+            let area = self.draw(&root)?;
+            root.present()?;
+            area
+        };
+        let ((left, right), (top, bottom)) = area;
+        let Self { since, until, .. } = self;
+        let mut attributes = String::new();
+        write!(
+            attributes,
+            "<svg role=\"img\" aria-label=\"BTC/ARS\" data-since=\"{since}\" data-until=\"{until}\" \
+             data-left=\"{left}\" data-right=\"{right}\" data-top=\"{top}\" data-bottom=\"{bottom}\" \
+             font-family=\"system-ui, sans-serif\" "
+        )?;
+        // The font is that of the page.
+        Ok(text.replacen("<svg ", &attributes, 1).replace(" font-family=\"sans-serif\"", ""))
+    }
+
+    fn palette(&self) -> &'static Palette {
+        if self.is_dark { &DARK } else { &LIGHT }
+    }
+
+    /// The lowest and the highest price that the plot has room for, in pesos.
+    fn prices(&self) -> (f64, f64) {
+        let all = self.candles.iter().filter_map(pesos);
+        let bounds = all.fold(None, |bounds: Option<(f64, f64)>, [_, high, low, _]| {
+            Some(bounds.map_or((low, high), |(least, most)| (least.min(low), most.max(high))))
+        });
+        let (low, high) = bounds.unwrap_or((0.0, 1e6));
+        let margin = ((high - low) * 0.05).max(high * 1e-6);
+        (low - margin, high + margin)
+    }
+
+    #[allow(clippy::type_complexity, reason = "taken apart at once")]
+    fn draw(
+        &self,
+        root: &DrawingArea<SVGBackend<'_>, Shift>,
+    ) -> Result<((i32, i32), (i32, i32)), Box<dyn Error>> {
+        let palette = self.palette();
+        root.fill(&palette.background)?;
+        let axis = TimeAxis::new(
+            self.since,
+            self.until,
+            i64::from(self.width.saturating_sub(PRICE_LABELS) / TIME_LABEL),
+            self.zone,
+        );
+        let times = Times {
+            seconds: RangedCoordf64::from(float(self.since)..float(self.until)),
+            marks: axis.marks.iter().map(|mark| float(*mark)).collect(),
+        };
+        let (low, high) = self.prices();
+        let mut plot = ChartBuilder::on(root)
+            .margin_top(8)
+            .margin_right(12)
+            .x_label_area_size(24)
+            .y_label_area_size(PRICE_LABELS)
+            .build_cartesian_2d(times, low..high)?;
+        let rows = usize::try_from(self.height / 45).unwrap_or_default().max(2);
+        #[allow(clippy::cast_precision_loss, reason = "a few rows")]
+        let apart = (high - low) / rows as f64;
+        let style = TextStyle::from(("sans-serif", TEXT_SIZE).into_font()).color(&palette.text);
+        #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
+        plot.configure_mesh()
+            .axis_style(palette.grid)
+            .bold_line_style(palette.grid)
+            .light_line_style(TRANSPARENT)
+            .label_style(style)
+            .x_labels(axis.marks.len().max(1))
+            .y_labels(rows)
+            .x_label_formatter(&|second| axis.label(*second as i64))
+            .y_label_formatter(&|pesos| price_label(*pesos, apart))
+            .draw()?;
+        self.gaps(&mut plot, (low, high))?;
+        if self.as_candles {
+            self.bodies(&mut plot)?
+        } else {
+            self.line(&mut plot)?
+        }
+        let (x, y) = plot.plotting_area().get_pixel_range();
+        Ok(((x.start, x.end), (y.start, y.end)))
+    }
+
+    /// Marks the time without prices between others.
+    fn gaps(&self, plot: &mut Plot<'_, '_>, (low, high): (f64, f64)) -> Drawn {
+        let style = self.palette().gap.mix(0.10).filled();
+        let pairs = self.candles.iter().zip(self.candles.iter().skip(1));
+        let gaps = pairs.filter(|(one, next)| next.start > one.end);
+        let edges = gaps.map(|(one, next)| (one.end.max(self.since), next.start.min(self.until)));
+        plot.draw_series(edges.filter(|(from, until)| from < until).map(|(from, until)| {
+            Rectangle::new([(float(from), low), (float(until), high)], style)
+        }))?;
+        Ok(())
+    }
+
+    /// A line from price to price; where a candle has several, down to the lowest and up to the highest.
+    fn line(&self, plot: &mut Plot<'_, '_>) -> Drawn {
+        let style = ShapeStyle::from(&self.palette().line).stroke_width(2);
+        let is_next = |one: &Candle, next: &Candle| next.start <= one.end;
+        for part in self.candles.chunk_by(is_next) {
+            let points: Vec<(f64, f64)> = part.iter().flat_map(points).collect();
+            match points.as_slice() {
+                [point] => {
+                    plot.draw_series([Circle::new(*point, 2, style.filled())])?;
+                }
+                _ => {
+                    plot.draw_series([PathElement::new(points, style)])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bodies(&self, plot: &mut Plot<'_, '_>) -> Drawn {
+        let palette = self.palette();
+        let span = u32::try_from((self.until - self.since).max(1) / self.length.max(1) + 1);
+        let room = self.width.saturating_sub(PRICE_LABELS + 12) / span.unwrap_or(u32::MAX).max(1);
+        let width = (room * 7 / 10).clamp(1, 40);
+        plot.draw_series(self.candles.iter().filter_map(|candle| {
+            let [open, high, low, close] = pesos(candle)?;
+            let middle = float(candle.start) + float(candle.end - candle.start) / 2.0;
+            let (rise, fall) = (palette.rise.filled(), palette.fall.filled());
+            Some(CandleStick::new(middle, open, high, low, close, rise, fall, width))
+        }))?;
+        Ok(())
+    }
+}
+
+/// The axis of time, in unix seconds, with the marks that it was given.
+struct Times {
+    seconds: RangedCoordf64,
+    marks: Vec<f64>,
+}
+
+impl Ranged for Times {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, second: &f64, limit: (i32, i32)) -> i32 {
+        self.seconds.map(second, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        self.marks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.seconds.range()
+    }
+}
+
+/// The points of a line that a candle is.
+fn points(candle: &Candle) -> Vec<(f64, f64)> {
+    let Some([open, high, low, close]) = pesos(candle) else { return Vec::new() };
+    let start = float(candle.start);
+    if candle.summary.count == 1 {
+        let at = candle.summary.extremes.map_or(candle.start, |all| all.last.0.second());
+        return vec![(float(at), close)];
+    }
+    let length = float(candle.end - candle.start);
+    let (one, other) = if open <= close { (low, high) } else { (high, low) };
+    vec![(start + length * 0.3, one), (start + length * 0.7, other)]
+}
+
+/// Open, high, low, close in pesos.
+fn pesos(candle: &Candle) -> Option<[f64; 4]> {
+    candle.prices().map(|prices| prices.map(crate::api::numbers::units))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "unix seconds are far below 2^53")]
+fn float(second: i64) -> f64 {
+    second as f64
+}

@@ -1,0 +1,157 @@
+//! What Redis tells of all of Cotiza.
+
+use std::collections::BTreeMap;
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use super::known::{Gauges, Labels, float, gauge, set};
+use crate::{
+    config::Config,
+    domain::{CircuitState, Missed, Reason, TimeRange},
+    history::{History, HistoryError},
+    metrics::{Sums, exposed},
+    queue::{Inspector, JobState, QueueReport},
+    store::{ProcessReport, Role, ServerReport, SourceReport, StoreError},
+};
+
+type Counters = Family<Labels, Counter>;
+
+/// What was read from Redis for one scrape.
+pub(super) struct System {
+    server: ServerReport,
+    processes: Vec<ProcessReport>,
+    queues: Vec<QueueReport>,
+    sources: Vec<(String, SourceReport)>,
+    missed: Missed,
+    sums: Sums,
+}
+
+impl System {
+    pub(super) async fn read(
+        history: &History,
+        inspector: &Inspector,
+        config: &Config,
+    ) -> Result<Self, HistoryError> {
+        let store = history.store();
+        let names: Vec<&str> = config.sources.named.keys().map(String::as_str).collect();
+        let queues = inspector.queues().await;
+        let queues =
+            queues.map_err(|cause| StoreError::Redis { operation: "read the queues", cause })?;
+        let reports = store.source_reports(&names).await?;
+        Ok(Self {
+            server: store.server().await?,
+            processes: store.processes().await?,
+            queues,
+            sources: names.into_iter().map(str::to_owned).zip(reports).collect(),
+            missed: history.coverage(&TimeRange::default(), history.now()).await?.value.missed,
+            sums: store.sums().await?,
+        })
+    }
+
+    pub(super) fn register(self, registry: &mut Registry) {
+        redis(registry, &self.server);
+        missed(registry, &self.missed);
+        queues(registry, &self.queues);
+        processes(registry, &self.processes);
+        sources(registry, &self.sources);
+        registry.register_collector(Box::new(exposed(self.sums, |is_shared| is_shared)));
+    }
+}
+
+fn redis(registry: &mut Registry, server: &ServerReport) {
+    gauge(registry, "redis_up", "Whether Redis can be reached", 1.0);
+    gauge(registry, "redis_memory_bytes", "Memory that Redis' data takes", float(server.memory));
+    if let Some(most) = server.max_memory {
+        gauge(registry, "redis_max_memory_bytes", "Memory that it may take", float(most));
+    }
+    let latency = server.latency.as_secs_f64();
+    gauge(registry, "redis_latency_seconds", "How long Redis took to answer a PING", latency);
+}
+
+fn missed(registry: &mut Registry, missed: &Missed) {
+    let gauges = Gauges::default();
+    let told = Reason::ALL.iter().map(|reason| reason.name()).zip(missed.told);
+    for (reason, count) in told.chain([("not_scheduled", missed.not_scheduled)]) {
+        set(&gauges, &[("reason", reason)], float(count));
+    }
+    registry.register("missed_slots", "Slots that ended without a price, by reason", gauges);
+}
+
+fn queues(registry: &mut Registry, queues: &[QueueReport]) {
+    let (jobs, ages, paused) = (Gauges::default(), Gauges::default(), Gauges::default());
+    for queue in queues {
+        for state in JobState::ALL {
+            let labels = [("queue", queue.name), ("state", state.name())];
+            set(&jobs, &labels, float(queue.count(state)));
+        }
+        let age = float(queue.oldest_age_ms.unwrap_or_default()) / 1000.0;
+        set(&ages, &[("queue", queue.name)], age);
+        set(&paused, &[("queue", queue.name)], f64::from(u8::from(queue.paused.is_some())));
+    }
+    registry.register("queue_jobs", "Jobs that a queue remembers, by state", jobs);
+    let help = "The time since the oldest waiting job was enqueued; 0 if none waits";
+    registry.register("queue_oldest_due_age_seconds", help, ages);
+    registry.register("queue_paused", "Whether an operator has paused a queue", paused);
+}
+
+/// Processes at work by role, and the clock of each machine: of its processes, the one that differs most.
+fn processes(registry: &mut Registry, processes: &[ProcessReport]) {
+    let (counts, skews) = (Gauges::default(), Gauges::default());
+    let mut hosts: BTreeMap<&str, f64> = BTreeMap::new();
+    let alive = || processes.iter().filter(|process| process.is_alive());
+    for role in Role::ALL {
+        let count = alive().filter(|process| process.role == role).count();
+        set(&counts, &[("role", role.name())], float(count as u64));
+    }
+    for process in alive() {
+        let (worst, skew) =
+            (hosts.entry(&process.host).or_default(), process.clock_skew.unwrap_or_default());
+        if skew.abs() >= worst.abs() {
+            *worst = skew;
+        }
+    }
+    for (host, skew) in hosts {
+        set(&skews, &[("host", host)], skew);
+    }
+    registry.register("processes", "Processes at work, by role", counts);
+    let help = "How far the clock of a machine is ahead of the clock of Redis";
+    registry.register("clock_skew_seconds", help, skews);
+}
+
+fn sources(registry: &mut Registry, sources: &[(String, SourceReport)]) {
+    let (answers, failures) = (Counters::default(), Counters::default());
+    let (samples, workers) = (Counters::default(), Gauges::default());
+    for (name, report) in sources {
+        let add = |counters: &Counters, more: &[(&'static str, &str)], count| {
+            let labels = [&[("source", name.as_str())], more].concat();
+            let labels = labels.into_iter().map(|(label, value)| (label, value.to_owned()));
+            counters.get_or_create(&labels.collect()).inc_by(count);
+        };
+        add(&answers, &[], report.counted("answered"));
+        add(&samples, &[], report.counted("samples"));
+        for reason in [
+            Reason::ExchangeTimeout,
+            Reason::ExchangeError,
+            Reason::BadAnswer,
+            Reason::PriceRejected,
+        ] {
+            add(&failures, &[("reason", reason.name())], report.counted(reason.name()));
+        }
+        for (state, is) in [
+            ("closed", (|state| state == CircuitState::Closed) as fn(CircuitState) -> bool),
+            ("half_open", |state| state == CircuitState::HalfOpen),
+            ("open", |state| matches!(state, CircuitState::Open(_))),
+        ] {
+            let count = report.circuits.iter().filter(|circuit| is(**circuit)).count();
+            set(&workers, &[("source", name), ("state", state)], float(count as u64));
+        }
+    }
+    registry.register("source_answers", "Requests that a source answered with a price", answers);
+    registry.register("source_failures", "Requests to a source that failed, by reason", failures);
+    registry.register("source_samples", "Samples from a source", samples);
+    let help = "Workers by the state of their circuit breaker for a source";
+    registry.register("source_workers", help, workers);
+}

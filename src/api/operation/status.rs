@@ -1,0 +1,316 @@
+//! How everything is, and what is wrong.
+
+use poem_openapi::{Enum, Object};
+
+use super::queues::{QueueResponse, queues};
+use crate::{
+    api::{
+        coverage::CoverageResponse,
+        latest::DAY,
+        numbers::pesos,
+        sources::{SourceSummary, summaries},
+    },
+    config::Config,
+    domain::{Observation, TimeRange, UnixTime},
+    history::{Freshness, History},
+    queue::Inspector,
+    store::{ProcessReport, Role, ServerReport},
+};
+
+/// The name of the source that a simulated exchange has.
+const SIMULATED: &str = "simulated";
+/// The share of Redis' memory from which it is nearly full.
+const NEARLY_FULL: f64 = 0.9;
+
+/// How everything is.
+#[derive(Debug, Object)]
+pub struct StatusResponse {
+    /// The time of the answer, in unix seconds (UTC).
+    pub now: i64,
+    /// The version of the process that answers, with the commit.
+    pub version: String,
+    /// Whether the prices are those of a simulated exchange.
+    pub simulated: bool,
+    /// What is wrong; empty if nothing is.
+    pub problems: Vec<ProblemResponse>,
+    /// The last price; null if none was ever recorded, or if it is not known now.
+    pub price: Option<StatusPrice>,
+    /// How much of the last 24 hours was recorded; null while it is not known.
+    pub coverage: Option<CoverageResponse>,
+    /// The queues; empty while Redis is away.
+    pub queues: Vec<QueueResponse>,
+    /// How many processes are at work; null while Redis is away.
+    pub processes: Option<ProcessCounts>,
+    /// The sources; empty while Redis is away.
+    pub sources: Vec<SourceSummary>,
+    /// How Redis is.
+    pub redis: RedisResponse,
+    /// What is recorded.
+    pub history: HistoryResponse,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Object)]
+pub struct ProblemResponse {
+    /// What kind of problem it is.
+    pub code: ProblemCode,
+    /// What is wrong, in a sentence.
+    pub text: String,
+    /// The section of `/help`, and of the README, that says what to do.
+    pub help: String,
+}
+
+/// The kinds of problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// Redis cannot be reached.
+    RedisAway,
+    /// No scheduler is at work.
+    NoScheduler,
+    /// No worker is at work.
+    NoWorker,
+    /// The last price is too old.
+    PriceStale,
+    /// No price was ever recorded.
+    NothingRecorded,
+    /// An operator has paused a queue.
+    QueuePaused,
+    /// A source has failed so often that it is not asked for a while.
+    SourceFailing,
+    /// The memory of Redis is nearly full.
+    RedisMemory,
+}
+
+/// The last price.
+#[derive(Debug, Object)]
+pub struct StatusPrice {
+    /// When it was observed, in unix seconds (UTC).
+    pub timestamp: i64,
+    /// The price of one bitcoin in pesos.
+    pub price: f64,
+    /// The name of the source; null if it is not known.
+    pub source: Option<String>,
+    /// What a buyer paid; null if it is not known.
+    pub ask: Option<f64>,
+    /// What a seller got; null if it is not known.
+    pub bid: Option<f64>,
+    /// The seconds since it was observed.
+    pub age: i64,
+    /// Whether it is so old that something is wrong.
+    pub stale: bool,
+}
+
+/// How many processes of each role are at work.
+#[derive(Debug, Object)]
+pub struct ProcessCounts {
+    /// Schedulers.
+    pub scheduler: u64,
+    /// Workers.
+    pub worker: u64,
+    /// Apis.
+    pub api: u64,
+}
+
+/// How Redis is.
+#[derive(Debug, Object)]
+pub struct RedisResponse {
+    /// Whether it can be reached.
+    pub up: bool,
+    /// Its version; null while it is away.
+    pub version: Option<String>,
+    /// The bytes of memory that its data takes.
+    pub memory: Option<u64>,
+    /// The most bytes that it may take; null if there is no limit.
+    pub max_memory: Option<u64>,
+    /// The milliseconds that it took to answer.
+    pub latency_ms: Option<f64>,
+    /// How far the clock of this machine is ahead of its clock, in seconds.
+    pub clock_skew: f64,
+}
+
+/// What is recorded.
+#[derive(Debug, Object)]
+pub struct HistoryResponse {
+    /// How many prices.
+    pub samples: u64,
+    /// When the first one was observed, in unix seconds (UTC).
+    pub first: Option<i64>,
+    /// When the last one was observed.
+    pub last: Option<i64>,
+    /// The bytes of memory that this process keeps them in.
+    pub memory: u64,
+    /// The unix second up to which everything that was recorded is known; null while it is loaded.
+    pub known_until: Option<i64>,
+}
+
+/// How everything is, as this process knows it.
+pub async fn status(history: &History, inspector: &Inspector, config: &Config) -> StatusResponse {
+    let store = history.store();
+    let now = history.now();
+    let server = store.server().await;
+    let processes = store.processes().await.ok();
+    let queues = queues(inspector).await.map(|list| list.queues).unwrap_or_default();
+    let sources = summaries(store, &config.sources).await.unwrap_or_default();
+    let latest = history.latest().await;
+    let is_empty = matches!(&latest, Ok(latest) if latest.value.is_none());
+    let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
+    let latest = latest.ok().and_then(|latest| latest.value);
+    let price = latest.map(|observation| price(observation, now, stale_after));
+    let counts = processes.as_deref().map(ProcessCounts::of);
+    let coverage = coverage(history, now).await;
+    let mut problems = Problems::default();
+    problems.of_redis(server.as_ref().ok());
+    problems.of_processes(counts.as_ref());
+    problems.of_queues(&queues);
+    problems.of_price(price.as_ref(), is_empty);
+    problems.of_sources(&sources);
+    let source = price.as_ref().and_then(|price| price.source.clone());
+    StatusResponse {
+        now,
+        version: env!("COTIZA_VERSION").to_owned(),
+        simulated: source.is_some_and(|source| source.split('+').any(|name| name == SIMULATED)),
+        problems: problems.0,
+        price,
+        coverage,
+        queues,
+        processes: counts,
+        sources,
+        redis: RedisResponse::of(server.ok(), store.clock().skew()),
+        history: recorded(history),
+    }
+}
+
+/// How much of the last 24 hours was recorded; without reasons while Redis cannot tell them.
+async fn coverage(history: &History, now: i64) -> Option<CoverageResponse> {
+    let range = TimeRange::new(Some(UnixTime::from_seconds(now - DAY)), None).ok()?;
+    let known = match history.coverage(&range, now).await {
+        Ok(known) => known,
+        Err(_) => history.counted(&range, now).await.ok()?,
+    };
+    Some(CoverageResponse::from(&known.value))
+}
+
+fn price(Observation { sample, provenance }: Observation, now: i64, limit: i64) -> StatusPrice {
+    let age = (now - sample.timestamp.second()).max(0);
+    StatusPrice {
+        timestamp: sample.timestamp.second(),
+        price: pesos(sample.price),
+        ask: provenance.as_ref().and_then(|from| from.ask).map(pesos),
+        bid: provenance.as_ref().and_then(|from| from.bid).map(pesos),
+        source: provenance.map(|from| from.source),
+        age,
+        stale: age > limit,
+    }
+}
+
+fn recorded(history: &History) -> HistoryResponse {
+    let size = history.size();
+    HistoryResponse {
+        samples: size.samples,
+        first: size.first,
+        last: size.last,
+        memory: size.memory as u64,
+        known_until: match history.freshness() {
+            Freshness::Loading => None,
+            Freshness::Current { known_until }
+            | Freshness::Stale { known_until }
+            | Freshness::Refusing { known_until } => Some(known_until),
+        },
+    }
+}
+
+impl ProcessCounts {
+    fn of(processes: &[ProcessReport]) -> Self {
+        let count = |role| {
+            let alive = processes.iter().filter(|it| it.role == role && it.is_alive());
+            alive.count() as u64
+        };
+        Self {
+            scheduler: count(Role::Scheduler),
+            worker: count(Role::Worker),
+            api: count(Role::Api),
+        }
+    }
+}
+
+impl RedisResponse {
+    fn of(server: Option<ServerReport>, skew: f64) -> Self {
+        // Adding zero makes -0.0 to 0.0.
+        let clock_skew = (skew * 1000.0).round() / 1000.0 + 0.0;
+        let latency = server.as_ref().map(|server| server.latency.as_secs_f64() * 1000.0);
+        Self {
+            up: server.is_some(),
+            memory: server.as_ref().map(|server| server.memory),
+            max_memory: server.as_ref().and_then(|server| server.max_memory),
+            latency_ms: latency.map(|ms| (ms * 1000.0).round() / 1000.0),
+            version: server.map(|server| server.version),
+            clock_skew,
+        }
+    }
+}
+
+/// What is wrong.
+#[derive(Default)]
+struct Problems(Vec<ProblemResponse>);
+
+impl Problems {
+    fn add(&mut self, code: ProblemCode, help: &str, text: String) {
+        self.0.push(ProblemResponse { code, text, help: help.to_owned() });
+    }
+
+    fn of_redis(&mut self, server: Option<&ServerReport>) {
+        let Some(server) = server else {
+            let text = "Redis cannot be reached.".to_owned();
+            return self.add(ProblemCode::RedisAway, "redis-away", text);
+        };
+        #[allow(clippy::cast_precision_loss, reason = "a share of few digits")]
+        let share = server.max_memory.map(|most| server.memory as f64 / most as f64);
+        if let Some(share) = share.filter(|share| *share > NEARLY_FULL) {
+            let text = format!("The memory of Redis is {:.0} % full.", share * 100.0);
+            self.add(ProblemCode::RedisMemory, "redis-memory", text);
+        }
+    }
+
+    fn of_processes(&mut self, counts: Option<&ProcessCounts>) {
+        let Some(counts) = counts else { return };
+        if counts.scheduler == 0 {
+            let text = "No scheduler is at work: no job is enqueued.".to_owned();
+            self.add(ProblemCode::NoScheduler, "no-scheduler", text);
+        }
+        if counts.worker == 0 {
+            let text = "No worker is at work: no price is fetched.".to_owned();
+            self.add(ProblemCode::NoWorker, "no-worker", text);
+        }
+    }
+
+    fn of_queues(&mut self, queues: &[QueueResponse]) {
+        for queue in queues {
+            let Some(pause) = &queue.paused else { continue };
+            let mut text = format!("The queue {} was paused by {}", queue.name, pause.by);
+            if !pause.note.is_empty() {
+                text += &format!(": {}", pause.note);
+            }
+            self.add(ProblemCode::QueuePaused, "queue-paused", text + ".");
+        }
+    }
+
+    fn of_price(&mut self, price: Option<&StatusPrice>, is_empty: bool) {
+        if is_empty {
+            let text = "No price was recorded yet.".to_owned();
+            self.add(ProblemCode::NothingRecorded, "nothing-recorded", text);
+        }
+        if let Some(price) = price.filter(|price| price.stale) {
+            let text = format!("The last price is {} s old.", price.age);
+            self.add(ProblemCode::PriceStale, "price-stale", text);
+        }
+    }
+
+    fn of_sources(&mut self, sources: &[SourceSummary]) {
+        for source in sources.iter().filter(|source| source.enabled && source.is_failing()) {
+            let why = source.last_failure.as_deref().unwrap_or("it fails");
+            let text = format!("The source {} is not asked for a while: {why}", source.name);
+            self.add(ProblemCode::SourceFailing, "source-failing", text);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Metrics as text: OpenMetrics 1.0, or the text format 0.0.4 of Prometheus.
+
+use std::{collections::BTreeMap, fmt};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet, text::encode},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::{BUCKETS, MICROS, Metric, SEPARATOR, Sums};
+
+/// The formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposition {
+    /// The text format 0.0.4 of Prometheus: what everything reads.
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// The format that a header `Accept` asks for; Prometheus' own unless it names OpenMetrics.
+    pub fn preferred(accept: Option<&str>) -> Self {
+        match accept {
+            Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
+            _ => Self::Prometheus,
+        }
+    }
+
+    /// The value of the header `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// All metrics of a registry in this format.
+    pub fn text(self, registry: &Registry) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _written = encode(&mut text, registry);
+        match self {
+            Self::OpenMetrics => text,
+            Self::Prometheus => as_prometheus(&text),
+        }
+    }
+}
+
+/// The differences of the two formats: OpenMetrics describes a counter without the suffix of its name,
+/// and has a mark at the end.
+fn as_prometheus(text: &str) -> String {
+    let counters: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut lines = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|kind| {
+            let (name, rest) = line.strip_prefix(kind)?.split_once(' ')?;
+            counters.contains(&name).then(|| format!("{kind}{name}_total {rest}"))
+        });
+        lines.push_str(described.as_deref().unwrap_or(line));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// Sums as metrics: those that are shared with other processes, those that are not, or all.
+pub fn exposed(sums: Sums, is_shared: impl Fn(bool) -> bool) -> impl Collector {
+    let metrics = Metric::ALL.into_iter();
+    Exposed {
+        sums,
+        metrics: metrics.filter(|metric| is_shared(metric.description().is_shared)).collect(),
+    }
+}
+
+#[derive(Debug)]
+struct Exposed {
+    sums: Sums,
+    metrics: Vec<Metric>,
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+impl Collector for Exposed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for metric in &self.metrics {
+            let described = metric.description();
+            let kind =
+                if described.is_histogram { MetricType::Histogram } else { MetricType::Counter };
+            let mut families: BTreeMap<Labels<'_>, Vec<(&str, u64)>> = BTreeMap::new();
+            for (name, value) in self.sums_of(described.name) {
+                let mut parts = name.split(SEPARATOR).skip(1);
+                let labels = described.labels.iter().copied().zip(parts.by_ref());
+                let labels: Labels<'_> = labels.collect();
+                families.entry(labels).or_default().push((parts.next().unwrap_or(""), value));
+            }
+            if families.is_empty() {
+                continue;
+            }
+            let mut encoder =
+                encoder.encode_descriptor(described.name, described.help, None, kind)?;
+            for (labels, parts) in families {
+                let mut family = encoder.encode_family(&labels)?;
+                if described.is_histogram {
+                    let Histogram { sum, count, buckets } = histogram(&parts);
+                    family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+                } else {
+                    let value: u64 = parts.iter().map(|(_, value)| value).sum();
+                    family.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Exposed {
+    fn sums_of(&self, metric: &str) -> impl Iterator<Item = (&str, u64)> {
+        let is_of = move |name: &str| {
+            name.strip_prefix(metric).is_some_and(|rest| rest.is_empty() || rest.starts_with('|'))
+        };
+        let sums = self.sums.iter().map(|(name, value)| (name.as_str(), *value));
+        sums.filter(move |(name, _)| is_of(name))
+    }
+}
+
+struct Histogram {
+    sum: f64,
+    count: u64,
+    buckets: Vec<(f64, u64)>,
+}
+
+fn histogram(parts: &[(&str, u64)]) -> Histogram {
+    let of = |wanted: &str| parts.iter().find(|(part, _)| *part == wanted).map_or(0, |it| it.1);
+    let bounds = BUCKETS.into_iter().chain([f64::INFINITY]).enumerate();
+    let buckets: Vec<(f64, u64)> =
+        bounds.map(|(number, bound)| (bound, of(&number.to_string()))).collect();
+    #[allow(clippy::cast_precision_loss, reason = "a sum of times to 15 digits")]
+    let sum = of(MICROS) as f64 / 1e6;
+    Histogram { sum, count: buckets.iter().map(|(_, count)| count).sum(), buckets }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn text(format: Exposition) -> String {
+        let metrics = Metrics::default();
+        metrics.count(Metric::JobsDead, &["probe", "panicked"]);
+        metrics.measure(Metric::TickLag, &[], Duration::from_millis(4));
+        let mut registry = Registry::with_prefix("cotiza");
+        registry.register_collector(Box::new(exposed(metrics.total(), |_| true)));
+        format.text(&registry)
+    }
+
+    #[test]
+    fn prometheus_describes_a_counter_by_its_whole_name() {
+        let text = text(Exposition::Prometheus);
+        assert!(text.contains("# TYPE cotiza_jobs_dead_total counter\n"), "{text}");
+        let line = "\ncotiza_jobs_dead_total{queue=\"probe\",reason=\"panicked\"} 1\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("\ncotiza_tick_lag_seconds_bucket{le=\"0.005\"} 1\n"), "{text}");
+        assert!(text.contains("\ncotiza_tick_lag_seconds_sum{} 0.004\n"), "{text}");
+        assert!(!text.contains("EOF"), "{text}");
+    }
+
+    #[test]
+    fn open_metrics_has_its_own_form() {
+        let text = text(Exposition::OpenMetrics);
+        assert!(text.contains("# TYPE cotiza_jobs_dead counter\n"), "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn the_format_is_negotiated() {
+        let scraper = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        assert_eq!(Exposition::preferred(Some(scraper)), Exposition::OpenMetrics);
+        assert_eq!(Exposition::preferred(Some("*/*")), Exposition::Prometheus);
+        assert_eq!(Exposition::preferred(None), Exposition::Prometheus);
+    }
+}

@@ -1,0 +1,72 @@
+//! What this process is, and what the operating system tells of it, under the names that Prometheus' own
+//! clients use.
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::connection;
+
+/// Adds the version of this process, its role, and how often it connected to Redis again.
+pub fn register_build(registry: &mut Registry, role: &str) {
+    let info = Family::<Vec<(&'static str, String)>, Gauge>::default();
+    let labels = vec![("version", env!("COTIZA_VERSION").to_owned()), ("role", role.to_owned())];
+    info.get_or_create(&labels).set(1);
+    let help = "The version of Cotiza and the role of this process; always 1";
+    registry.register("cotiza_build_info", help, info);
+    let reconnects = Counter::<u64>::default();
+    reconnects.inc_by(connection::reconnects());
+    let help = "How often this process found a connection to Redis broken, and made another one";
+    registry.register("cotiza_redis_reconnects", help, reconnects);
+}
+
+/// Adds processor time, memory, files and threads of this process; on Linux alone.
+#[cfg(not(target_os = "linux"))]
+pub fn register_process(_registry: &mut Registry) {}
+
+/// Adds processor time, memory, files and threads of this process; on Linux alone.
+#[cfg(target_os = "linux")]
+pub fn register_process(registry: &mut Registry) {
+    use std::sync::atomic::AtomicU64;
+
+    use procfs::{
+        WithCurrentSystemInfo as _,
+        process::{LimitValue, Process},
+    };
+    let Ok((process, stat)) = Process::myself().and_then(|it| it.stat().map(|stat| (it, stat)))
+    else {
+        return;
+    };
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+    let processor = Counter::<f64, AtomicU64>::default();
+    processor.inc_by(seconds(stat.utime + stat.stime));
+    registry.register("process_cpu_seconds", "Processor time of this process", processor);
+    let mut gauge = |name: &str, help: &str, value: Option<u64>| {
+        if let Some(value) = value {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(value.cast_signed());
+            registry.register(name, help, gauge);
+        }
+    };
+    let resident = stat.rss_bytes().get();
+    gauge("process_resident_memory_bytes", "Memory of this process in use", Some(resident));
+    gauge("process_virtual_memory_bytes", "Addresses of this process", Some(stat.vsize));
+    let threads = u64::try_from(stat.num_threads).ok();
+    gauge("process_threads", "Threads of this process", threads);
+    let files = process.fd_count().ok().and_then(|count| u64::try_from(count).ok());
+    gauge("process_open_fds", "Files that this process has open", files);
+    let most = process.limits().ok().and_then(|limits| match limits.max_open_files.soft_limit {
+        LimitValue::Value(most) => Some(most),
+        LimitValue::Unlimited => None,
+    });
+    gauge("process_max_fds", "Files that this process may have open", most);
+    if let Ok(boot) = procfs::boot_time_secs() {
+        let started = Gauge::<f64, AtomicU64>::default();
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        started.set(boot as f64 + seconds(stat.starttime));
+        let help = "When this process was started, in unix seconds";
+        registry.register("process_start_time_seconds", help, started);
+    }
+}

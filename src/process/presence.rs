@@ -1,0 +1,80 @@
+//! What every process tells of itself: that it is at work, and what it has counted.
+
+use std::time::Duration;
+
+use tokio::time::{interval, timeout};
+
+use crate::{
+    metrics::Metrics,
+    store::{Activity, Member, Role, Store, StoreError},
+};
+
+/// How often a process says that it is at work.
+pub(super) const EVERY: Duration = Duration::from_secs(2);
+/// How long a process that ends tries to say so.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The presence of this process among all processes.
+pub(super) struct Presence {
+    store: Store,
+    member: Member,
+    metrics: Metrics,
+}
+
+impl Presence {
+    pub(super) fn new(store: Store, role: Role, metrics: Metrics) -> Self {
+        let member = Member {
+            role,
+            name: super::name(),
+            host: super::host(),
+            pid: std::process::id(),
+            version: env!("COTIZA_VERSION"),
+            started_at: store.clock().unix_seconds(),
+        };
+        Self { store, member, metrics }
+    }
+
+    /// The name of this process among all processes.
+    pub(super) fn name(&self) -> &str {
+        &self.member.name
+    }
+
+    /// Says once that this process is at work, and sends what it has counted.
+    pub(super) async fn beat(&self, activity: Activity) -> Result<(), StoreError> {
+        self.store.heartbeat(&self.member, activity).await?;
+        if let Some(batch) = self.metrics.batch() {
+            self.store.add_sums(&self.member.name, &batch).await?;
+            self.metrics.sent();
+        }
+        Ok(())
+    }
+
+    /// Says for ever that this process is at work, while it is.
+    pub(super) async fn show(&self, is_at_work: impl Fn() -> bool) {
+        let mut ticks = interval(EVERY);
+        loop {
+            ticks.tick().await;
+            if is_at_work()
+                && let Err(error) = self.beat(Activity::default()).await
+            {
+                tracing::debug!(%error, "no heartbeat given");
+            }
+        }
+    }
+
+    /// Sends what is left and takes leave of the other processes; gives up soon if Redis is away.
+    pub(super) async fn leave(&self) {
+        let left = async {
+            if let Some(batch) = self.metrics.batch() {
+                self.store.add_sums(&self.member.name, &batch).await?;
+                self.metrics.sent();
+            }
+            self.store.leave(&self.member).await
+        };
+        match timeout(FAREWELL, left).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "could not take leave"),
+            Err(_) => tracing::debug!("could not take leave in time"),
+        }
+    }
+}

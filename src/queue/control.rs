@@ -1,0 +1,76 @@
+//! What operators do to queues and jobs.
+
+use std::sync::LazyLock;
+
+use redis::{AsyncCommands, RedisResult, Script};
+
+use super::{Inspector, JobState, settings};
+
+static PAUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pause.lua")));
+static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remove.lua")));
+
+/// How many ids one call removes, so that Redis is never held up for long.
+const PIECE: usize = 500;
+
+impl Inspector {
+    /// Pauses a queue: from now on nothing is enqueued into it, and within half a second workers take
+    /// nothing from it. Jobs that run come to their end. Gives whether it was not paused before.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn pause(&self, queue: &str, by: &str, note: &str) -> RedisResult<bool> {
+        let key = settings::pause(&settings::settings(queue, 1));
+        PAUSE.key(key).arg(by).arg(note).invoke_async(&mut self.connection.clone()).await
+    }
+
+    /// Resumes a paused queue; gives whether it was paused.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn resume(&self, queue: &str) -> RedisResult<bool> {
+        let settings = settings::settings(queue, 1);
+        let mut connection = self.connection.clone();
+        let was_paused: bool = connection.del(settings::pause(&settings)).await?;
+        let _listeners: u64 = connection.publish(settings::channel(&settings), 1).await?;
+        Ok(was_paused)
+    }
+
+    /// Removes all jobs in a state from a queue, but not running ones. Gives what was to be done.
+    ///
+    /// # Errors
+    /// If Redis fails; some may have been removed by then.
+    pub async fn purge(&self, queue: &'static str, state: JobState) -> RedisResult<Vec<Vec<u8>>> {
+        let mut removed = Vec::new();
+        loop {
+            let (_, jobs) = self.jobs(&[queue], &[state], 0, PIECE).await?;
+            let ids: Vec<String> = jobs.into_iter().map(|job| job.id).collect();
+            let piece = self.remove(queue, state, &ids).await?;
+            if piece.is_empty() {
+                return Ok(removed);
+            }
+            removed.extend(piece);
+        }
+    }
+
+    /// Removes jobs in a state from a queue, but not running ones. Gives what was to be done by those that
+    /// were removed.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn remove(
+        &self,
+        queue: &str,
+        state: JobState,
+        ids: &[String],
+    ) -> RedisResult<Vec<Vec<u8>>> {
+        if ids.is_empty() || state == JobState::Running {
+            return Ok(Vec::new());
+        }
+        let settings = settings::settings(queue, 1);
+        let mut remove = REMOVE.key(settings.active_jobs_list());
+        remove.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
+        remove.key(settings.dead_jobs_set()).key(settings.job_data_hash());
+        remove.arg(settings.job_meta_hash()).arg(u8::from(state == JobState::Waiting)).arg(ids);
+        remove.invoke_async(&mut self.connection.clone()).await
+    }
+}

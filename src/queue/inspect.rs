@@ -1,0 +1,312 @@
+//! How the queues are, and which jobs are in them. Reads alone.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use apalis_redis::Config;
+use redis::{Client, RedisResult, Script, pipe};
+use serde_json::Value;
+
+use super::settings;
+use crate::connection::{self, SharedConnection};
+
+static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
+
+/// The most jobs that are listed at a time, counted from the newest one.
+const DEEPEST: usize = 100_000;
+
+/// Reads queues.
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    pub(super) connection: SharedConnection,
+    queues: Vec<&'static str>,
+}
+
+/// Where a job is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobState {
+    /// In the queue, for a worker to take.
+    Waiting,
+    /// A worker has it.
+    Running,
+    /// It has ended well.
+    Done,
+    /// It was given up.
+    Dead,
+}
+
+/// How a queue is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Its name.
+    pub name: &'static str,
+    /// Set while it is paused.
+    pub paused: Option<Pause>,
+    /// Jobs by state, in the order of [`JobState::ALL`].
+    pub jobs: [u64; 4],
+    /// The milliseconds since the oldest waiting job was enqueued; `None` if there is none.
+    pub oldest_age_ms: Option<u64>,
+    /// Workers that take jobs from it.
+    pub workers: u64,
+}
+
+/// That a queue is paused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when, in unix seconds.
+    pub since: i64,
+    /// By whom, `<user>@<host>`.
+    pub by: String,
+    /// Why.
+    pub note: String,
+}
+
+/// A job in a queue. Times are unix milliseconds by the clock of Redis; `None` where it is not known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobReport {
+    /// Its id, a ULID: the ids of later jobs are greater.
+    pub id: String,
+    /// The name of its queue.
+    pub queue: &'static str,
+    /// What is to be done; as text if it is not JSON.
+    pub job: Value,
+    /// Where it is.
+    pub state: JobState,
+    /// When it was enqueued.
+    pub enqueued_ms: Option<i64>,
+    /// When it was begun, the last time.
+    pub begun_ms: Option<i64>,
+    /// When it has ended.
+    pub ended_ms: Option<i64>,
+    /// How many times it was begun.
+    pub tries: u32,
+    /// The worker that has begun it, the last time.
+    pub worker: Option<String>,
+    /// Why it was given up.
+    pub error: Option<String>,
+}
+
+impl JobState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Dead];
+
+    /// Its name, as people and programs read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl QueueReport {
+    /// How many of its jobs are in a state.
+    pub fn count(&self, state: JobState) -> u64 {
+        let of_state = JobState::ALL.into_iter().zip(self.jobs).find(|(it, _)| *it == state);
+        of_state.map_or(0, |(_, count)| count)
+    }
+}
+
+impl Inspector {
+    /// An inspector of the queues of these names, on a Redis that is connected to on first use.
+    ///
+    /// # Errors
+    /// If the URL of the client cannot be used.
+    pub fn new(client: &Client, queues: Vec<&'static str>) -> RedisResult<Self> {
+        Ok(Self { connection: connection::shared(client)?, queues })
+    }
+
+    /// The names of the queues.
+    pub fn names(&self) -> &[&'static str] {
+        &self.queues
+    }
+
+    /// How all queues are.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn queues(&self) -> RedisResult<Vec<QueueReport>> {
+        let mut reports = Vec::new();
+        for name in &self.queues {
+            reports.push(self.queue(name).await?);
+        }
+        Ok(reports)
+    }
+
+    async fn queue(&self, name: &'static str) -> RedisResult<QueueReport> {
+        type Answer = (u64, u64, u64, u64, u64, i64, String, String, String);
+        let settings = settings::settings(name, 1);
+        let mut report = REPORT.key(settings.active_jobs_list());
+        report.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
+        report.key(settings.dead_jobs_set()).key(settings.workers_set());
+        report.key(settings::pause(&settings));
+        report.arg(settings.inflight_jobs_set()).arg(settings.job_meta_hash());
+        let (waiting, running, done, dead, workers, age, since, by, note): Answer =
+            report.invoke_async(&mut self.connection.clone()).await?;
+        Ok(QueueReport {
+            name,
+            paused: since.parse().ok().map(|since| Pause { since, by, note }),
+            jobs: [waiting, running, done, dead],
+            oldest_age_ms: u64::try_from(age).ok(),
+            workers,
+        })
+    }
+
+    /// Some of the jobs in one of the states of one of the queues, newest first: `count` of them after
+    /// `skipped`; and how many there are in all.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn jobs(
+        &self,
+        queues: &[&'static str],
+        states: &[JobState],
+        skipped: usize,
+        count: usize,
+    ) -> RedisResult<(u64, Vec<JobReport>)> {
+        let mut total = 0;
+        let mut ids = Vec::new();
+        let most = skipped.saturating_add(count).min(DEEPEST);
+        for queue in queues {
+            let report = self.queue(queue).await?;
+            for state in states {
+                total += report.count(*state);
+                if report.count(*state) > 0 {
+                    let newest = self.newest(queue, *state, most).await?;
+                    ids.extend(newest.into_iter().map(|id| (id, *queue, *state)));
+                }
+            }
+        }
+        ids.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        let page: Vec<_> = ids.into_iter().skip(skipped).take(count).collect();
+        Ok((total, self.read(page).await?))
+    }
+
+    /// The job of an id, wherever it is.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn job(&self, id: &str) -> RedisResult<Option<JobReport>> {
+        for queue in &self.queues {
+            let settings = settings::settings(queue, 1);
+            let mut look = pipe();
+            look.hexists(settings.job_data_hash(), id).sismember(settings.done_jobs_set(), id);
+            look.sismember(settings.dead_jobs_set(), id);
+            let (is_here, is_done, is_dead): (bool, bool, bool) =
+                look.query_async(&mut self.connection.clone()).await?;
+            if !is_here {
+                continue;
+            }
+            let state = match (is_done, is_dead) {
+                (true, _) => JobState::Done,
+                (_, true) => JobState::Dead,
+                _ if self.in_flight(&settings).await?.iter().any(|it| it == id) => {
+                    JobState::Running
+                }
+                _ => JobState::Waiting,
+            };
+            return Ok(self.read(vec![(id.to_owned(), *queue, state)]).await?.pop());
+        }
+        Ok(None)
+    }
+
+    /// The ids of the newest jobs in a state.
+    async fn newest(&self, queue: &str, state: JobState, most: usize) -> RedisResult<Vec<String>> {
+        let settings = settings::settings(queue, 1);
+        let mut ids = match state {
+            JobState::Waiting => self.waiting(&settings).await?,
+            JobState::Running => self.in_flight(&settings).await?,
+            JobState::Done => self.sorted(settings.done_jobs_set(), most).await?,
+            JobState::Dead => self.sorted(settings.dead_jobs_set(), most).await?,
+        };
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.truncate(most);
+        Ok(ids)
+    }
+
+    pub(super) async fn waiting(&self, settings: &Config) -> RedisResult<Vec<String>> {
+        let mut read = pipe();
+        read.lrange(settings.active_jobs_list(), 0, -1);
+        read.zrange(settings.scheduled_jobs_set(), 0, -1);
+        let (active, scheduled): (Vec<String>, Vec<String>) =
+            read.query_async(&mut self.connection.clone()).await?;
+        Ok([active, scheduled].concat())
+    }
+
+    async fn in_flight(&self, settings: &Config) -> RedisResult<Vec<String>> {
+        let connection = &mut self.connection.clone();
+        let mut workers = redis::cmd("ZRANGE");
+        workers.arg(settings.workers_set()).arg(0).arg(-1);
+        let workers: Vec<String> = workers.query_async(connection).await?;
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut read = pipe();
+        for worker in workers {
+            read.smembers(format!("{}:{worker}", settings.inflight_jobs_set()));
+        }
+        let jobs: Vec<Vec<String>> = read.query_async(connection).await?;
+        Ok(jobs.concat())
+    }
+
+    async fn sorted(&self, set: String, most: usize) -> RedisResult<Vec<String>> {
+        let mut sort = redis::cmd("SORT");
+        sort.arg(set).arg("ALPHA").arg("DESC").arg("LIMIT").arg(0).arg(most);
+        sort.query_async(&mut self.connection.clone()).await
+    }
+
+    async fn read(
+        &self,
+        jobs: Vec<(String, &'static str, JobState)>,
+    ) -> RedisResult<Vec<JobReport>> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut read = pipe();
+        for (id, queue, _) in &jobs {
+            let settings = settings::settings(queue, 1);
+            read.hget(settings.job_data_hash(), id);
+            read.hgetall(format!("{}:{id}", settings.job_meta_hash()));
+        }
+        let values: Vec<redis::Value> = read.query_async(&mut self.connection.clone()).await?;
+        let (pairs, _) = values.as_chunks::<2>();
+        let mut reports = Vec::new();
+        for ((id, queue, state), [data, meta]) in jobs.into_iter().zip(pairs) {
+            let data: Option<Vec<u8>> = redis::from_redis_value_ref(data)?;
+            let meta: HashMap<String, String> = redis::from_redis_value_ref(meta)?;
+            reports.push(report(id, queue, state, &data.unwrap_or_default(), &meta));
+        }
+        Ok(reports)
+    }
+}
+
+fn report(
+    id: String,
+    queue: &'static str,
+    state: JobState,
+    data: &[u8],
+    meta: &HashMap<String, String>,
+) -> JobReport {
+    let job = serde_json::from_slice(data)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(data).into_owned()));
+    let number = |field: &str| meta.get(field)?.parse().ok();
+    JobReport {
+        id,
+        queue,
+        job,
+        state,
+        enqueued_ms: number("enqueued_ms"),
+        begun_ms: number("begun_ms"),
+        ended_ms: number("ended_ms"),
+        tries: number("begun").and_then(|tries: i64| u32::try_from(tries).ok()).unwrap_or(0),
+        worker: meta.get("worker").cloned(),
+        error: meta.get("result").filter(|_| state == JobState::Dead).map(|text| error_of(text)),
+    }
+}
+
+/// The error in what apalis keeps as the result of a job: `{"Err":"..."}`.
+fn error_of(result: &str) -> String {
+    let value: Value = serde_json::from_str(result).unwrap_or_default();
+    value.get("Err").and_then(Value::as_str).unwrap_or(result).to_owned()
+}

@@ -1,0 +1,8 @@
+-- Pauses a queue, by the clock of Redis. One that is paused stays so since when it was; who paused it last
+-- and why replace what was noted.
+-- KEYS[1]: the pause (HASH)
+-- ARGV[1]: who does it; ARGV[2]: the note
+-- Returns 1 if it was not paused before, else 0.
+local is_new = redis.call('HSETNX', KEYS[1], 'since', redis.call('TIME')[1])
+redis.call('HSET', KEYS[1], 'by', ARGV[1], 'note', ARGV[2])
+return is_new

@@ -1,0 +1,9 @@
+-- Adds what a process has counted to the sums of all processes.
+-- KEYS[1]: {prices}:sums (HASH)
+-- KEYS[2]: {prices}:process:<name> (HASH)
+-- ARGV[1]: the number of the batch; then pairs of a name and what is to be added
+-- Returns 1 if it was added, 0 if this batch was added before.
+if tonumber(redis.call('HGET', KEYS[2], 'batch') or 0) >= tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[2], 'batch', ARGV[1])
+for at = 2, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[at], ARGV[at + 1]) end
+return 1

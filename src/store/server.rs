@@ -1,0 +1,45 @@
+//! What is known of the Redis server itself.
+
+use std::time::{Duration, Instant};
+
+use super::{Store, StoreError, answer};
+
+/// How the server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerReport {
+    /// Its version.
+    pub version: String,
+    /// The bytes of memory that its data takes.
+    pub memory: u64,
+    /// The most bytes that it may take; `None` if there is no limit.
+    pub max_memory: Option<u64>,
+    /// How long it took to answer.
+    pub latency: Duration,
+}
+
+impl Store {
+    /// How the server is.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn server(&self) -> Result<ServerReport, StoreError> {
+        let connection = &mut self.connection.clone();
+        let asked = Instant::now();
+        answer("ping Redis", redis::cmd("PING").query_async::<String>(connection)).await?;
+        let latency = asked.elapsed();
+        let info = redis::cmd("INFO");
+        let info = info.query_async::<String>(connection);
+        let info = answer("ask Redis how it is", info).await?;
+        let field = |name: &str| {
+            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        };
+        let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
+        let version = field("valkey_version").or_else(|| field("redis_version"));
+        Ok(ServerReport {
+            version: version.unwrap_or_default().to_owned(),
+            memory: number("used_memory").unwrap_or_default(),
+            max_memory: number("maxmemory").filter(|most| *most > 0),
+            latency,
+        })
+    }
+}
