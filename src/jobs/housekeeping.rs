@@ -41,7 +41,8 @@ impl Job for Housekeeping {
         let now = context.store.clock().unix_seconds();
         let done = context.history.maintain(now, retention).await?;
         if done != Maintained::default() {
-            tracing::info!(?done, "maintained the recorded prices, in hours");
+            let Maintained { sealed, dropped, deleted } = done;
+            tracing::info!(sealed, dropped, deleted, "maintained the recorded prices, in hours");
         }
         Ok(())
     }

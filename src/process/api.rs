@@ -25,11 +25,13 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// If the address cannot be listened on.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, _) = super::store(config)?;
+    let name = super::name();
+    super::log_start("api", &name, config);
     let history = Arc::new(super::history(config, store.clone())?);
     let routes = api::routes(Arc::clone(&history), config);
     tokio::spawn(async move {
         store.clock().synchronized().await;
-        tokio::join!(history.follow(), show_life(&store))
+        tokio::join!(history.follow(), show_life(&store, &name))
     });
     let limits = Limits::from(&config.api);
     let origins = &config.api.cors_origins;
@@ -37,10 +39,9 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
 }
 
 /// Notes for ever that this api is at work.
-async fn show_life(store: &Store) {
-    let name = super::name();
+async fn show_life(store: &Store, name: &str) {
     loop {
-        if let Err(error) = store.heartbeat(Role::Api, &name).await {
+        if let Err(error) = store.heartbeat(Role::Api, name).await {
             tracing::debug!(%error, "no heartbeat given");
         }
         sleep(HEARTBEAT).await;

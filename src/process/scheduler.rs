@@ -35,7 +35,7 @@ struct Scheduler<'a> {
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, client) = super::store(config)?;
     let scheduler = Scheduler { config, shutdown, client, store, name: super::name() };
-    tracing::info!(every = ?config.schedule.every, name = scheduler.name, "the scheduler runs");
+    super::log_start("scheduler", &scheduler.name, config);
     jobs::run_each(&scheduler).await
 }
 
@@ -99,9 +99,15 @@ impl Scheduler<'_> {
             .without_max_times();
         let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
-            .notify(|error, _| tracing::warn!(%error, "enqueueing again"))
+            .notify(|error, _| {
+                if error.is_away() {
+                    tracing::debug!(%error, slot = slot.start(), "enqueueing again");
+                } else {
+                    tracing::warn!(%error, slot = slot.start(), "enqueueing again");
+                }
+            })
             .await;
-        tracing::debug!(?job, ?enqueued, "scheduled");
+        tracing::debug!(slot = slot.start(), queue = J::NAME, ?enqueued, "scheduled");
         if let Err(error) = self.store.heartbeat(Role::Scheduler, &self.name).await {
             tracing::debug!(%error, "no heartbeat given");
         }

@@ -52,7 +52,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         caretaker: Caretaker::new(&client, jobs::QUEUES.to_vec(), &config.queue)?,
     };
     let (name, pulses) = (super::name(), Mutex::default());
-    tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
+    super::log_start("worker", &name, config);
     tokio::select! {
         () = store.clock().synchronized() => {}
         () = shutdown.cancelled() => return Ok(()),

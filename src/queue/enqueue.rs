@@ -6,7 +6,11 @@ use apalis::prelude::TaskBuilder;
 use apalis_redis::{Config, queries::push_tasks};
 use redis::{AsyncCommands, Client, RedisResult};
 
-use super::{Job, settings, tidy};
+use super::{
+    Job,
+    settings::{self, is_away},
+    tidy,
+};
 use crate::connection::{self, SharedConnection};
 
 /// Puts jobs of one kind into their queue.
@@ -31,6 +35,14 @@ pub enum Enqueued {
 pub struct EnqueueError {
     job: String,
     reason: String,
+    is_away: bool,
+}
+
+impl EnqueueError {
+    /// Whether Redis is away, which is logged elsewhere, see [`connection::is_away`].
+    pub fn is_away(&self) -> bool {
+        self.is_away
+    }
 }
 
 impl<J: Job> Enqueuer<J> {
@@ -51,17 +63,20 @@ impl<J: Job> Enqueuer<J> {
     /// # Errors
     /// If Redis fails. The job may be in the queue even then: enqueue it again.
     pub async fn enqueue(&self, job: &J) -> Result<Enqueued, EnqueueError> {
-        let failed = |reason: String| EnqueueError { job: format!("{job:?}"), reason };
-        let payload = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
+        let failed = |is_away: bool, reason: String| {
+            let job = format!("{job:?}");
+            EnqueueError { job, reason, is_away }
+        };
+        let payload = serde_json::to_vec(job).map_err(|error| failed(false, error.to_string()))?;
         let task = TaskBuilder::new(payload).idempotency_key(job.key()).build();
         let mut connection = self.connection.clone();
         let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task])
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(is_away(&error), error.to_string()))?;
         // Also if another process has pushed the job: it may have failed before this step.
         tidy::promote(&mut connection, &self.settings)
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(connection::is_away(&error), error.to_string()))?;
         if active + scheduled == 0 {
             return Ok(Enqueued::Already);
         }
