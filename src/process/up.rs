@@ -1,6 +1,7 @@
 //! `cotiza up`: all of Cotiza on one machine, each part a child process of this one.
 
 mod child;
+mod lines;
 mod redis_server;
 
 pub use redis_server::become_redis;

@@ -86,6 +86,8 @@ pub(super) fn command(up: &Up) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("cannot find the program that is running")?;
     let mut command = Command::new(program);
     command.arg("redis").arg(configuration_file(up)).arg(std::process::id().to_string());
+    // Its log lines have no time zone.
+    command.env("TZ", "UTC");
     Ok(command)
 }
 
