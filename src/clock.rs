@@ -1,11 +1,12 @@
 //! The reference clock: that of Redis. Every process estimates it, so that a machine with a wrong
-//! clock records, deletes and reports like any other. Depends on nothing but the connection.
+//! clock records, deletes and reports like any other. Depends on the connection and telemetry.
 //!
 //! Each answer to `TIME` gives an interval that Redis' clock lies in: between the moments of sending
 //! and receiving. The estimate is moved into the interval, and only as far as necessary; between
 //! two answers it follows the monotonic clock of this machine. While Redis is away, that is all.
 
 mod follow;
+mod outage;
 
 use std::{
     sync::{Arc, LazyLock},

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub use networks::Networks;
-pub use password::own_password_file;
+pub use password::{lock_file, own_password_file, simulated_data_dir};
 pub use sections::{
     Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Redis, Schedule, Up, Worker,
 };

@@ -1,13 +1,16 @@
 //! Connections to Redis that fail soon instead of hanging. Depends on nothing of the crate.
 
 use std::{
+    error::Error,
+    io,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
 };
 
@@ -73,6 +76,29 @@ fn broke(error: &RedisError) -> bool {
         RECONNECTS.fetch_add(1, Ordering::Relaxed);
     }
     is_broken
+}
+
+/// Whether an error, or one that caused it, says that Redis cannot be used at all: it is not reached, does
+/// not answer, does not accept the password, or is loading its data. The follower of the clock reports
+/// that once for the whole process, so other log lines about it are for debugging.
+pub fn is_away(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let is_away = match error.downcast_ref::<RedisError>() {
+            Some(error) => matches!(
+                error.kind(),
+                ErrorKind::Io
+                    | ErrorKind::AuthenticationFailed
+                    | ErrorKind::Server(ServerErrorKind::BusyLoading)
+            ),
+            None => error.is::<io::Error>(),
+        };
+        if is_away {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A [`SharedConnection`]. It is opened on first use, so a process starts while Redis is away. Must

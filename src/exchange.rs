@@ -96,6 +96,16 @@ pub enum ExchangeError {
 }
 
 impl ExchangeError {
+    /// No connection, or it broke.
+    fn unreachable(reason: &str) -> Self {
+        Self::Unreachable { reason: escaped(reason) }
+    }
+
+    /// A success that holds no price; the reason may quote what was sent.
+    fn bad_answer(reason: &str) -> Self {
+        Self::BadAnswer { reason: escaped(reason) }
+    }
+
     /// Whether asking again soon may help. A bad answer counts as such: a gateway's error page
     /// is often gone a second later.
     fn is_transient(&self) -> bool {
@@ -140,8 +150,46 @@ impl From<&ExchangeError> for Failure {
     }
 }
 
+/// A text of others in a form that is safe in logs and terminals: line breaks, escape sequences, marks
+/// that turn the direction of writing, and whatever else cannot be seen are written as in Rust.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\'' | '\\' => safe.push(character),
+            _ => safe.extend(character.escape_debug()),
+        }
+    }
+    safe
+}
+
 fn pause(retry_after: Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |pause| {
         format!(" and asks for a pause of {}", humantime::format_duration(pause))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_in_an_answer_is_escaped() {
+        for (sent, shown) in [
+            (
+                r#"{"a": 'é', "b": "\n"} 84436700.0 ñandú 価格"#,
+                r#"{"a": 'é', "b": "\n"} 84436700.0 ñandú 価格"#,
+            ),
+            ("\u{1b}[31mred", r"\u{1b}[31mred"),
+            ("one\r\ntwo\t\0", r"one\r\ntwo\t\0"),
+            ("\u{9b}31m\u{7f}", r"\u{9b}31m\u{7f}"),
+            ("a\u{202e}b\u{2066}c\u{200f}", r"a\u{202e}b\u{2066}c\u{200f}"),
+            ("a\u{2028}b\u{feff}", r"a\u{2028}b\u{feff}"),
+        ] {
+            let failure = Failure::from(&ExchangeError::bad_answer(sent));
+            assert_eq!(failure.text, format!("bad answer: {shown}"));
+            let failure = Failure::from(&ExchangeError::unreachable(sent));
+            assert_eq!(failure.text, format!("cannot be reached: {shown}"));
+        }
+    }
 }

@@ -73,9 +73,6 @@ pub trait ScheduledJob: Job<Context = Context> {
     /// The job that is due when the slot, of that length, begins.
     fn due(slot: Slot) -> Self;
 
-    /// The first unix second at which it is too late to begin the job; `None` if it never is.
-    fn deadline(&self, slots: Slots) -> Option<i64>;
-
     /// Is told which jobs were not begun in time, and why.
     ///
     /// # Errors

@@ -39,7 +39,8 @@
 //! an event for each, and wakes the clients of `api/stream.rs`. Each of them is at a slot of its own: one
 //! that comes back late reads what it has missed from the history.
 //!
-//! **A Redis outage.** Workers and schedulers wait for Redis and go on. In the api,
+//! **A Redis outage.** `clock/follow.rs` asks Redis for the time every second in every process, and logs
+//! that it is away. Workers and schedulers wait for Redis and go on. In the api,
 //! `history/follow.rs` fails to read changes and tries again; meanwhile
 //! `history.rs` compares the end of each range with the last contact: what cannot have changed
 //! since is answered as always, the rest is marked, and after a while refused. When Redis is back,

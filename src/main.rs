@@ -45,7 +45,7 @@ struct Cli {
 enum Command {
     /// Run everything on this machine (the default)
     Up {
-        /// Ask the simulated exchange instead of the real one; needs no internet
+        /// Ask a simulated exchange, without internet; its prices are kept apart from real ones
         #[arg(long)]
         simulate: bool,
     },

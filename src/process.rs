@@ -18,10 +18,11 @@ use anyhow::Context as _;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, masked},
     domain::{Doubt, Price, Slots},
     history::{History, Limits, Retention},
     store::Store,
+    telemetry::seconds,
 };
 
 /// The store and the client of the configured Redis, whose clock is followed from now on.
@@ -30,6 +31,25 @@ fn store(config: &Config) -> anyhow::Result<(Store, redis::Client)> {
     let slots = Slots::new(config.schedule.every)?;
     let clock = Clock::following(&client)?;
     Ok((Store::new(&client, slots, clock)?, client))
+}
+
+/// The log line that each role begins with; a worker names the sources that it asks, the first one first.
+fn log_start(role: &'static str, name: &str, config: &Config) {
+    let asks = role == "worker";
+    let sources = asks.then(|| {
+        let names = config.sources.enabled().into_iter().map(|(name, _)| name.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    });
+    tracing::info!(
+        role,
+        version = env!("COTIZA_VERSION"),
+        redis = masked(&config.redis.url),
+        sources,
+        concurrency = asks.then_some(config.worker.concurrency),
+        every_s = seconds(config.schedule.every),
+        name,
+        "the {role} runs"
+    );
 }
 
 /// The history that the api keeps in memory; not loaded yet.

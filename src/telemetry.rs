@@ -1,8 +1,19 @@
 //! Logging: what is written, and in which form. Depends on the configuration.
 
-use std::io::IsTerminal;
+use std::{fmt, io::IsTerminal, time::Duration};
 
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::ParseError,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::{JsonFields, Writer},
+        time::{FormatTime, SystemTime},
+    },
+    registry::{LookupSpan, Scope},
+};
 
 use crate::config::{Log, LogFormat};
 
@@ -24,7 +35,105 @@ pub fn init(log: &Log) -> Result<(), ParseError> {
         .with_target(false);
     match log.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Json => {
+            lines.with_ansi(false).fmt_fields(JsonFields::new()).event_format(JsonLines).init();
+        }
     }
     Ok(())
+}
+
+/// A duration in seconds, to the millisecond, for a field of a log line; its name ends in `_s`.
+pub fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// Writes an event as one JSON object: `timestamp`, `level`, `message`, then the fields of the spans that
+/// it happened in and its own fields. Unlike the JSON of `tracing_subscriber`, all fields are at the top,
+/// so `job` and `slot` are found in the same place whether the line or its span names them.
+struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let (mut timestamp, mut fields) = (String::new(), String::new());
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        context.field_format().format_fields(Writer::new(&mut fields), event)?;
+        let mut own = object(&fields);
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), timestamp.into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.extend(own.remove_entry("message"));
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                line.extend(object(&fields.fields));
+            }
+        }
+        line.extend(own);
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+/// The fields that were written as a JSON object; none if it is no object.
+fn object(fields: &str) -> Map<String, Value> {
+    serde_json::from_str(fields).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::Arc,
+    };
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_json_line_has_time_and_level_and_the_fields_of_its_spans_as_numbers() {
+        let written = Written::default();
+        let to = written.clone();
+        let lines = tracing_subscriber::fmt()
+            .with_writer(move || to.clone())
+            .with_ansi(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLines)
+            .finish();
+        tracing::subscriber::with_default(lines, || {
+            let span = tracing::error_span!("run", job = "01J", slot = Some(1_717_184_860_i64));
+            let _inside = span.enter();
+            let lasted_s = seconds(Duration::from_micros(1_234_567));
+            tracing::warn!(lasted_s, text = "a\n\u{1b}[31m", "hello");
+        });
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: Value = serde_json::from_str(&text).unwrap();
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{text}");
+        assert_eq!((&line["level"], &line["message"]), (&"WARN".into(), &"hello".into()));
+        assert_eq!((&line["job"], &line["slot"]), (&"01J".into(), &1_717_184_860.into()));
+        assert_eq!(line["lasted_s"], 1.235);
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
 }

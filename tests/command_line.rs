@@ -2,7 +2,7 @@
 
 use cotiza::config::Config;
 
-use crate::harness::{Output, free_port, run};
+use crate::harness::{Cotiza, Output, free_port, run};
 
 fn assert_usage_error(output: &Output, expected: &str) {
     assert_eq!(output.code, 64, "{}", output.stderr);
@@ -67,6 +67,26 @@ async fn a_file_and_a_flag_reach_the_process() {
     let config: Config = toml::from_str(&printed).unwrap();
     assert_eq!((config.worker.concurrency, config.worker.drain.as_secs()), (3, 9));
     assert!(printed.contains("format = \"json\""), "{printed}");
+}
+
+#[tokio::test]
+async fn a_role_begins_with_what_it_is_and_hides_the_password() {
+    let environment = [("REDIS_URL", "redis://me:secret@127.0.0.1:1/3")];
+    for (role, sources) in
+        [("scheduler", None), ("worker", Some("sources=\"buenbit\"")), ("api", None)]
+    {
+        let process =
+            Cotiza::start(&[role], &[environment[0], ("COTIZA__API__LISTEN", "127.0.0.1:0")]);
+        let line = process.says(&format!("the {role} runs")).await;
+        assert!(line.contains("redis=\"redis://me:***@127.0.0.1:1/3\""), "{line}");
+        assert!(line.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"))), "{line}");
+        assert_eq!(line.contains("sources="), sources.is_some(), "{line}");
+        assert!(sources.is_none_or(|sources| line.contains(sources)), "{line}");
+        // One that was never there is an outage, too, but not at once.
+        let away = process.says("Redis is away").await;
+        assert!(away.contains("redis=\"127.0.0.1:1\""), "{away}");
+        assert!(process.lines().iter().all(|line| !line.contains("secret")));
+    }
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ fn wrong_tickers() -> Vec<Case> {
         (ticker("\"999999999999999\"", "1"), "bad_answer", "the largest price"),
         (ticker("null", "1"), "bad_answer", "is null"),
         (ticker("[84436700]", "1"), "bad_answer", "not a price"),
+        (ticker("[\"\u{202e}\u{9b}\"]", "1"), "bad_answer", "[\"\\u{202e}\\u{9b}\"]"),
         (ticker(good, "84436701"), "bad_answer", "below the bid"),
         (ticker("70000.5", "69000"), "price_rejected", "70000.5 is not between 1000000 and"),
         (ticker("844367000000", "1"), "price_rejected", "is not between"),

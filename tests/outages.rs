@@ -10,10 +10,11 @@ use cotiza::{
     process,
 };
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Database, FakeExchange, LIMITS, RedisServer, SOON, eventually};
+use crate::harness::{Cotiza, Database, FakeExchange, LIMITS, RedisServer, SOON, eventually};
 
 /// Two schedulers and two workers of this process, with a slot a second, on a Redis of their own.
 struct Plant {
@@ -160,4 +161,41 @@ async fn refused_writes_are_survived() {
     plant.database.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
     plant.records("after having been a replica").await;
     plant.end().await;
+}
+
+#[tokio::test]
+async fn an_outage_is_one_line_when_it_starts_and_one_when_it_ends() {
+    let (mut server, exchange) = (RedisServer::start(), FakeExchange::start().await);
+    let database = server.database();
+    database.answers().await;
+    let (redis, source) = (server.url(), exchange.url.to_string());
+    let environment = [
+        ("REDIS_URL", redis.as_str()),
+        ("COTIZA__SCHEDULE__EVERY", "1s"),
+        ("COTIZA__SOURCES__BUENBIT__URL", source.as_str()),
+        ("COTIZA__API__LISTEN", "127.0.0.1:0"),
+        ("COTIZA__LOG__FORMAT", "json"),
+    ];
+    let processes = ["scheduler", "worker", "api"].map(|role| Cotiza::start(&[role], &environment));
+    processes[2].says("the API listens on ").await;
+    eventually(SOON, "recording", || async { database.prices().await.len() >= 3 }).await;
+    server.kill();
+    for process in &processes {
+        process.says("Redis is away").await;
+    }
+    sleep(Duration::from_secs(3)).await;
+    server.restart();
+    database.answers().await;
+    for process in &processes {
+        let line: Value = serde_json::from_str(&process.says("Redis is back").await).unwrap();
+        assert_eq!(line["redis"], format!("127.0.0.1:{}", server.port));
+        assert!(line["lasted_s"].as_f64().is_some_and(|lasted| lasted >= 3.0), "{line}");
+        let lines = process.lines();
+        for text in ["Redis is away", "Redis is back"] {
+            assert_eq!(lines.iter().filter(|line| line.contains(text)).count(), 1, "{lines:?}");
+        }
+        for repeated in ["starting it again", "enqueueing again", "cannot follow"] {
+            assert!(!lines.iter().any(|line| line.contains(repeated)), "{lines:?}");
+        }
+    }
 }

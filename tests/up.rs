@@ -6,6 +6,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{Cotiza, SOON, eventually, free_port, get_text, run};
@@ -54,7 +55,7 @@ impl Home {
     async fn count(&self) -> Option<u64> {
         let url = format!("http://{}/api/ticker-list/", self.value("COTIZA__API__LISTEN"));
         let text = get_text(&url).await?;
-        serde_json::from_str::<serde_json::Value>(&text).ok()?["count"].as_u64()
+        serde_json::from_str::<Value>(&text).ok()?["count"].as_u64()
     }
 
     /// Waits until two more slots are recorded.
@@ -93,10 +94,28 @@ async fn it_runs_everything_says_where_and_stops_in_order() {
     let home = Home::new();
     let up = home.up();
     up.says("Cotiza is up.").await;
-    for part in ["  API   http://", "  docs  http://", "  data  redis://"] {
-        up.says(part).await;
+    let origin = format!("http://{}", home.value("COTIZA__API__LISTEN"));
+    let banner = [
+        format!("  page  {origin}/"),
+        format!("  API   {origin}/api/latest/"),
+        format!("  docs  {origin}/docs"),
+        "  data  redis://127.0.0.1:".to_owned(),
+        "  SIMULATED PRICES, kept apart from real ones in ".to_owned(),
+        "Ctrl-C stops it.".to_owned(),
+    ];
+    up.says("Ctrl-C stops it.").await;
+    let lines = up.lines();
+    // Log lines may stand in between.
+    let of_banner = |line: &&String| line.starts_with("  ") || line.starts_with("Ctrl-C");
+    let shown: Vec<&String> = lines.iter().filter(of_banner).collect();
+    assert_eq!(shown.len(), banner.len(), "{shown:?}");
+    for (line, expected) in shown.iter().zip(&banner) {
+        assert!(line.starts_with(expected), "{expected}: {line}");
     }
     home.records().await;
+    let latest = get_text(&format!("{origin}/api/latest/")).await.unwrap();
+    assert!(latest.contains("\"source\":\"simulated\""), "{latest}");
+    assert!(!home.folder.path().join("data").exists(), "the folder of real prices");
     let members = children(up.id());
     assert_eq!(members.len(), 6, "redis, exchange, api, two workers, scheduler: {members:?}");
     for name in ["redis ", "exchange ", "api ", "worker-1 ", "worker-2 ", "scheduler "] {
@@ -143,7 +162,7 @@ async fn killed_itself_it_leaves_nothing_and_the_next_one_takes_over_the_data() 
     let listen = home.value("COTIZA__API__LISTEN");
     assert!(complaint.contains(listen), "{complaint}");
     assert_eq!(second.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
-    assert!(home.folder.path().join("data/appendonlydir").is_dir());
+    assert!(home.folder.path().join("data-simulated/appendonlydir").is_dir());
 }
 
 #[tokio::test]
@@ -191,7 +210,7 @@ async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
     let refused = ask("", &["ZCARD", "prices"]).await.unwrap_err();
     assert!(refused.contains("NOAUTH"), "{refused}");
 
-    let data = home.folder.path().join("data");
+    let data = home.folder.path().join("data-simulated");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     assert_eq!(mode(&data.join("redis-password")), 0o600);
@@ -206,7 +225,11 @@ async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
         assert!(refused.contains("permissions"), "{words:?}: {refused}");
     }
 
-    // Commands in the same folder find it, also when its address is given.
+    // Commands in the same folder find it, also when its address is given, or the folder of a Redis that
+    // does not run is there too.
+    let other = home.folder.path().join("data");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("redis-password"), "of-real-prices").unwrap();
     let url = format!("redis://127.0.0.1:{port}/0");
     for arguments in [&["prices", "list"][..], &["prices", "list", "--redis-url", &url]] {
         let listed = run(arguments, &home.variables()).await;
@@ -223,7 +246,7 @@ async fn a_damaged_append_only_file_ends_it_with_advice() {
     let home = Home::new();
     let up = home.up_and_recording().await;
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
-    let folder = home.folder.path().join("data/appendonlydir");
+    let folder = home.folder.path().join("data-simulated/appendonlydir");
     let file = folder.join("appendonly.aof.1.incr.aof");
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[20..40].fill(b'!');
@@ -235,4 +258,51 @@ async fn a_damaged_append_only_file_ends_it_with_advice() {
     }
     let status = up.ended().await;
     assert_eq!(status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn json_lines_are_complete_and_a_normal_start_has_no_warning() {
+    let mut home = Home::new();
+    home.variables[0].1 = "5s".to_owned();
+    let up = Cotiza::start(&["up", "--simulate", "--log-format", "json"], &home.variables());
+    let recorded: Value = serde_json::from_str(&up.says("recorded a price").await).unwrap();
+    for number in ["slot", "price"] {
+        assert!(recorded[number].is_number(), "{number} in {recorded}");
+    }
+    for text in ["job", "process", "source"] {
+        assert!(recorded[text].is_string(), "{text} in {recorded}");
+    }
+    assert_eq!(recorded["queue"], "fetch_btc_ars");
+    let lines = up.lines();
+    let lines = lines.iter().filter(|line| line.starts_with('{'));
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
+        assert!(matches!(line["level"].as_str(), Some("INFO" | "DEBUG")), "{line}");
+        assert!(line["message"].is_string(), "{line}");
+        for (name, value) in line.as_object().unwrap() {
+            let is_quoted = value.as_str().is_some_and(|text| text.parse::<f64>().is_ok());
+            assert!(!is_quoted, "a quoted number: {name} in {line}");
+        }
+    }
+    for role in ["scheduler", "worker", "api"] {
+        let start = lines.iter().find(|line| line["role"] == role).unwrap();
+        assert!(start["version"].as_str().unwrap().starts_with(env!("CARGO_PKG_VERSION")));
+        assert!(start["redis"].as_str().unwrap().contains(":***@127.0.0.1:"), "{start}");
+        assert_eq!(start["sources"] == "simulated", role == "worker", "{start}");
+    }
+    assert!(lines.iter().any(|line| line["process"] == "redis"), "no line of redis");
+    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn it_suggests_the_simulated_exchange_when_nothing_is_recorded() {
+    let home = Home::new();
+    let nobody = format!("http://127.0.0.1:{}/", free_port());
+    let mut variables = home.variables();
+    variables.push(("COTIZA__SOURCES__BUENBIT__URL", nobody.as_str()));
+    let up = Cotiza::start(&["up"], &variables);
+    up.says("`cotiza up --simulate`").await;
+    assert!(home.folder.path().join("data/appendonlydir").is_dir());
+    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
 }

@@ -7,7 +7,7 @@ use poem::{
 };
 use poem_openapi::{ApiResponse, Object, error::ParseParamError, payload::Json};
 
-use crate::{domain::InvalidPage, history::HistoryError, store::StoreError};
+use crate::{connection, domain::InvalidPage, history::HistoryError, store::StoreError};
 
 /// Seconds after which a client may try again when Redis is away.
 pub(super) const RETRY_AFTER: u64 = 1;
@@ -123,8 +123,9 @@ impl From<HistoryError> for ApiError {
                 );
                 Self::Internal(Json(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
             }
+            // It is so while Redis is away, and shortly after the start.
             error => {
-                tracing::warn!(%error, "answered 503");
+                tracing::debug!(%error, "answered 503");
                 Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER)
             }
         }
@@ -134,7 +135,11 @@ impl From<HistoryError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_unavailable() {
-            tracing::warn!(%error, "answered 503");
+            if connection::is_away(&error) {
+                tracing::debug!(%error, "answered 503");
+            } else {
+                tracing::warn!(%error, "answered 503");
+            }
             return Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER);
         }
         tracing::error!(%error, "answered 500");

@@ -1,25 +1,40 @@
 //! The password of Redis from a file of its own, so that it stands neither in a command line nor in
 //! an environment that others may read.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 use url::Url;
 
 use super::{Config, ConfigError, Redis, Up};
 
-/// The file with the password of the Redis that `cotiza up` runs.
-pub fn own_password_file(up: &Up) -> PathBuf {
-    up.data_dir.join("redis-password")
+/// The file with the password of the Redis that `cotiza up` runs on a data folder.
+pub fn own_password_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("redis-password")
+}
+
+/// The file in a data folder that a running `cotiza up` keeps locked.
+pub fn lock_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("lock")
+}
+
+/// The data folder of `cotiza up --simulate`: `<up.data_dir>-simulated`, so that simulated prices are kept
+/// apart from real ones.
+pub fn simulated_data_dir(up: &Up) -> PathBuf {
+    let mut folder = up.data_dir.components().as_path().as_os_str().to_owned();
+    folder.push("-simulated");
+    folder.into()
 }
 
 /// Makes the Redis of a `cotiza up` in this folder the one to use, if nobody chose another one; adds
 /// its password if it was chosen without.
 pub(super) fn find_own(config: &mut Config) -> Result<(), ConfigError> {
-    let file = own_password_file(&config.up);
-    let has_password = fs::read_to_string(&file).is_ok_and(|text| !text.trim().is_empty());
-    if !config.redis.password_file.as_os_str().is_empty() || !has_password {
+    if !config.redis.password_file.as_os_str().is_empty() {
         return Ok(());
     }
+    let Some(file) = found_password_file(&config.up) else { return Ok(()) };
     let port = config.up.redis_port;
     let is_own = |url: &str| {
         Url::parse(url).is_ok_and(|url| {
@@ -34,6 +49,29 @@ pub(super) fn find_own(config: &mut Config) -> Result<(), ConfigError> {
     }
     config.redis.password_file = file;
     add(&mut config.redis)
+}
+
+/// The password file of the data folder that is there. Of two it is that of the real prices, unless a
+/// `cotiza up --simulate` is running: then its folder is locked. They have the same port, so that no
+/// two run at the same time.
+fn found_password_file(up: &Up) -> Option<PathBuf> {
+    let simulated = simulated_data_dir(up);
+    let of = |folder: &Path| {
+        let file = own_password_file(folder);
+        let has_password = fs::read_to_string(&file).is_ok_and(|text| !text.trim().is_empty());
+        has_password.then_some(file)
+    };
+    let (real, simulation) = (of(&up.data_dir), of(&simulated));
+    if simulation.is_some() && (real.is_none() || is_locked(&lock_file(&simulated))) {
+        return simulation;
+    }
+    real
+}
+
+/// Whether another process has locked the file.
+fn is_locked(file: &Path) -> bool {
+    let tried = File::open(file).map(|file| file.try_lock_shared());
+    matches!(tried, Ok(Err(TryLockError::WouldBlock)))
 }
 
 /// Puts the password into the URL, unless there is no file or the URL has one.

@@ -67,6 +67,14 @@ impl Price {
     pub fn ten_thousandths(self) -> i64 {
         self.ten_thousandths
     }
+
+    /// The price in pesos, for where a number is wanted and not arithmetic. No digit that is kept is
+    /// lost, see [`Price::MAX`].
+    pub fn to_f64(self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "below 2^53, see Price::MAX")]
+        let whole = self.ten_thousandths as f64;
+        whole / 10_000.0
+    }
 }
 
 /// Up to that of [`Price::SCALE`].

@@ -24,7 +24,7 @@ pub(super) async fn get_json(
     headers: &HeaderMap,
     clock: &Clock,
 ) -> Result<Value, ExchangeError> {
-    let unreachable = |error| ExchangeError::Unreachable { reason: root_cause(&error) };
+    let unreachable = |error| ExchangeError::unreachable(&root_cause(&error));
     let mut response = send(client, url, headers).await.map_err(unreachable)?;
     let status = response.status();
     if !status.is_success() {
@@ -33,6 +33,7 @@ pub(super) async fn get_json(
         return Err(ExchangeError::Status { status: status.as_u16(), retry_after });
     }
     let mut body = Vec::new();
+    let bad = |reason: String| ExchangeError::bad_answer(&reason);
     let broken = |error| bad(format!("it broke off: {}", root_cause(&error)));
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
@@ -62,10 +63,6 @@ async fn send(client: &Client, url: &Url, headers: &HeaderMap) -> reqwest::Resul
 /// The first characters of what an exchange sent, enough to recognise it in a log line.
 pub(super) fn beginning(text: &str) -> String {
     text.chars().take(80).collect()
-}
-
-fn bad(reason: String) -> ExchangeError {
-    ExchangeError::BadAnswer { reason }
 }
 
 /// reqwest's own message says only what failed; why stands at the bottom.

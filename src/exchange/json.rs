@@ -60,7 +60,7 @@ impl PriceSource for JsonSource {
 
 /// The prices in an answer that came at the unix second `now`, or what was seen in their place.
 fn read(answer: &Value, config: &Source, now: i64) -> Result<Quote, ExchangeError> {
-    let bad = |reason: String| ExchangeError::BadAnswer { reason };
+    let bad = |reason: String| ExchangeError::bad_answer(&reason);
     if let Some(check) = &config.check {
         check.verify(answer).map_err(|reason| bad(http::beginning(&reason)))?;
     }

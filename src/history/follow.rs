@@ -18,6 +18,7 @@ use super::{
     load,
 };
 use crate::{
+    connection,
     domain::{Observation, Timestamp},
     store::{Change, Changes, Hour, Position, hour_of},
 };
@@ -47,19 +48,22 @@ pub(super) struct Follower {
 impl History {
     /// Loads everything and keeps it equal to Redis, for ever: it lags by one message at most.
     pub async fn follow(&self) {
-        let mut is_failing = false;
+        let mut is_reported = false;
         loop {
             match self.step(WAIT).await {
-                Ok(()) if is_failing => {
+                Ok(()) if is_reported => {
                     tracing::info!("following the recorded prices again");
-                    is_failing = false;
+                    is_reported = false;
                 }
                 Ok(()) => {}
                 Err(error) => {
-                    if !is_failing {
+                    // That Redis is away is reported by the follower of its clock.
+                    if is_reported || connection::is_away(&error) {
+                        tracing::debug!(%error, "cannot follow the recorded prices; trying again");
+                    } else {
                         tracing::warn!(%error, "cannot follow the recorded prices; trying again");
+                        is_reported = true;
                     }
-                    is_failing = true;
                     self.follower.lock().await.changes = None;
                     sleep(PAUSE).await;
                 }

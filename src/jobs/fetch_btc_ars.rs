@@ -5,16 +5,18 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use super::{Context, ScheduledJob};
 use crate::{
     clock::Clock,
     config::Config,
-    domain::{Attempt, Observation, Reason, Sample, Slot, Slots, Timestamp},
+    domain::{Attempt, Observation, Reason, Sample, Slot, Timestamp},
     exchange::{Chosen, ExchangeError},
     metrics::Metric,
     queue::{GiveUp, GivenUp, Job},
     store::{Recorded, Store, StoreError},
+    telemetry::seconds,
 };
 
 /// What it takes at most to bring an answer into the store.
@@ -55,6 +57,10 @@ impl Job for FetchBtcArs {
 
     fn key(&self) -> String {
         self.slot.to_string()
+    }
+
+    fn slot(&self) -> Option<i64> {
+        Some(self.slot)
     }
 
     async fn run(self, context: Context, tries: u32) -> Result<(), GiveUp> {
@@ -99,7 +105,8 @@ impl FetchBtcArs {
             context.metrics.measure(Metric::ExchangeLatency, &[source], *took);
         }
         // Beside the price, never before it.
-        tokio::spawn(report(context.store.clone(), slot, attempts));
+        let report = report(context.store.clone(), slot, attempts);
+        tokio::spawn(report.in_current_span());
         ended
     }
 }
@@ -124,16 +131,18 @@ async fn tell(store: Store, slot: i64, reason: Reason) {
     if matches!(at_once, Ok(Ok(()))) {
         return;
     }
-    tokio::spawn(async move {
+    let entered = async move {
         let slots = [slot];
         let told = (|| store.miss(&slots, reason))
             .retry(backoff().with_max_times(1000))
             .when(StoreError::is_unavailable)
             .await;
         if let Err(error) = told {
+            // The slot is named since a job of a backlog is given up before it is run.
             tracing::warn!(slot, ?reason, %error, "the ledger does not know");
         }
-    });
+    };
+    tokio::spawn(entered.in_current_span());
 }
 
 impl ScheduledJob for FetchBtcArs {
@@ -143,10 +152,6 @@ impl ScheduledJob for FetchBtcArs {
 
     fn due(slot: Slot) -> Self {
         Self { slot: slot.start() }
-    }
-
-    fn deadline(&self, slots: Slots) -> Option<i64> {
-        Some(slots.containing(self.slot).end())
     }
 
     async fn not_begun(jobs: &[Self], store: &Store, reason: Reason) -> Result<(), StoreError> {
@@ -174,15 +179,15 @@ async fn observe_and_record(
         Recorded::NotCurrent => return Err(FetchError::NotCurrent),
         Recorded::Stored => {
             note_stored(slot, context);
-            let (price, source) = (sample.price, provenance.map(|from| from.source));
-            tracing::info!(slot = slot.start(), %price, source, "recorded a price");
+            let (price, source) = (sample.price.to_f64(), provenance.map(|from| from.source));
+            tracing::info!(price, source, "recorded a price");
         }
         Recorded::HourClosed => {
-            tracing::warn!(slot = slot.start(), "not recorded: the text of this hour was dropped");
+            tracing::warn!("not recorded: the text of this hour was dropped");
         }
         Recorded::SlotTaken => {
             context.progress.recorded(context.store.clock().unix_seconds());
-            tracing::info!(slot = slot.start(), "the slot has its price already");
+            tracing::info!("the slot has its price already");
         }
     }
     Ok(())
@@ -247,7 +252,7 @@ async fn observe(
             break;
         }
         let error = failure.as_ref().map(ToString::to_string);
-        tracing::info!(slot = slot.start(), error, ?delay, "asking again");
+        tracing::info!(error, delay_s = seconds(delay), "asking again");
         sleep(delay).await;
     }
     Err(failure.map_or(FetchError::TooLate, FetchError::Exchange))
@@ -279,7 +284,7 @@ async fn while_in<T, F: Future<Output = Result<T, StoreError>>>(
 async fn report(store: Store, slot: Slot, attempts: Vec<Attempt>) {
     let told = timeout(Duration::from_secs(1), store.report(slot, &attempts)).await;
     if !matches!(told, Ok(Ok(()))) {
-        tracing::debug!(slot = slot.start(), "not told how the sources are");
+        tracing::debug!("not told how the sources are");
     }
 }
 

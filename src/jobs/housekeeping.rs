@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Context, ScheduledJob};
 use crate::{
     config::Config,
-    domain::{Slot, Slots},
+    domain::Slot,
     history::{Maintained, Retention},
     queue::{GiveUp, Job},
 };
@@ -41,7 +41,8 @@ impl Job for Housekeeping {
         let now = context.store.clock().unix_seconds();
         let done = context.history.maintain(now, retention).await?;
         if done != Maintained::default() {
-            tracing::info!(?done, "maintained the recorded prices, in hours");
+            let Maintained { sealed, dropped, deleted } = done;
+            tracing::info!(sealed, dropped, deleted, "maintained the recorded prices, in hours");
         }
         Ok(())
     }
@@ -54,9 +55,5 @@ impl ScheduledJob for Housekeeping {
 
     fn due(slot: Slot) -> Self {
         Self { due: slot.start() }
-    }
-
-    fn deadline(&self, _slots: Slots) -> Option<i64> {
-        None
     }
 }

@@ -47,7 +47,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let metrics = Metrics::default();
     super::metrics::serve(config, Role::Scheduler, metrics.clone(), shutdown)?;
     let presence = Presence::new(store.clone(), Role::Scheduler, metrics.clone());
-    tracing::info!(every = ?config.schedule.every, name = presence.name(), "the scheduler runs");
+    super::log_start("scheduler", presence.name(), config);
     let enqueued = Mutex::default();
     let scheduler = Scheduler { config, shutdown, client, store, metrics, enqueued };
     let ended = tokio::select! {
@@ -182,15 +182,19 @@ impl Scheduler<'_> {
                     *why.lock() = Reason::Paused;
                     let _again = self.note_work::<J>();
                 }
+                EnqueueError::Failed { is_away: true, .. } => {
+                    *why.lock() = Reason::RedisAway;
+                    tracing::debug!(%error, slot = slot.start(), "enqueueing again");
+                }
                 _ => {
                     *why.lock() = Reason::RedisAway;
-                    tracing::warn!(%error, "enqueueing again");
+                    tracing::warn!(%error, slot = slot.start(), "enqueueing again");
                 }
             })
             .await;
         // The first slot may have begun long before this process.
         let is_tick = self.note_work::<J>();
-        tracing::debug!(?job, ?enqueued, "scheduled");
+        tracing::debug!(slot = slot.start(), queue = J::NAME, ?enqueued, "scheduled");
         let clock = self.store.clock();
         if let (true, Ok(Enqueued::New), Ok(start)) =
             (is_tick, enqueued, u64::try_from(slot.start()))
@@ -206,7 +210,8 @@ impl Scheduler<'_> {
         let noted = async {
             let mut jobs = enqueuer.unclaimed(&self.config.queue).await?;
             let slots = Slots::new(self.config.schedule.every)?;
-            jobs.retain(|job| job.deadline(slots).is_some_and(|deadline| deadline <= now.start()));
+            let is_over = |slot: i64| slots.containing(slot).end() <= now.start();
+            jobs.retain(|job| job.slot().is_some_and(is_over));
             if !jobs.is_empty() {
                 J::not_begun(&jobs, &self.store, Reason::NoWorker).await?;
             }

@@ -1,13 +1,15 @@
 //! `cotiza up`: all of Cotiza on one machine, each part a child process of this one.
 
 mod child;
+mod lines;
 mod redis_server;
+mod suggestion;
 
 pub use redis_server::become_redis;
 
 use std::{
     io::Write as _,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -35,13 +37,27 @@ pub struct Call {
     pub simulate: bool,
 }
 
+/// The source of `--simulate`, by the dotted keys below `sources.simulated`, without its URL. The simulated
+/// exchange answers as Buenbit does; a name of its own tells its prices from real ones.
+const SIMULATED: [(&str, &str); 4] = [
+    ("enabled", "true"),
+    ("ask", "/object/btcars/selling_price"),
+    ("bid", "/object/btcars/purchase_price"),
+    ("check", "/errors == []"),
+];
+
 /// Runs its own Redis (unless another one was chosen), one scheduler, the workers, the API and,
-/// to simulate, the exchange. A child that dies is started again. On `shutdown` they are stopped
-/// in order.
+/// to simulate, the exchange; the data folder of its Redis is then another one. A child that dies is
+/// started again. On `shutdown` they are stopped in order.
 ///
 /// # Errors
 /// If a port is taken, the data folder is in use, or there is no redis-server.
 pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut config = config.clone();
+    if call.simulate {
+        config.up.data_dir = config::simulated_data_dir(&config.up);
+    }
+    let config = &config;
     is_free(config.api.listen, "api.listen").await?;
     if call.simulate {
         is_free(config.exchange.listen, "exchange.listen").await?;
@@ -62,7 +78,10 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
     }
     let running = async {
         ready(config).await?;
-        announce(config, &redis_url)?;
+        announce(config, call.simulate, &redis_url)?;
+        if !call.simulate {
+            suggestion::suggest(config, &origin(config.api.listen)).await;
+        }
         std::future::pending().await
     };
     let ended = tokio::select! {
@@ -109,7 +128,7 @@ fn role_command(
     }
     command.env(variable("redis.url"), redis_url);
     if !config.redis.chosen {
-        let file = config::own_password_file(&config.up);
+        let file = config::own_password_file(&config.up.data_dir);
         command.env(variable("redis.password_file"), file);
     }
     if call.simulate {
@@ -117,8 +136,10 @@ fn role_command(
             command.env(variable(&format!("sources.{name}.enabled")), "false");
         }
         let url = format!("http://{}/api/market/tickers", config.exchange.listen);
-        command.env(variable("sources.buenbit.url"), url);
-        command.env(variable("sources.buenbit.enabled"), "true");
+        command.env(variable("sources.simulated.url"), url);
+        for (key, value) in SIMULATED {
+            command.env(variable(&format!("sources.simulated.{key}")), value);
+        }
         command.env(variable("sources.policy"), "first");
     }
     Ok(command)
@@ -153,7 +174,7 @@ async fn ready(config: &Config) -> anyhow::Result<()> {
     let mut told = false;
     while let Err(error) = healthcheck::api_with(&client, config.api.listen).await {
         if !told && started.elapsed() > Duration::from_secs(3) {
-            tracing::warn!("still waiting for the API: {error:#}");
+            tracing::info!("still waiting for the API: {error:#}");
             told = true;
         }
         sleep(delays.next().unwrap_or_default()).await;
@@ -161,17 +182,34 @@ async fn ready(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn announce(config: &Config, redis_url: &str) -> anyhow::Result<()> {
-    let api = config.api.listen;
-    let data = if config.redis.chosen {
-        masked(&config.redis.url)
+/// Says where everything is.
+fn announce(config: &Config, simulate: bool, redis_url: &str) -> anyhow::Result<()> {
+    let origin = origin(config.api.listen);
+    let folder = config.up.data_dir.display();
+    let (data, simulated) = if config.redis.chosen {
+        let warning = "SIMULATED PRICES go into this Redis, which may hold real ones";
+        (masked(&config.redis.url), warning.to_owned())
     } else {
-        format!("{redis_url}, kept in {}", config.up.data_dir.display())
+        let note = format!("SIMULATED PRICES, kept apart from real ones in {folder}");
+        (format!("{redis_url}, kept in {folder}"), note)
     };
+    let simulated = if simulate { format!("  {simulated}\n") } else { String::new() };
     writeln!(
         std::io::stdout(),
-        "\nCotiza is up.\n  API   http://{api}/api/ticker-list/\n  docs  http://{api}/docs\n  \
-         data  {data}\nCtrl-C stops it.\n"
+        "\nCotiza is up.\n  page  {origin}/\n  API   {origin}/api/latest/\n  docs  {origin}/docs\n  \
+         data  {data}\n{simulated}Ctrl-C stops it.\n"
     )?;
     Ok(())
+}
+
+/// The URL of the API as it is reached from this machine.
+fn origin(mut listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
+        let loopback = match listen {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        listen.set_ip(loopback);
+    }
+    format!("http://{listen}")
 }

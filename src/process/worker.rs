@@ -57,8 +57,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         progress: Progress::default(),
     };
     let presence = Presence::new(store.clone(), Role::Worker, metrics);
-    let name = presence.name();
-    tracing::info!(concurrency = config.worker.concurrency, name, "the worker runs");
+    super::log_start("worker", presence.name(), config);
     tokio::select! {
         () = store.clock().synchronized() => {}
         () = shutdown.cancelled() => return Ok(()),

@@ -6,7 +6,11 @@ use apalis::prelude::{TaskBuilder, TaskId};
 use apalis_redis::{Config, queries::push_tasks};
 use redis::{AsyncCommands, Client, RedisResult, Script};
 
-use super::{Job, run, settings, tidy};
+use super::{
+    Job, run,
+    settings::{self, is_away},
+    tidy,
+};
 use crate::{
     config,
     connection::{self, SharedConnection},
@@ -54,6 +58,8 @@ pub enum EnqueueError {
         job: String,
         /// What happened.
         reason: String,
+        /// Whether Redis is away, which is logged elsewhere, see [`connection::is_away`].
+        is_away: bool,
     },
 }
 
@@ -91,9 +97,13 @@ impl<J: Job> Enqueuer<J> {
     }
 
     async fn push(&self, job: &J, key: &str, id: Option<String>) -> Result<Enqueued, EnqueueError> {
-        let failed = |reason: String| EnqueueError::Failed { job: format!("{job:?}"), reason };
-        let failed_redis = |error: redis::RedisError| failed(error.to_string());
-        let payload = serde_json::to_vec(job).map_err(|error| failed(error.to_string()))?;
+        let failed = |is_away: bool, reason: String| {
+            let job = format!("{job:?}");
+            EnqueueError::Failed { job, reason, is_away }
+        };
+        let failed_redis =
+            |error: redis::RedisError| failed(connection::is_away(&error), error.to_string());
+        let payload = serde_json::to_vec(job).map_err(|error| failed(false, error.to_string()))?;
         let mut connection = self.connection.clone();
         if connection.exists(settings::pause(&self.settings)).await.map_err(failed_redis)? {
             return Err(EnqueueError::Paused { job: format!("{job:?}"), queue: J::NAME });
@@ -104,7 +114,7 @@ impl<J: Job> Enqueuer<J> {
         }
         let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task.build()])
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(is_away(&error), error.to_string()))?;
         // Also if another process has pushed the job: it may have failed before this step.
         tidy::promote(&mut connection, &self.settings).await.map_err(failed_redis)?;
         if active + scheduled == 0 {

@@ -21,6 +21,11 @@ pub trait Job: Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static
     /// The key under which the job is enqueued at most once.
     fn key(&self) -> String;
 
+    /// The first unix second of the slot that the job is for, if it is for one: a field of its log lines.
+    fn slot(&self) -> Option<i64> {
+        None
+    }
+
     /// Does the work. `tries` tells how many times it has been begun, this time included: more
     /// than 1 after a worker died of it, or with it.
     ///

@@ -8,6 +8,7 @@ use std::{
 use apalis::prelude::{AbortError, BoxDynError, TaskId};
 use apalis_redis::Config;
 use redis::{RedisResult, Script};
+use tracing::Instrument as _;
 
 use super::{GiveUp, GivenUp, Job, wake::InFlight};
 use crate::{
@@ -36,7 +37,17 @@ pub(super) struct Delivery<J: Job> {
 impl<J: Job> Delivery<J> {
     /// Runs the job and notes its begin and its end. Whatever fails is given up for good, which to apalis
     /// is an `AbortError`: any other error it would run again, up to 25 times.
+    ///
+    /// Log lines in between have the fields `job` (its id in the queue), `queue` and, if it is for one,
+    /// `slot`.
     pub(super) async fn run(self) -> Result<(), BoxDynError> {
+        let slot = read::<J>(&self.payload).and_then(|job| job.slot());
+        // Of the level of errors, so that the fields are there at any `log.level`.
+        let span = tracing::error_span!("run", job = %self.id, queue = J::NAME, slot);
+        self.run_job().instrument(span).await
+    }
+
+    async fn run_job(self) -> Result<(), BoxDynError> {
         let Self { id, worker, payload, context, mut connection, settings, metrics, in_flight } =
             self;
         let key = format!("{}:{id}", settings.job_meta_hash());
@@ -59,7 +70,7 @@ impl<J: Job> Delivery<J> {
             return Ok(());
         };
         metrics.count(Metric::JobsDead, &[J::NAME, reason]);
-        tracing::warn!(queue = J::NAME, reason, %error, "gave up a job");
+        tracing::warn!(reason, %error, "gave up a job");
         Err(Box::new(AbortError::new(error)))
     }
 }
@@ -84,10 +95,11 @@ async fn outcome<J: Job>(
         return Err(GiveUp::because("poison", error));
     }
     let job_context = context.clone();
-    let running = tokio::spawn(async move {
+    let running = async move {
         let _until_done = in_flight;
         job.run(job_context, tries).await
-    });
+    };
+    let running = tokio::spawn(running.in_current_span());
     match running.await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(GiveUp { reason, error })) => {

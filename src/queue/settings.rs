@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use apalis_redis::Config;
+use apalis_redis::{Config, Error};
+
+use crate::connection;
 
 /// How long a job's key keeps it from being enqueued again: three of the longest slots, after
 /// which nobody enqueues it any more.
@@ -29,6 +31,11 @@ pub(super) fn settings(name: &str, concurrency: usize) -> Config {
         .persist_results(true)
         // `None` would mean: expire at once.
         .idempotency_ttl(Some(IDEMPOTENCY_TTL))
+}
+
+/// Whether an error of apalis-redis says that Redis is away, see [`connection::is_away`].
+pub(super) fn is_away(error: &Error) -> bool {
+    matches!(error, Error::Database(error) if connection::is_away(error))
 }
 
 /// The key of the time at which each worker was last alive.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis::prelude::{BackendExt, TaskId, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{BackendExt, TaskId, WorkerBuilder, WorkerBuilderExt, WorkerError};
 use apalis_redis::{Config, RedisStorage};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use redis::{Client, RedisError, RedisResult};
@@ -48,6 +48,31 @@ struct Workplace<J: Job> {
     drain: Duration,
 }
 
+/// Why a generation of a worker failed.
+struct Failed {
+    reason: String,
+    /// Whether Redis is away, which is logged elsewhere.
+    is_away: bool,
+}
+
+impl From<RedisError> for Failed {
+    fn from(error: RedisError) -> Self {
+        Self { is_away: connection::is_away(&error), reason: error.to_string() }
+    }
+}
+
+impl From<WorkerError> for Failed {
+    fn from(error: WorkerError) -> Self {
+        let is_away = match &error {
+            WorkerError::BackendError(error) => {
+                connection::is_away(&**error) || error.downcast_ref().is_some_and(settings::is_away)
+            }
+            _ => false,
+        };
+        Self { is_away, reason: error.to_string() }
+    }
+}
+
 /// Works on the queue of `J` until `shutdown`, then waits for the jobs in flight, at most
 /// `worker.drain`. `name` is this process's; `pulse` and `metrics` are kept up to date.
 ///
@@ -83,12 +108,15 @@ pub async fn work<J: Job>(
         let outcome = workplace.generation(&format!("{name}-{generation}"), shutdown).await;
         match outcome {
             Ok(()) if shutdown.is_cancelled() => break,
-            Err(error) if shutdown.is_cancelled() => {
+            Err(Failed { reason: error, .. }) if shutdown.is_cancelled() => {
                 tracing::warn!(queue = J::NAME, error, "stopped without handing everything back");
                 break;
             }
             Ok(()) => tracing::warn!(queue = J::NAME, "the worker ended; starting it again"),
-            Err(error) => {
+            Err(Failed { reason: error, is_away: true }) => {
+                tracing::debug!(queue = J::NAME, error, "the worker failed; starting it again");
+            }
+            Err(Failed { reason: error, .. }) => {
                 tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again");
             }
         }
@@ -116,9 +144,9 @@ fn backoff() -> impl Iterator<Item = Duration> {
 
 impl<J: Job> Workplace<J> {
     /// One apalis worker, from its connection to its end.
-    async fn generation(&self, name: &str, shutdown: &CancellationToken) -> Result<(), String> {
+    async fn generation(&self, name: &str, shutdown: &CancellationToken) -> Result<(), Failed> {
         let connection = tokio::select! {
-            connected = connection::single(&self.client) => connected.map_err(|e| e.to_string())?,
+            connected = connection::single(&self.client) => connected?,
             () = shutdown.cancelled() => return Ok(()),
         };
         let signal = Arc::new(Signal::default());
@@ -126,8 +154,8 @@ impl<J: Job> Workplace<J> {
             .with_config(self.settings.clone())
             .with_codec(Unread)
             .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
-        self.mend().await.map_err(|error| error.to_string())?;
-        signal.pause(self.is_paused().await.map_err(|error| error.to_string())?);
+        self.mend().await?;
+        signal.pause(self.is_paused().await?);
         let (context, pulse) = (self.context.clone(), self.pulse.clone());
         let (worker, metrics) = (name.to_owned(), self.metrics.clone());
         let (shared, settings) = (self.connection.clone(), self.settings.clone());
@@ -158,9 +186,12 @@ impl<J: Job> Workplace<J> {
         };
         let aides = self.aides(name, signal);
         let outcome = tokio::select! {
-            ended = ran => ended.map_err(|error| error.to_string()),
-            () = drained => Err("jobs in flight outlasted worker.drain".to_owned()),
-            error = self.mend_now_and_then() => Err(error.to_string()),
+            ended = ran => ended.map_err(Failed::from),
+            () = drained => {
+                let reason = "jobs in flight outlasted worker.drain".to_owned();
+                Err(Failed { reason, is_away: false })
+            }
+            error = self.mend_now_and_then() => Err(error.into()),
         };
         // A heartbeat would undo the leaving.
         drop(aides);

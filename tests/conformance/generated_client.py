@@ -40,7 +40,7 @@ CALLS = {
     },
     "coingecko_ohlc": DAY,
     "criptoya_quotes": {"coin": "btc", "fiat": "ars", "volume": 0.1},
-    "criptoya_quote": {"exchange": "buenbit", "coin": "BTC", "fiat": "ARS", "volume": 1},
+    "criptoya_quote": {"exchange": "simulated", "coin": "BTC", "fiat": "ARS", "volume": 1},
 }
 
 

@@ -15,7 +15,6 @@ use nix::{
     unistd::Pid,
 };
 use parking_lot::Mutex;
-use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::Command,
@@ -25,7 +24,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::LogFormat;
+use super::lines::named;
+use crate::{config::LogFormat, telemetry::seconds};
 
 /// A child that ran this long before it died is started again at once.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -114,7 +114,8 @@ impl Child {
                 return;
             }
             let delay = delays.next().unwrap_or_default();
-            tracing::warn!(child = self.name, "{ended}; starting it again in {delay:.1?}");
+            let delay_s = seconds(delay);
+            tracing::warn!(child = self.name, delay_s, "{ended}; starting it again");
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => return,
@@ -221,35 +222,5 @@ async fn forward(
         // Nobody reads our own log any more: nothing is left to be done about it.
         let _unread = writeln!(std::io::stderr(), "{named}");
         line.clear();
-    }
-}
-
-fn named(name: &str, format: LogFormat, line: &str) -> String {
-    match format {
-        LogFormat::Text => format!("{name:<9} | {line}"),
-        LogFormat::Json => {
-            let mut line = match serde_json::from_str(line) {
-                Ok(Value::Object(fields)) => Value::Object(fields),
-                _ => json!({ "message": line }),
-            };
-            if let Some(fields) = line.as_object_mut() {
-                fields.insert("process".to_owned(), name.into());
-            }
-            line.to_string()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_carries_the_name_of_its_process() {
-        assert_eq!(named("api", LogFormat::Text, "hello"), "api       | hello");
-        let json = named("api", LogFormat::Json, r#"{"level":"INFO"}"#);
-        assert_eq!(json, r#"{"level":"INFO","process":"api"}"#);
-        let plain = named("redis", LogFormat::Json, "Ready");
-        assert_eq!(plain, r#"{"message":"Ready","process":"redis"}"#);
     }
 }

@@ -56,9 +56,9 @@ pub(super) async fn claim(up: &Up) -> anyhow::Result<File> {
         fs::set_permissions(&up.data_dir, Permissions::from_mode(0o700))
             .with_context(|| format!("cannot close the data folder {folder} to other users"))?;
     }
-    let lock = File::create(up.data_dir.join("lock"))
+    let lock = File::create(config::lock_file(&up.data_dir))
         .with_context(|| format!("cannot write to the data folder {folder}"))?;
-    ensure!(lock.try_lock().is_ok(), "another `cotiza up` is using the data folder {folder}");
+    ensure!(acquire(&lock).await, "another `cotiza up` is using the data folder {folder}");
     let password = password(up)?;
     write_private(&configuration_file(up), &configuration(up, &password)?)?;
     // Without the password: it may be another program that listens. Only version 0.1 left a Redis
@@ -77,6 +77,17 @@ pub(super) async fn claim(up: &Up) -> anyhow::Result<File> {
     bail!(taken(up.redis_port))
 }
 
+/// Locks the file; gives whether it did. A command that looks whether it is locked locks it for a moment.
+async fn acquire(lock: &File) -> bool {
+    for _ in 0..5 {
+        if lock.try_lock().is_ok() {
+            return true;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
 /// The command that runs it: this program, which becomes redis-server, see [`become_redis`].
 pub(super) fn command(up: &Up) -> anyhow::Result<Command> {
     ensure!(
@@ -86,6 +97,8 @@ pub(super) fn command(up: &Up) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("cannot find the program that is running")?;
     let mut command = Command::new(program);
     command.arg("redis").arg(configuration_file(up)).arg(std::process::id().to_string());
+    // Its log lines have no time zone.
+    command.env("TZ", "UTC");
     Ok(command)
 }
 
@@ -141,7 +154,7 @@ fn configuration(up: &Up, password: &str) -> anyhow::Result<String> {
 
 /// The password of the data folder; a new one if there is none.
 fn password(up: &Up) -> anyhow::Result<String> {
-    let file = config::own_password_file(up);
+    let file = config::own_password_file(&up.data_dir);
     if let Ok(password) = fs::read_to_string(&file)
         && !password.trim().is_empty()
     {
