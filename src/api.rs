@@ -25,6 +25,7 @@ mod listing;
 mod metrics;
 mod numbers;
 mod operation;
+mod page;
 mod params;
 mod price;
 mod proxies;
@@ -99,6 +100,8 @@ pub fn routes(
     let service = || service(Arc::clone(&history), inspector.clone(), config);
     let resources = Arc::new(service().into_endpoint());
     let routes = documentation::routes(service())
+        .at("/", get(page::endpoint()))
+        .at("/help", get(page::runbook()))
         .at("/metrics", get(scraped))
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)

@@ -7,6 +7,7 @@ mod layers;
 mod networks;
 mod password;
 mod sections;
+mod simulation;
 mod sources;
 mod validate;
 
@@ -14,12 +15,16 @@ use std::{collections::HashMap, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use password::Kind;
+
 pub use error::ConfigError;
+pub use layers::variable;
 pub use networks::Networks;
 pub use password::{lock_file, own_password_file, simulated_data_dir};
 pub use sections::{
     Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Redis, Schedule, Up, Worker,
 };
+pub use simulation::{SIMULATED, simulation};
 pub use sources::{Policy, Source, Sources};
 
 /// The commented file that documents every key; the weakest layer.
@@ -70,9 +75,14 @@ impl Config {
     /// message names the key and what would be right.
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
         #[allow(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
-        let environment = std::env::vars().collect();
+        let mut environment = std::env::vars().collect();
         let mut config = Self::from_layers(file, &environment, flags)?;
-        password::find_own(&mut config)?;
+        if password::find_own(&mut config)? == Some(Kind::Simulated) {
+            // The processes beside a simulation ask what its own ones ask.
+            environment.extend(simulation(&config));
+            config = Self::from_layers(file, &environment, flags)?;
+            password::find_own(&mut config)?;
+        }
         Ok(config)
     }
 

@@ -8,11 +8,16 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 use cotiza::{
     config::{Config, ConfigError, Flags, LogFormat},
     process::{
-        self, healthcheck::Checked, prices::Command as Prices, sources::Command as Sources,
+        self,
+        healthcheck::Checked,
+        operator::{self, JobCommand, ProcessCommand, QueueCommand, Status},
+        prices::Command as Prices,
+        sources::Command as Sources,
         up::Call,
     },
     shutdown, telemetry,
@@ -65,6 +70,26 @@ enum Command {
     },
     /// Run a simulated exchange
     Exchange(ExchangeFlags),
+    /// Show on one screen how everything is; exit with 1 if something is wrong
+    #[command(
+        after_help = "Examples:\n  cotiza status\n  cotiza status --watch\n  cotiza status --json"
+    )]
+    Status(Status),
+    /// Look at queues, pause and resume them
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Look at jobs, run one now, remove some
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Look at schedulers, workers and apis
+    #[command(subcommand)]
+    Process(ProcessCommand),
+    /// List what operators have done
+    Audit {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the sources of the price by hand
     #[command(subcommand)]
     Sources(Sources),
@@ -79,6 +104,21 @@ enum Command {
     },
     /// Print the effective configuration, passwords masked
     Config,
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Examples:\n  cotiza completions bash > /etc/bash_completion.d/cotiza\n  cotiza \
+                      completions fish > ~/.config/fish/completions/cotiza.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_help = "Examples:\n  cotiza manual /usr/local/share/man/man1")]
+    Manual {
+        /// The folder, which must be there
+        folder: PathBuf,
+    },
     /// Become the Redis of `up`; used by `up` alone
     #[command(hide = true)]
     Redis {
@@ -171,10 +211,21 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Api { .. } => process::api::run(&config, shutdown).await,
             Command::Exchange(_) => process::exchange::run(&config, shutdown).await,
             Command::Healthcheck { role } => process::healthcheck::run(&config, role).await,
+            Command::Status(shown) => operator::status(&config, shown, shutdown).await,
+            Command::Queue(command) => operator::queue(&config, command).await,
+            Command::Job(command) => operator::job(&config, command).await,
+            Command::Process(command) => operator::processes(&config, command).await,
+            Command::Audit { json } => operator::audit(&config, json).await,
             Command::Sources(command) => process::sources::run(&config, command).await,
             Command::Prices(command) => process::prices::run(&config, command).await,
             Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),
             Command::Config => print(&config.to_masked_toml()),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "cotiza", &mut io::stdout());
+                Ok(())
+            }
+            Command::Manual { folder } => clap_mangen::generate_to(Cli::command(), &folder)
+                .with_context(|| format!("cannot write into {}", folder.display())),
         }
     });
     // A read of standard input cannot be cancelled and must not keep the process alive.

@@ -4,6 +4,7 @@ pub mod api;
 pub mod exchange;
 pub mod healthcheck;
 pub mod openapi;
+pub mod operator;
 pub mod prices;
 pub mod scheduler;
 pub mod sources;

@@ -81,10 +81,10 @@ async fn gaps_and_candles_come_as_csv_too() {
         gaps,
         [
             "since,until,slots,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,\
-         redis_away,price_rejected,not_scheduled"
+         redis_away,price_rejected,no_worker,paused,not_scheduled"
                 .to_owned(),
-            format!("{},{},6,0,0,0,0,0,0,0,6", BASE + 70, BASE + 129),
-            format!("{},{},5,0,0,0,1,0,0,0,4", BASE + 10, BASE + 59),
+            format!("{},{},6,0,0,0,0,0,0,0,0,0,6", BASE + 70, BASE + 129),
+            format!("{},{},5,0,0,0,1,0,0,0,0,0,4", BASE + 10, BASE + 59),
         ]
     );
     let path = format!("/api/candles/?interval=2m&format=csv&{range}");
@@ -98,8 +98,8 @@ async fn gaps_and_candles_come_as_csv_too() {
     );
     let path = format!("{path}&reasons=true");
     let with_reasons = lines(&api, &path, "text/csv").await;
-    assert!(with_reasons[0].ends_with("complete,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,redis_away,price_rejected,not_scheduled"));
-    assert_eq!(with_reasons[1], format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true,0,0,0,1,0,0,0,9"));
+    assert!(with_reasons[0].ends_with("complete,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,redis_away,price_rejected,no_worker,paused,not_scheduled"));
+    assert_eq!(with_reasons[1], format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true,0,0,0,1,0,0,0,0,0,9"));
 }
 
 #[tokio::test]

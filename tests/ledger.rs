@@ -158,7 +158,8 @@ async fn the_api_tells_what_is_missing_and_why() {
     let reasons = |timeouts: u64, unscheduled: u64| {
         json!({
             "exchange_timeout": timeouts, "exchange_error": 0, "bad_answer": 0, "too_late": 0,
-            "worker_lost": 0, "redis_away": 0, "price_rejected": 0, "not_scheduled": unscheduled,
+            "worker_lost": 0, "redis_away": 0, "price_rejected": 0, "no_worker": 0, "paused": 0,
+            "not_scheduled": unscheduled,
         })
     };
     let expected = json!({

@@ -6,18 +6,17 @@ mod accurate;
 use std::sync::{Arc, OnceLock};
 
 use hyper::body::Bytes;
-use poem::{Endpoint, Response, Route, endpoint::make_sync, get, web::Redirect};
+use poem::{Endpoint, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{LicenseObject, OpenApiService, ServerObject};
 
 use super::Resources;
 
 type Service = OpenApiService<Resources, ()>;
 
-/// `/docs`, to which `/` leads, `/openapi.json` and `/openapi.yaml`.
+/// `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub(super) fn routes(service: Service) -> Route {
     let service = &Arc::new(service);
     Route::new()
-        .at("/", get(make_sync(|_| Redirect::see_other("/docs"))))
         .at("/docs", get(text(service, "text/html; charset=utf-8", page)))
         .at("/openapi.json", get(text(service, "application/json", json)))
         .at("/openapi.yaml", get(text(service, "application/x-yaml", yaml)))
@@ -44,9 +43,18 @@ pub(super) fn yaml(service: &Service) -> String {
     serde_yaml::to_string(&accurate::document(&service.spec())).unwrap_or_default()
 }
 
-/// Swagger UI, which has the document in itself.
+/// The head of a page that browsers show as it is meant, also on phones.
+const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n    <meta charset=\"utf-8\">\n    \
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
+    <title>Cotiza API</title>";
+
+/// Swagger UI, which has the document in itself. What poem-openapi writes before the style is replaced.
 fn page(service: &Service) -> String {
-    service.swagger_ui_html().replacen(&service.spec(), &json(service), 1)
+    let html = service.swagger_ui_html().replacen(&service.spec(), &json(service), 1);
+    match html.split_once("<title>Swagger UI</title>") {
+        Some((_, rest)) => HEAD.to_owned() + rest,
+        None => html,
+    }
 }
 
 fn text(

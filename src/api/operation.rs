@@ -67,9 +67,9 @@ impl Operation {
     /// How everything is, in one answer: the last price, the last 24 hours, queues, processes, sources,
     /// Redis, and what is wrong. Also answered while Redis cannot be reached.
     #[oai(path = "/api/status", method = "get", operation_id = "status")]
-    async fn status(&self) -> Answer<StatusResponse> {
+    async fn status(&self) -> Result<Answer<StatusResponse>, ApiError> {
         let status = status(&self.history, &self.inspector, &self.config).await;
-        Answer::of(now(status), |status| status)
+        Ok(Answer::of(now(status), |status| status))
     }
 
     /// Queues

@@ -7,6 +7,12 @@ use toml::{Table, Value};
 use super::{Config, ConfigError, DEFAULT_TOML, Flags};
 
 const PREFIX: &str = "COTIZA__";
+
+/// The environment variable that sets a key.
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
 const URL_KEY: &str = "redis.url";
 /// The source of default.toml that has every key.
 const TEMPLATE: &str = "buenbit";

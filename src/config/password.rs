@@ -28,13 +28,22 @@ pub fn simulated_data_dir(up: &Up) -> PathBuf {
     folder.into()
 }
 
+/// What the data folder of a `cotiza up` holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Real prices.
+    Real,
+    /// Prices of a simulated exchange.
+    Simulated,
+}
+
 /// Makes the Redis of a `cotiza up` in this folder the one to use, if nobody chose another one; adds
-/// its password if it was chosen without.
-pub(super) fn find_own(config: &mut Config) -> Result<(), ConfigError> {
+/// its password if it was chosen without. Gives what it holds, if it is used.
+pub(super) fn find_own(config: &mut Config) -> Result<Option<Kind>, ConfigError> {
     if !config.redis.password_file.as_os_str().is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(file) = found_password_file(&config.up) else { return Ok(()) };
+    let Some((kind, file)) = found_password_file(&config.up) else { return Ok(None) };
     let port = config.up.redis_port;
     let is_own = |url: &str| {
         Url::parse(url).is_ok_and(|url| {
@@ -45,16 +54,17 @@ pub(super) fn find_own(config: &mut Config) -> Result<(), ConfigError> {
     if !config.redis.chosen {
         config.redis.url = format!("redis://127.0.0.1:{port}/0");
     } else if !is_own(&config.redis.url) {
-        return Ok(());
+        return Ok(None);
     }
     config.redis.password_file = file;
-    add(&mut config.redis)
+    add(&mut config.redis)?;
+    Ok(Some(kind))
 }
 
 /// The password file of the data folder that is there. Of two it is that of the real prices, unless a
 /// `cotiza up --simulate` is running: then its folder is locked. They have the same port, so that no
 /// two run at the same time.
-fn found_password_file(up: &Up) -> Option<PathBuf> {
+fn found_password_file(up: &Up) -> Option<(Kind, PathBuf)> {
     let simulated = simulated_data_dir(up);
     let of = |folder: &Path| {
         let file = own_password_file(folder);
@@ -63,9 +73,9 @@ fn found_password_file(up: &Up) -> Option<PathBuf> {
     };
     let (real, simulation) = (of(&up.data_dir), of(&simulated));
     if simulation.is_some() && (real.is_none() || is_locked(&lock_file(&simulated))) {
-        return simulation;
+        return simulation.map(|file| (Kind::Simulated, file));
     }
-    real
+    real.map(|file| (Kind::Real, file))
 }
 
 /// Whether another process has locked the file.

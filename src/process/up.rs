@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::child::{Child, Family, Rank};
 use super::healthcheck;
 use crate::{
-    config::{self, Config, Flags, masked},
+    config::{self, Config, Flags, masked, variable},
     http_client,
 };
 
@@ -36,15 +36,6 @@ pub struct Call {
     /// Whether to ask the simulated exchange instead of the real one.
     pub simulate: bool,
 }
-
-/// The source of `--simulate`, by the dotted keys below `sources.simulated`, without its URL. The simulated
-/// exchange answers as Buenbit does; a name of its own tells its prices from real ones.
-const SIMULATED: [(&str, &str); 4] = [
-    ("enabled", "true"),
-    ("ask", "/object/btcars/selling_price"),
-    ("bid", "/object/btcars/purchase_price"),
-    ("check", "/errors == []"),
-];
 
 /// Runs its own Redis (unless another one was chosen), one scheduler, the workers, the API and,
 /// to simulate, the exchange; the data folder of its Redis is then another one. A child that dies is
@@ -132,22 +123,9 @@ fn role_command(
         command.env(variable("redis.password_file"), file);
     }
     if call.simulate {
-        for name in config.sources.named.keys() {
-            command.env(variable(&format!("sources.{name}.enabled")), "false");
-        }
-        let url = format!("http://{}/api/market/tickers", config.exchange.listen);
-        command.env(variable("sources.simulated.url"), url);
-        for (key, value) in SIMULATED {
-            command.env(variable(&format!("sources.simulated.{key}")), value);
-        }
-        command.env(variable("sources.policy"), "first");
+        command.envs(config::simulation(config));
     }
     Ok(command)
-}
-
-/// The environment variable that sets the key.
-fn variable(key: &str) -> String {
-    format!("COTIZA__{}", key.to_uppercase().replace('.', "__"))
 }
 
 /// Refuses to start what could only fail again and again.

@@ -1,7 +1,9 @@
 //! How apalis-redis is set up for a job, and the names it gives its keys.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
+use apalis::prelude::WorkerError;
+use apalis_core::backend::finalize::DurableError;
 use apalis_redis::{Config, Error};
 
 use crate::connection;
@@ -36,6 +38,15 @@ pub(super) fn settings(name: &str, concurrency: usize) -> Config {
 /// Whether an error of apalis-redis says that Redis is away, see [`connection::is_away`].
 pub(super) fn is_away(error: &Error) -> bool {
     matches!(error, Error::Database(error) if connection::is_away(error))
+}
+
+/// Whether an error that ended a worker says that Redis is away.
+pub(super) fn ended_by_absence(error: &WorkerError) -> bool {
+    let WorkerError::BackendError(error) = error else { return false };
+    match error.downcast_ref() {
+        Some(DurableError::<Error, Infallible>::PollNextError(error)) => is_away(error),
+        _ => error.downcast_ref().is_some_and(is_away) || connection::is_away(&**error),
+    }
 }
 
 /// The key of the time at which each worker was last alive.

@@ -63,13 +63,7 @@ impl From<RedisError> for Failed {
 
 impl From<WorkerError> for Failed {
     fn from(error: WorkerError) -> Self {
-        let is_away = match &error {
-            WorkerError::BackendError(error) => {
-                connection::is_away(&**error) || error.downcast_ref().is_some_and(settings::is_away)
-            }
-            _ => false,
-        };
-        Self { is_away, reason: error.to_string() }
+        Self { is_away: settings::ended_by_absence(&error), reason: error.to_string() }
     }
 }
 

@@ -10,15 +10,13 @@ use crate::{
         numbers::pesos,
         sources::{SourceSummary, summaries},
     },
-    config::Config,
+    config::{Config, SIMULATED},
     domain::{Observation, TimeRange, UnixTime},
     history::{Freshness, History},
     queue::Inspector,
     store::{ProcessReport, Role, ServerReport},
 };
 
-/// The name of the source that a simulated exchange has.
-const SIMULATED: &str = "simulated";
 /// The share of Redis' memory from which it is nearly full.
 const NEARLY_FULL: f64 = 0.9;
 

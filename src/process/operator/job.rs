@@ -1,0 +1,221 @@
+//! `cotiza job`: look at jobs, run one now, remove some.
+
+pub(super) mod list;
+mod run_now;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Subcommand, ValueEnum};
+
+use super::{
+    Operator,
+    output::{moment_of, nothing, print, print_json, table},
+};
+use crate::{
+    api::JobResponse,
+    config::Config,
+    domain::{PageNumber, PageSize, Reason, UnixTime},
+    jobs::{self, Runner, ScheduledJob},
+    queue::{JobReport, JobState},
+};
+
+/// What can be done with jobs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List jobs, newest first
+    #[command(
+        after_help = "Examples:\n  cotiza job ls\n  cotiza job ls --state dead --queue fetch_btc_ars\n  \
+                      cotiza job ls --json --page-size 100"
+    )]
+    Ls {
+        /// Those in this state
+        #[arg(long, value_enum)]
+        state: Option<State>,
+        /// Those of this queue
+        #[arg(long)]
+        queue: Option<String>,
+        /// Which page: a number from 1, or `last`
+        #[arg(long, default_value = "1")]
+        page: PageNumber,
+        /// Jobs a page, up to 1000
+        #[arg(long, default_value = "20")]
+        page_size: PageSize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a job
+    #[command(after_help = "Examples:\n  cotiza job show 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
+    Show {
+        /// The id of the job
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a job once, now, and wait for its end; exit with 1 if it is given up
+    #[command(
+        after_help = "Examples:\n  cotiza job run housekeeping\n  cotiza job run fetch_btc_ars   (of the \
+                      current slot)"
+    )]
+    Run {
+        /// The name of the job: fetch_btc_ars or housekeeping
+        job: String,
+        /// The slot of fetch_btc_ars, by a second in it; the current one without it. A price of now is not
+        /// one of then: past slots are refused
+        #[arg(long, value_name = "TIME")]
+        slot: Option<UnixTime>,
+        /// For the audit log
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Remove a job that waits for a worker
+    #[command(after_help = "Examples:\n  cotiza job cancel 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
+    Cancel {
+        /// The id of the job
+        id: String,
+        /// For the audit log
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Forget a job that has ended
+    #[command(after_help = "Examples:\n  cotiza job delete 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
+    Delete {
+        /// The id of the job
+        id: String,
+        /// For the audit log
+        #[arg(long)]
+        note: Option<String>,
+    },
+}
+
+/// The states of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// In the queue, for a worker to take
+    Waiting,
+    /// A worker has it
+    Running,
+    /// It has ended well
+    Done,
+    /// It was given up
+    Dead,
+}
+
+impl From<State> for JobState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Waiting => Self::Waiting,
+            State::Running => Self::Running,
+            State::Done => Self::Done,
+            State::Dead => Self::Dead,
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If there is no such job or queue, if it cannot be done, or if Redis fails.
+pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    let operator = &Operator::at_work(config).await?;
+    match command {
+        Command::Ls { state, queue, page, page_size, json } => {
+            let states = state.map_or_else(|| JobState::ALL.to_vec(), |state| vec![state.into()]);
+            list::run(operator, &states, queue.as_deref(), page, page_size, json).await
+        }
+        Command::Show { id, json } => show(operator, &id, json).await,
+        Command::Run { job, slot, note } => run_now::run(operator, &job, slot, note).await,
+        Command::Cancel { id, note } => cancel(operator, &id, note).await,
+        Command::Delete { id, note } => delete(operator, &id, note).await,
+    }
+}
+
+async fn found(operator: &Operator<'_>, id: &str) -> anyhow::Result<JobReport> {
+    let found = operator.inspector.job(id).await?;
+    found.with_context(|| format!("there is no job {id:?}; `cotiza job ls` lists all"))
+}
+
+async fn show(operator: &Operator<'_>, id: &str, json: bool) -> anyhow::Result<()> {
+    let job = JobResponse::from(found(operator, id).await?);
+    if json {
+        return print_json(&job);
+    }
+    let rows = [
+        ("id", job.id),
+        ("queue", job.queue),
+        ("job", job.job.to_string()),
+        ("state", format!("{:?}", job.state).to_lowercase()),
+        ("enqueued", moment_of(job.enqueued_at)),
+        ("started", moment_of(job.started_at)),
+        ("ended", moment_of(job.ended_at)),
+        ("duration", job.duration.map_or_else(nothing, |took| format!("{took:.3} s"))),
+        ("tries", job.tries.to_string()),
+        ("worker", job.worker.unwrap_or_else(nothing)),
+        ("error", job.error.unwrap_or_else(nothing)),
+    ];
+    print(&table(&[], rows.map(|(name, value)| vec![name.to_owned(), value])))
+}
+
+async fn cancel(operator: &Operator<'_>, id: &str, note: Option<String>) -> anyhow::Result<()> {
+    let job = found(operator, id).await?;
+    let state = job.state.name();
+    ensure!(job.state == JobState::Waiting, "job {id} is {state}; only a waiting one is cancelled");
+    let removed = operator.inspector.remove(job.queue, job.state, &[id.to_owned()]).await?;
+    ensure!(!removed.is_empty(), "job {id} does not wait any more");
+    note_removed(operator, job.queue, &removed).await?;
+    operator.note(format!("job cancel {id} ({} {})", job.queue, job.job), note).await?;
+    print(&format!("cancelled {id}"))
+}
+
+async fn delete(operator: &Operator<'_>, id: &str, note: Option<String>) -> anyhow::Result<()> {
+    let job = found(operator, id).await?;
+    let state = job.state.name();
+    let has_ended = matches!(job.state, JobState::Done | JobState::Dead);
+    ensure!(has_ended, "job {id} is {state}; only one that has ended is deleted");
+    let removed = operator.inspector.remove(job.queue, job.state, &[id.to_owned()]).await?;
+    ensure!(!removed.is_empty(), "job {id} is not there any more");
+    operator.note(format!("job delete {id} ({} {})", job.queue, job.job), note).await?;
+    print(&format!("deleted {id}"))
+}
+
+/// Notes that jobs will not be run since an operator has removed them.
+pub(super) async fn note_removed(
+    operator: &Operator<'_>,
+    queue: &'static str,
+    payloads: &[Vec<u8>],
+) -> anyhow::Result<()> {
+    struct Removed<'a> {
+        operator: &'a Operator<'a>,
+        queue: &'static str,
+        payloads: &'a [Vec<u8>],
+    }
+
+    impl Runner for Removed<'_> {
+        async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
+            if J::NAME != self.queue {
+                return Ok(());
+            }
+            let read = |payload: &Vec<u8>| serde_json::from_slice::<J>(payload).ok();
+            let jobs: Vec<J> = self.payloads.iter().filter_map(read).collect();
+            if jobs.is_empty() {
+                return Ok(());
+            }
+            Ok(J::not_begun(&jobs, &self.operator.store, Reason::Paused).await?)
+        }
+    }
+
+    if payloads.is_empty() {
+        return Ok(());
+    }
+    jobs::run_each(&Removed { operator, queue, payloads }).await
+}
+
+/// Refuses the name of a job that there is not.
+fn unknown(name: &str) -> anyhow::Error {
+    anyhow::anyhow!("there is no job {name:?}; there are {}", jobs::QUEUES.join(", "))
+}
+
+/// Refuses what makes no sense for this job.
+fn no_slots(name: &str) -> anyhow::Result<()> {
+    bail!("--slot: {name} is not run for a slot")
+}

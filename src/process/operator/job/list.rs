@@ -1,0 +1,56 @@
+//! `cotiza job ls`.
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::{
+    api::JobResponse,
+    domain::{PageNumber, PageSize},
+    process::operator::{
+        Operator,
+        output::{moment_of, nothing, print, table},
+    },
+    queue::JobState,
+};
+
+pub(super) async fn run(
+    operator: &Operator<'_>,
+    states: &[JobState],
+    queue: Option<&str>,
+    page: PageNumber,
+    size: PageSize,
+    json: bool,
+) -> anyhow::Result<()> {
+    let queues = match queue {
+        None => operator.inspector.names().to_vec(),
+        Some(name) => vec![operator.queue(name)?],
+    };
+    let (count, _) = operator.inspector.jobs(&queues, states, 0, 0).await?;
+    let (number, pages) = page.locate(count, size).context("there is no such page")?;
+    let skipped = usize::try_from((number - 1) * size.get())?;
+    let most = usize::try_from(size.get())?;
+    let (_, jobs) = operator.inspector.jobs(&queues, states, skipped, most).await?;
+    let jobs: Vec<JobResponse> = jobs.into_iter().map(Into::into).collect();
+    if json {
+        let answer = json!({ "count": count, "page": number, "pages": pages, "results": jobs });
+        return print(&serde_json::to_string_pretty(&answer)?);
+    }
+    print(&job_table(jobs))?;
+    print(&format!("\n{count} jobs, page {number} of {pages}"))
+}
+
+/// Jobs as a table.
+pub(in crate::process::operator) fn job_table(jobs: Vec<JobResponse>) -> String {
+    let rows = jobs.into_iter().map(|job| {
+        vec![
+            job.id,
+            job.queue,
+            job.job.to_string(),
+            format!("{:?}", job.state).to_lowercase(),
+            moment_of(job.enqueued_at),
+            job.duration.map_or_else(nothing, |took| format!("{took:.3} s")),
+            job.error.unwrap_or_else(nothing),
+        ]
+    });
+    table(&["ID", "QUEUE", "JOB", "STATE", "ENQUEUED", "TOOK", "ERROR"], rows)
+}

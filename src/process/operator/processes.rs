@@ -1,0 +1,60 @@
+//! `cotiza process`: which processes are at work.
+
+use clap::Subcommand;
+
+use super::{
+    Operator,
+    output::{lasting, nothing, print, print_json, table},
+};
+use crate::{
+    api::{ProcessResponse, processes},
+    config::Config,
+};
+
+/// What can be done with processes.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the schedulers, workers and apis of the last hour, and what they do
+    #[command(after_help = "Examples:\n  cotiza process ls\n  cotiza process ls --json")]
+    Ls {
+        /// As JSON, as /api/processes/ answers
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If Redis fails.
+pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    let Command::Ls { json } = command;
+    let operator = Operator::at_work(config).await?;
+    let list = processes(&operator.store, &operator.inspector).await?;
+    if json {
+        return print_json(&list);
+    }
+    let now = operator.store.clock().unix_seconds();
+    let rows = list.processes.iter().map(|process| row(process, now));
+    let header = ["ROLE", "HOST", "PID", "VERSION", "UP", "STATE", "CLOCK", "WORK"];
+    print(&table(&header, rows))
+}
+
+fn row(process: &ProcessResponse, now: i64) -> Vec<String> {
+    let work: Vec<String> =
+        process.work.iter().map(|job| format!("{} {}", job.queue, job.job)).collect();
+    vec![
+        format!("{:?}", process.role).to_lowercase(),
+        process.host.clone(),
+        process.pid.map_or_else(nothing, |pid| pid.to_string()),
+        process.version.clone().unwrap_or_else(nothing),
+        process.started_at.map_or_else(nothing, |at| lasting(now - at)),
+        if process.alive {
+            "alive".to_owned()
+        } else {
+            format!("silent for {}", lasting(now - process.last_seen))
+        },
+        process.clock_skew.map_or_else(nothing, |skew| format!("{skew:+.1} s")),
+        if work.is_empty() { nothing() } else { work.join(", ") },
+    ]
+}

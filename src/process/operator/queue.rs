@@ -1,0 +1,186 @@
+//! `cotiza queue`: look at queues, pause and resume them, remove their jobs.
+
+use clap::{Subcommand, ValueEnum};
+
+use super::{
+    Operator,
+    job::{self, list},
+    output::{lasting, moment, nothing, print, print_json, table},
+};
+use crate::{
+    api::{QueueListResponse, QueueResponse, queues},
+    config::Config,
+    queue::JobState,
+};
+
+/// What can be done with queues.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the queues: jobs by state, workers, whether paused
+    #[command(after_help = "Examples:\n  cotiza queue ls\n  cotiza queue ls --json")]
+    Ls {
+        /// As JSON, as /api/queues/ answers
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a queue and its newest jobs
+    #[command(after_help = "Examples:\n  cotiza queue inspect fetch_btc_ars")]
+    Inspect {
+        /// The name of the queue
+        queue: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Enqueue nothing into a queue and take nothing from it, until it is resumed; running jobs end
+    #[command(
+        after_help = "Slots that are missed meanwhile have the reason `paused`.\n\nExamples:\n  \
+                      cotiza queue pause fetch_btc_ars --note 'the exchange is being updated'"
+    )]
+    Pause {
+        /// The name of the queue
+        queue: String,
+        /// Why; shown by `queue ls`, on the page and in the audit log
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Resume a paused queue
+    #[command(after_help = "Examples:\n  cotiza queue resume fetch_btc_ars")]
+    Resume {
+        /// The name of the queue
+        queue: String,
+        /// For the audit log
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Remove all jobs in a state; running ones cannot be removed
+    #[command(after_help = "Examples:\n  cotiza queue purge fetch_btc_ars --state dead")]
+    Purge {
+        /// The name of the queue
+        queue: String,
+        /// Which jobs
+        #[arg(long, value_enum)]
+        state: Removable,
+        /// For the audit log
+        #[arg(long)]
+        note: Option<String>,
+    },
+}
+
+/// The states in which jobs can be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Removable {
+    /// Those that no worker has taken
+    Waiting,
+    /// Those that have ended well
+    Done,
+    /// Those that were given up
+    Dead,
+}
+
+impl From<Removable> for JobState {
+    fn from(state: Removable) -> Self {
+        match state {
+            Removable::Waiting => Self::Waiting,
+            Removable::Done => Self::Done,
+            Removable::Dead => Self::Dead,
+        }
+    }
+}
+
+/// The newest jobs that are shown of a queue.
+const SHOWN: usize = 10;
+
+/// Runs the command.
+///
+/// # Errors
+/// If there is no such queue, or Redis fails.
+pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    let operator = Operator::at_work(config).await?;
+    match command {
+        Command::Ls { json } => {
+            let list = queues(&operator.inspector).await?;
+            if json { print_json(&list) } else { print(&queue_table(&list.queues)) }
+        }
+        Command::Inspect { queue, json } => inspect(&operator, &queue, json).await,
+        Command::Pause { queue, note } => pause(&operator, &queue, note).await,
+        Command::Resume { queue, note } => resume(&operator, &queue, note).await,
+        Command::Purge { queue, state, note } => purge(&operator, &queue, state.into(), note).await,
+    }
+}
+
+/// Queues as a table.
+pub(super) fn queue_table(queues: &[QueueResponse]) -> String {
+    let rows = queues.iter().map(|queue| {
+        vec![
+            queue.name.clone(),
+            queue.waiting.to_string(),
+            queue.running.to_string(),
+            queue.done.to_string(),
+            queue.dead.to_string(),
+            queue.oldest_due_age.map_or_else(nothing, |age| format!("{age:.1} s")),
+            queue.workers.to_string(),
+            queue.paused.as_ref().map_or_else(
+                || "no".to_owned(),
+                |pause| format!("since {} by {} {}", moment(pause.since), pause.by, pause.note),
+            ),
+        ]
+    });
+    let header =
+        ["QUEUE", "WAITING", "RUNNING", "DONE", "DEAD", "OLDEST WAITS", "WORKERS", "PAUSED"];
+    table(&header, rows)
+}
+
+async fn inspect(operator: &Operator<'_>, name: &str, json: bool) -> anyhow::Result<()> {
+    let name = operator.queue(name)?;
+    let mut list = queues(&operator.inspector).await?;
+    list.queues.retain(|queue| queue.name == name);
+    if json {
+        return print_json(&QueueListResponse { queues: list.queues });
+    }
+    print(&queue_table(&list.queues))?;
+    let (_, jobs) = operator.inspector.jobs(&[name], &JobState::ALL, 0, SHOWN).await?;
+    print("")?;
+    print(&list::job_table(jobs.into_iter().map(Into::into).collect()))
+}
+
+async fn pause(operator: &Operator<'_>, name: &str, note: Option<String>) -> anyhow::Result<()> {
+    let name = operator.queue(name)?;
+    let by = super::who();
+    let is_new = operator.inspector.pause(name, &by, note.as_deref().unwrap_or_default()).await?;
+    operator.note(format!("queue pause {name}"), note).await?;
+    print(&if is_new {
+        format!("{name} is paused; `cotiza queue resume {name}` resumes it")
+    } else {
+        format!("{name} was paused already")
+    })
+}
+
+async fn resume(operator: &Operator<'_>, name: &str, note: Option<String>) -> anyhow::Result<()> {
+    let name = operator.queue(name)?;
+    if !operator.inspector.resume(name).await? {
+        return print(&format!("{name} was not paused"));
+    }
+    operator.note(format!("queue resume {name}"), note).await?;
+    print(&format!("{name} is resumed"))
+}
+
+async fn purge(
+    operator: &Operator<'_>,
+    name: &str,
+    state: JobState,
+    note: Option<String>,
+) -> anyhow::Result<()> {
+    let name = operator.queue(name)?;
+    let removed = operator.inspector.purge(name, state).await?;
+    if state == JobState::Waiting {
+        job::note_removed(operator, name, &removed).await?;
+    }
+    operator.note(format!("queue purge {name} --state {}", state.name()), note).await?;
+    print(&format!("removed {} jobs that were {} from {name}", removed.len(), state.name()))
+}
+
+/// How long ago, for people.
+pub(super) fn ago(now: i64, then: i64) -> String {
+    format!("{} ago", lasting(now - then))
+}
