@@ -140,7 +140,7 @@ impl Inspector {
         let mut report = REPORT.key(settings.active_jobs_list());
         report.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
         report.key(settings.dead_jobs_set()).key(settings.workers_set());
-        report.key(settings::pause(&settings));
+        report.key(settings::pause(&settings)).key(settings::held(&settings));
         report.arg(settings.inflight_jobs_set()).arg(settings.job_meta_hash());
         let (waiting, running, done, dead, workers, age, since, by, note): Answer =
             report.invoke_async(&mut self.connection.clone()).await?;
@@ -229,9 +229,10 @@ impl Inspector {
         let mut read = pipe();
         read.lrange(settings.active_jobs_list(), 0, -1);
         read.zrange(settings.scheduled_jobs_set(), 0, -1);
-        let (active, scheduled): (Vec<String>, Vec<String>) =
+        read.lrange(settings::held(settings), 0, -1);
+        let (active, scheduled, held): (Vec<String>, Vec<String>, Vec<String>) =
             read.query_async(&mut self.connection.clone()).await?;
-        Ok([active, scheduled].concat())
+        Ok([active, scheduled, held].concat())
     }
 
     async fn in_flight(&self, settings: &Config) -> RedisResult<Vec<String>> {
