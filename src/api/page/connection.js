@@ -1,0 +1,61 @@
+"use strict";
+// Requests to the API, and whether it can be reached.
+
+const connection = { lostAt: null, announced: false };
+
+/** Gets a path of the API. Throws an Error whose message can be shown. */
+async function request(path, { signal, type = "json" } = {}) {
+  const timeout = AbortSignal.timeout(10000);
+  let response;
+  try {
+    response = await fetch(path, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout, cache: "no-cache" });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    lost();
+    throw new Error(t("noAnswer"));
+  }
+  const kind = response.headers.get("content-type") ?? "";
+  // A proxy answers for an api that is away, and not in JSON.
+  if ([502, 503, 504].includes(response.status) && !kind.includes("json")) {
+    lost();
+    throw new Error(t("noAnswer"));
+  }
+  found();
+  if (response.ok) return type === "json" ? response.json() : response.text();
+  const problem = kind.includes("json") ? await response.json().catch(() => ({})) : {};
+  const error = new Error(problem.detail ?? `HTTP ${response.status}`);
+  error.status = response.status;
+  throw error;
+}
+
+function lost() {
+  connection.lostAt ??= Date.now() / 1000;
+}
+
+function found() {
+  if (connection.announced) announce(t("reconnected"));
+  connection.lostAt = null;
+  connection.announced = false;
+  setHidden("disconnected", true);
+}
+
+/** A single failed request is not shown: only an api that stays away. */
+function showConnection() {
+  if (connection.lostAt == null || Date.now() / 1000 - connection.lostAt < 2) return;
+  setText("disconnected", t("disconnected", { time: clockTime(connection.lostAt) }));
+  setHidden("disconnected", false);
+  connection.announced = true;
+}
+
+/** Says it to screen readers. */
+function announce(text) { setText("announcement", text); }
+
+/** Runs a request of a section and shows in its heading when it fails. The old data stays. */
+async function update(note, action) {
+  try {
+    await action();
+    setText(note, "");
+  } catch (error) {
+    if (error.name !== "AbortError") setText(note, t("notUpdated", { error: error.message }));
+  }
+}

@@ -1,0 +1,109 @@
+"use strict";
+// Starts the page, and keeps it current. This file comes last: it runs what the others define.
+
+const POLL_EVERY = 5000;
+const POLL_WHILE_AWAY = 2000;
+const SLOTS_EVERY = 60000;
+const settings = {
+  language: stored("language", ["es", "en"]) ?? (navigator.language.startsWith("es") ? "es" : "en"),
+  theme: stored("theme", ["light", "dark"]) ?? "auto",
+};
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+/** A setting of an earlier visit. Browsers may forbid storage. */
+function stored(name, allowed) {
+  try {
+    const value = localStorage.getItem(`cotiza.${name}`);
+    return allowed.includes(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function store(name, value) {
+  settings[name] = value;
+  try {
+    localStorage.setItem(`cotiza.${name}`, value);
+  } catch {
+    // The setting then lasts as long as the page.
+  }
+}
+
+const shownTheme = () => (settings.theme === "auto" ? (dark.matches ? "dark" : "light") : settings.theme);
+
+function showTheme() {
+  document.documentElement.dataset.theme = settings.theme;
+  press("themes", settings.theme);
+}
+
+/** Writes all texts in the language of the page. */
+function showLanguage() {
+  document.documentElement.lang = settings.language;
+  press("languages", settings.language);
+  for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+  for (const node of document.querySelectorAll("[data-t-label]")) {
+    node.setAttribute("aria-label", t(node.dataset.tLabel));
+    if (node.localName === "button") node.title = t(node.dataset.tLabel);
+  }
+  for (const node of document.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);
+  setText("zone", t("zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone }));
+  tables.clear();
+  showJobFilters();
+  for (const again of [showPrice, showStatus, showSlots, showSources, showProcesses, showJobs, showConnection]) again();
+}
+
+let polling = false;
+let pollTimer = null;
+
+/** Asks for what no event tells. Hidden pages do not ask. */
+async function poll() {
+  clearTimeout(pollTimer);
+  if (document.hidden || polling) return;
+  polling = true;
+  try {
+    await Promise.all([
+      update("queues-note", loadStatus), update("sources-note", loadSources),
+      update("processes-note", loadProcesses), update("jobs-note", loadJobs),
+    ]);
+  } finally {
+    polling = false;
+    pollTimer = setTimeout(poll, connection.lostAt == null ? POLL_EVERY : POLL_WHILE_AWAY);
+  }
+}
+
+function tick() {
+  if (document.hidden) return;
+  showAge();
+  showConnection();
+  document.querySelectorAll("time[data-since]").forEach(writeAge);
+}
+
+function start() {
+  showTheme();
+  showLanguage();
+  onPress("languages", (language) => { store("language", language); showLanguage(); loadChart(); });
+  onPress("themes", (theme) => { store("theme", theme); showTheme(); loadChart(); });
+  dark.addEventListener("change", loadChart);
+  byId("skip").addEventListener("click", (event) => {
+    // The address keeps the range of the chart.
+    event.preventDefault();
+    byId("main").focus();
+  });
+  startChart();
+  startSlots();
+  startJobs();
+  loadLatest();
+  follow();
+  poll().then(loadSlots);
+  setInterval(tick, 1000);
+  setInterval(() => { if (!document.hidden) loadSlots(); }, SLOTS_EVERY);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    tick();
+    poll();
+    loadLatest();
+    chartHasNews();
+  });
+}
+
+start();
