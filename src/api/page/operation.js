@@ -89,13 +89,13 @@ function showSources() {
     ["success", (source) => percent(source.success_share, 1), "number"],
     ["samples", (source) => percent(source.share, 1), "number"],
     ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH)],
-    ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " ", longText(last.reason)] : DASH), "wide"],
+    ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " · ", longText(last.reason)] : DASH), "wide"],
   ], sources, { key: (source) => source.name, none: "noSources" });
   const rejected = sources.flatMap(({ name, rejected: prices }) => prices.map((one) => ({ name, ...one })));
   rejected.sort((a, b) => b.timestamp - a.timestamp);
   showTable("rejected", "rejected", [
     ["time", (one) => fullTime(one.timestamp)], ["source", (one) => one.name],
-    ["price", (one) => pesos(one.price), "number"], ["reason", (one) => longText(one.reason), "wide"],
+    ["amount", (one) => pesos(one.price), "number"], ["reason", (one) => longText(one.reason), "wide"],
   ], rejected.slice(0, 10), { key: (one) => `${one.timestamp} ${one.name} ${one.price}`, none: "noRejected" });
 }
 
@@ -108,7 +108,7 @@ function showProcesses() {
   if (!operation.processes) return;
   const alive = operation.processes.filter((process) => process.alive);
   const counts = ["scheduler", "worker", "api"].map((role) =>
-    `${number(alive.filter((process) => process.role === role).length)} ${word("role", role)}`);
+    `${word("role", role)} ${number(alive.filter((process) => process.role === role).length)}`);
   setText("processes-count", counts.join(" · "));
   const rows = [...operation.processes].sort((a, b) => b.alive - a.alive || a.role.localeCompare(b.role) || a.name.localeCompare(b.name));
   const status = (one) => [chip(t(one.alive ? "alive" : "lost"), one.alive ? "good" : "bad"),

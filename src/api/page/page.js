@@ -98,7 +98,8 @@ function start() {
   setInterval(tick, 1000);
   setInterval(() => { if (!document.hidden) loadSlots(); }, SLOTS_EVERY);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return;
+    if (document.hidden) return unfollow();
+    follow();
     tick();
     poll();
     loadLatest();

@@ -145,7 +145,7 @@ function summaryOf(coverage) {
 function showSlots() {
   if (!slots.day) return;
   const [day, month] = [dayCells(), monthCells()];
-  const hours = [0, 4, 8, 12, 16, 20].map((at) => [(at + 0.5) / 24, when(day[at * 12].since, { hour: "2-digit", minute: "2-digit", hour12: false })]);
+  const hours = [0, 4, 8, 12, 16, 20].map((at) => [(at + 0.5) / 24, when(day[at * 12].since, { timeStyle: "short" })]);
   const days = [0, 5, 10, 15, 20, 25].map((at) => [(at + 0.5) / 30, when(month[at * 24].since, { day: "numeric", month: "short" })]);
   const minutes = [0, 6].map((at) => [(at + 0.5) / 12, `:${String(5 * at).padStart(2, "0")}`]);
   const clock = [0, 6, 12, 18].map((at) => [(at + 0.5) / 24, `${String(at).padStart(2, "0")} h`]);
@@ -165,11 +165,9 @@ function showLegend() {
   const outcomes = ["recorded", ...names].map((outcome) => ({ outcome, counts: count(outcome) }));
   const seen = outcomes.filter(({ outcome, counts }) => outcome === "recorded" || counts[1] + counts[0] > 0);
   const label = (outcome) => (outcome === "recorded" ? t("recorded") : word("reason", outcome));
-  showTable("slots-legend", "slots", [
-    ["outcome", ({ outcome }) => element("span", { class: "key" }, swatch(outcome), label(outcome))],
-    ["hours24", ({ counts }) => number(counts[0]), "number"],
-    ["days30", ({ counts }) => number(counts[1]), "number"],
-  ], seen, { key: (row) => row.outcome, none: "empty" });
+  byId("slots-legend").replaceChildren(...seen.map(({ outcome, counts: [hours, days] }) => element("li", {}, swatch(outcome),
+    element("span", {}, label(outcome)), element("span", { class: "muted" },
+      `${t("hours24")}: ${number(hours)} · ${t("days30")}: ${number(days)}`))));
 }
 
 function swatch(outcome) {
