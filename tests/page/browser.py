@@ -49,10 +49,13 @@ def loading(page, origin):
     page.open(f"{origin}/")
     size = page.run("fetch('').then((answer) => answer.arrayBuffer()).then((body) => body.byteLength)")
     check(f"the document is smaller than {MOST_BYTES} bytes", size < MOST_BYTES, f"({size})")
-    # Of several loads, as the first one also starts the browser.
+    # Loaded again, as the first load also starts a process of the browser; the fastest of several, as
+    # other programs may have the processor meanwhile.
     paints = []
-    for _ in range(5):
-        page.open(f"{origin}/")
+    for _ in range(6):
+        page.run("location.reload()")
+        time.sleep(0.8)
+        page.wait("the first paint", "performance.getEntriesByType('paint').length === 2")
         paints.append(page.run("performance.getEntriesByType('paint')"
                                ".find(({ name }) => name === 'first-contentful-paint')?.startTime ?? 1e9"))
     check(f"the first paint is within {FIRST_PAINT_MS} ms", min(paints) < FIRST_PAINT_MS,

@@ -22,6 +22,7 @@ function showStatus() {
   setHidden("simulated", !status.simulated);
   showProblems(status.problems);
   setText("recorded", percent(status.coverage.share));
+  setText("zone", t("zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone }));
   setText("version", `Cotiza ${status.version}`);
   showQueues(status.redis.up ? status.queues : []);
   showStorage(status);

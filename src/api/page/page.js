@@ -46,7 +46,6 @@ function showLanguage() {
     if (node.localName === "button") node.title = t(node.dataset.tLabel);
   }
   for (const node of document.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);
-  setText("zone", t("zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone }));
   tables.clear();
   showJobFilters();
   for (const again of [showPrice, showStatus, showSlots, showSources, showProcesses, showJobs, showConnection]) again();
@@ -89,11 +88,17 @@ function start() {
     event.preventDefault();
     byId("main").focus();
   });
-  startChart();
   startSlots();
   startJobs();
+  // The page is painted first. A hidden page has no frames.
+  if (document.hidden) begin(); else requestAnimationFrame(() => setTimeout(begin));
+}
+
+/** Asks for everything that is shown, and goes on asking. */
+function begin() {
   loadLatest();
-  follow();
+  startChart();
+  if (!document.hidden) follow();
   poll().then(loadSlots);
   setInterval(tick, 1000);
   setInterval(() => { if (!document.hidden) loadSlots(); }, SLOTS_EVERY);
