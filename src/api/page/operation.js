@@ -89,7 +89,7 @@ function showSources() {
       : `${milliseconds(source.latency_p50_ms)} / ${milliseconds(source.latency_p99_ms)}`), "number"],
     ["success", (source) => percent(source.success_share, 1), "number"],
     ["samples", (source) => percent(source.share, 1), "number"],
-    ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH)],
+    ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH), "line"],
     ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " · ", longText(last.reason)] : DASH), "wide"],
   ], sources, { key: (source) => source.name, none: "noSources" });
   const rejected = sources.flatMap(({ name, rejected: prices }) => prices.map((one) => ({ name, ...one })));
@@ -136,11 +136,11 @@ function jobText(job) {
 }
 
 function startJobs() {
-  const reload = () => { jobs.page = 1; update("jobs-note", loadJobs); };
+  const reload = () => { jobs.page = 1; update("jobs", loadJobs); };
   byId("jobs-state").addEventListener("change", (event) => { jobs.state = event.target.value; reload(); });
   byId("jobs-queue").addEventListener("change", (event) => { jobs.queue = event.target.value; reload(); });
   for (const [id, step] of [["jobs-newer", -1], ["jobs-older", 1]]) {
-    byId(id).addEventListener("click", () => { jobs.page += step; update("jobs-note", loadJobs); });
+    byId(id).addEventListener("click", () => { jobs.page += step; update("jobs", loadJobs); });
   }
 }
 
@@ -171,7 +171,7 @@ function showJobs() {
   const { count, next, results } = operation.jobs;
   const kinds = { done: "good", dead: "bad", running: "info" };
   showTable("jobs", "jobs", [
-    ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))]],
+    ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))], "line"],
     ["state", (one) => chip(word("state", one.state), kinds[one.state] ?? "")],
     ["enqueued", (one) => ago(Math.floor(one.enqueued_at))],
     ["duration", (one) => duration(one.duration), "number"], ["attempts", (one) => number(one.tries), "number"],

@@ -61,8 +61,8 @@ async function poll() {
   polling = true;
   try {
     await Promise.all([
-      update("queues-note", loadStatus), update("sources-note", loadSources),
-      update("processes-note", loadProcesses), update("jobs-note", loadJobs),
+      update("queues", loadStatus), update("sources", loadSources),
+      update("processes", loadProcesses), update("jobs", loadJobs),
     ]);
   } finally {
     polling = false;

@@ -8,7 +8,7 @@ const MOST_PAGES = 5;
 const slots = { first: null, gaps: [], complete: true, day: null, month: null, timer: null };
 
 async function loadSlots() {
-  await update("slots-note", async () => {
+  await update("slots", async () => {
     const month = dayStart(29);
     const [gaps, day, all] = await Promise.all([
       loadGaps(month), request("api/coverage/?since=-24h"), request(`api/coverage/?since=${month}`),
@@ -165,14 +165,16 @@ function showLegend() {
   const outcomes = ["recorded", ...names].map((outcome) => ({ outcome, counts: count(outcome) }));
   const seen = outcomes.filter(({ outcome, counts }) => outcome === "recorded" || counts[1] + counts[0] > 0);
   const label = (outcome) => (outcome === "recorded" ? t("recorded") : word("reason", outcome));
+  const others = [["empty", true], ["unknown", !slots.complete]].filter(([, is]) => is).map(([state]) =>
+    element("li", {}, swatch(state), element("span", {}, t(state))));
   byId("slots-legend").replaceChildren(...seen.map(({ outcome, counts: [hours, days] }) => element("li", {}, swatch(outcome),
     element("span", {}, label(outcome)), element("span", { class: "muted" },
-      `${t("hours24")}: ${number(hours)} · ${t("days30")}: ${number(days)}`))));
+      `${t("hours24")}: ${number(hours)} · ${t("days30")}: ${number(days)}`))), ...others);
 }
 
 function swatch(outcome) {
   return svgElement("svg", { viewBox: "0 0 10 10", class: "swatch", "aria-hidden": "true" },
-    svgElement("rect", { width: 10, height: 10, rx: 2, class: `cell ${outcome}` }));
+    svgElement("rect", { x: 0.5, y: 0.5, width: 9, height: 9, rx: 2, class: `cell ${outcome}` }));
 }
 
 /** The text of the cell under the pointer: on a phone there are no titles. */
