@@ -4,7 +4,8 @@ a phone, and can be used by keyboard and by screen reader (axe-core, where it is
 
 Usage: python3 tests/page/browser.py ORIGIN   (http://127.0.0.1:8000)
 
-It needs an api with a price and a recording that goes on. `pip install axe-playwright-python` adds axe-core.
+It needs an api with a price and a recording that goes on. axe-core comes with
+`pip install --no-deps axe-playwright-python`, which brings nothing else.
 The exit code is 1 if something failed, else 0; without Chromium nothing is checked.
 """
 
@@ -41,7 +42,7 @@ def axe():
 
 
 def requests(page):
-    page.run("0")  # collects what has arrived
+    page.run("0")  # what has arrived is read before the answer
     return [event["params"] for event in page.events if event["method"] == "Network.requestWillBeSent"]
 
 
@@ -134,7 +135,7 @@ def phone(page):
 def accessibility(page):
     source = axe()
     if source is None:
-        print("   skipped: axe-core is missing (pip install axe-playwright-python)")
+        print("   skipped: axe-core is missing (pip install --no-deps axe-playwright-python)")
         return
     # The protocol is not bound by the content security policy of the page.
     page.run(source + "; 0")

@@ -11,7 +11,10 @@ async function loadStatus() {
   const status = await request("api/status/");
   clockDifference = status.now - Date.now() / 1000;
   operation.status = status;
-  slots.first = status.history.first;
+  if (slots.first !== status.history.first) {
+    slots.first = status.history.first;
+    showSlots();
+  }
   if (price.latest && status.price?.timestamp >= price.latest.timestamp) price.latest.stale = status.price.stale;
   showStatus();
 }
