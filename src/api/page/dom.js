@@ -106,7 +106,9 @@ function makeRow(columns, row, earlier) {
   const cells = columns.map(([name, cell, style], at) => {
     const attributes = { class: style, "data-label": t(name), role: at === 0 ? "rowheader" : "cell" };
     if (at === 0) attributes.scope = "row";
-    return element(at === 0 ? "th" : "td", attributes, cell(row));
+    const node = element(at === 0 ? "th" : "td", attributes, cell(row));
+    node.classList.toggle("none", node.textContent === DASH);
+    return node;
   });
   const node = element("tr", { role: "row" }, cells);
   if (earlier?.querySelector("details[open]")) node.querySelector("details")?.setAttribute("open", "");

@@ -58,8 +58,9 @@ function duration(seconds) {
   return pair(Math.floor(seconds / 86400), Math.floor((seconds % 86400) / 3600), "d", "h");
 }
 
+/** A time of this device's zone, by the clock of 24 hours. */
 function when(second, options) {
-  return second == null ? DASH : cached("DateTimeFormat", options).format(new Date(second * 1000));
+  return second == null ? DASH : cached("DateTimeFormat", { hourCycle: "h23", ...options }).format(new Date(second * 1000));
 }
 
 const clockTime = (second) => when(second, { timeStyle: "medium" });

@@ -11,7 +11,10 @@ async function loadStatus() {
   const status = await request("api/status/");
   clockDifference = status.now - Date.now() / 1000;
   operation.status = status;
-  slots.first = status.history.first;
+  if (slots.first !== status.history.first) {
+    slots.first = status.history.first;
+    showSlots();
+  }
   if (price.latest && status.price?.timestamp >= price.latest.timestamp) price.latest.stale = status.price.stale;
   showStatus();
 }
@@ -22,6 +25,7 @@ function showStatus() {
   setHidden("simulated", !status.simulated);
   showProblems(status.problems);
   setText("recorded", percent(status.coverage.share));
+  setText("zone", t("zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone }));
   setText("version", `Cotiza ${status.version}`);
   showQueues(status.redis.up ? status.queues : []);
   showStorage(status);
@@ -88,14 +92,14 @@ function showSources() {
       : `${milliseconds(source.latency_p50_ms)} / ${milliseconds(source.latency_p99_ms)}`), "number"],
     ["success", (source) => percent(source.success_share, 1), "number"],
     ["samples", (source) => percent(source.share, 1), "number"],
-    ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH)],
-    ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " ", longText(last.reason)] : DASH), "wide"],
+    ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH), "line"],
+    ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " · ", longText(last.reason)] : DASH), "wide"],
   ], sources, { key: (source) => source.name, none: "noSources" });
   const rejected = sources.flatMap(({ name, rejected: prices }) => prices.map((one) => ({ name, ...one })));
   rejected.sort((a, b) => b.timestamp - a.timestamp);
   showTable("rejected", "rejected", [
     ["time", (one) => fullTime(one.timestamp)], ["source", (one) => one.name],
-    ["price", (one) => pesos(one.price), "number"], ["reason", (one) => longText(one.reason), "wide"],
+    ["amount", (one) => pesos(one.price), "number"], ["reason", (one) => longText(one.reason), "wide"],
   ], rejected.slice(0, 10), { key: (one) => `${one.timestamp} ${one.name} ${one.price}`, none: "noRejected" });
 }
 
@@ -108,7 +112,7 @@ function showProcesses() {
   if (!operation.processes) return;
   const alive = operation.processes.filter((process) => process.alive);
   const counts = ["scheduler", "worker", "api"].map((role) =>
-    `${number(alive.filter((process) => process.role === role).length)} ${word("role", role)}`);
+    `${word("role", role)} ${number(alive.filter((process) => process.role === role).length)}`);
   setText("processes-count", counts.join(" · "));
   const rows = [...operation.processes].sort((a, b) => b.alive - a.alive || a.role.localeCompare(b.role) || a.name.localeCompare(b.name));
   const status = (one) => [chip(t(one.alive ? "alive" : "lost"), one.alive ? "good" : "bad"),
@@ -135,11 +139,11 @@ function jobText(job) {
 }
 
 function startJobs() {
-  const reload = () => { jobs.page = 1; update("jobs-note", loadJobs); };
+  const reload = () => { jobs.page = 1; update("jobs", loadJobs); };
   byId("jobs-state").addEventListener("change", (event) => { jobs.state = event.target.value; reload(); });
   byId("jobs-queue").addEventListener("change", (event) => { jobs.queue = event.target.value; reload(); });
   for (const [id, step] of [["jobs-newer", -1], ["jobs-older", 1]]) {
-    byId(id).addEventListener("click", () => { jobs.page += step; update("jobs-note", loadJobs); });
+    byId(id).addEventListener("click", () => { jobs.page += step; update("jobs", loadJobs); });
   }
 }
 
@@ -170,7 +174,7 @@ function showJobs() {
   const { count, next, results } = operation.jobs;
   const kinds = { done: "good", dead: "bad", running: "info" };
   showTable("jobs", "jobs", [
-    ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))]],
+    ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))], "line"],
     ["state", (one) => chip(word("state", one.state), kinds[one.state] ?? "")],
     ["enqueued", (one) => ago(Math.floor(one.enqueued_at))],
     ["duration", (one) => duration(one.duration), "number"], ["attempts", (one) => number(one.tries), "number"],
