@@ -89,7 +89,7 @@ type Resources = (
 /// `/openapi.yaml`. `metrics` are those of this process.
 pub fn routes(
     history: Arc<History>,
-    inspector: Inspector,
+    inspector: &Inspector,
     metrics: Metrics,
     config: &Config,
 ) -> impl Endpoint + use<> {

@@ -138,7 +138,7 @@ async fn jobs_of_a_worker_that_dies_while_its_queue_is_paused_are_held() {
     let bench = QueueBench::new().await;
     let inspector = inspector(&bench);
     let worker = bench.worker("dies");
-    bench.enqueue(1, Act::Sleep(Duration::from_secs(3600))).await;
+    bench.enqueue(1, Act::Sleep(Duration::from_hours(1))).await;
     eventually(SOON, "it runs", || async { bench.log.begun(1) == 1 }).await;
     inspector.pause("probe", "ana@host", "").await.unwrap();
     worker.running.abort();

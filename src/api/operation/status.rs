@@ -285,11 +285,12 @@ impl Problems {
     fn of_queues(&mut self, queues: &[QueueResponse]) {
         for queue in queues {
             let Some(pause) = &queue.paused else { continue };
-            let mut text = format!("The queue {} was paused by {}", queue.name, pause.by);
-            if !pause.note.is_empty() {
-                text += &format!(": {}", pause.note);
-            }
-            self.add(ProblemCode::QueuePaused, "queue-paused", text + ".");
+            let (name, by) = (&queue.name, &pause.by);
+            let text = match pause.note.as_str() {
+                "" => format!("The queue {name} was paused by {by}."),
+                note => format!("The queue {name} was paused by {by}: {note}."),
+            };
+            self.add(ProblemCode::QueuePaused, "queue-paused", text);
         }
     }
 
