@@ -2,6 +2,7 @@
 //! `/` and with `cotiza status`; programs ask here.
 
 mod jobs;
+mod problems;
 mod processes;
 mod queues;
 mod status;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::{AsyncCommands, RedisResult, Script};
 
-use super::{Inspector, JobState, settings};
+use super::{Inspector, report::JobState, settings};
 
 static PAUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pause.lua")));
 static RESUME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("resume.lua")));
