@@ -284,6 +284,9 @@ scrape_configs:
 
 
 def interrupted(number, _):
+    # `timeout` sends the signal twice; the second one must not interrupt the end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
