@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use cotiza::{config::Config, domain::Reason, store::Recorded};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::harness::{Api, Database, Event, RedisServer, SOON, eventually, observation};
 
@@ -165,4 +170,38 @@ async fn a_wrong_beginning_is_named() {
     let headers = [("last-event-id", "x")];
     let answer = api.request(reqwest::Method::GET, "/api/stream/", &headers).await;
     assert_eq!(answer.problem(400)["parameter"], "Last-Event-ID");
+}
+
+/// Reads until a text has come, and gives all that has come until then.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = String::new();
+    while !read.contains(end) {
+        let mut buffer = [0; 1024];
+        let length = timeout(SOON, stream.read(&mut buffer)).await.expect("more in time").unwrap();
+        assert!(length > 0, "closed before {end:?} came: {read}");
+        read += std::str::from_utf8(&buffer[..length]).unwrap();
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_connection_may_have_other_requests_before_the_stream() {
+    let database = Database::new().await;
+    record(&database, "1.5").await;
+    let api = api(&database, |_| {}).await;
+    let address = api.origin.strip_prefix("http://").unwrap();
+    // POST, PUT and PATCH begin with the letter that HTTP/2 begins with.
+    for method in ["POST", "PUT", "PATCH", "GET", "HEAD"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let first = format!("{method} /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        // The first byte comes alone, as it may.
+        stream.write_all(&first.as_bytes()[..1]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream.write_all(&first.as_bytes()[1..]).await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{method}: {answer}");
+        stream.write_all(b"GET /api/stream/ HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let events = read_until(&mut stream, "event: price").await;
+        assert!(events.contains("text/event-stream"), "{method}: {events}");
+    }
 }
