@@ -88,6 +88,34 @@ async fn a_client_that_connects_again_gets_what_it_has_missed_and_nothing_twice(
 }
 
 #[tokio::test]
+async fn after_a_long_pause_new_clients_get_the_last_price_at_once_and_others_every_slot() {
+    let database = Database::new().await;
+    let begin = now(&database).await - 7 * 24 * 3600;
+    database.record(&[(begin, "1.5")]).await;
+    let api = api(&database, |_| {}).await;
+    // The first client starts the feed.
+    let mut first = api.stream("/api/stream/", &[]).await;
+    assert_eq!(ids(&first.take(1).await), [begin]);
+    drop(first);
+    let recorded = record(&database, "2.5").await;
+    eventually(SOON, "the price is known", || async {
+        api.get("/api/latest/").await.ok()["price"] == 2.5
+    })
+    .await;
+    let mut client = api.stream("/api/stream/", &[]).await;
+    let last = timeout(Duration::from_secs(2), client.take(1)).await.expect("at once");
+    assert_eq!((names(&last), ids(&last)), (vec!["price"], vec![recorded]));
+    // More slots than are kept in memory, up to now.
+    let path = format!("/api/stream/?since={}", recorded - 1000);
+    let all = api.stream(&path, &[]).await.take(1003).await;
+    let expected: Vec<i64> = (recorded - 1000..=recorded + 2).collect();
+    assert_eq!(ids(&all), expected);
+    assert_eq!(all[1000].name, "price");
+    let goes_on = client.take(2).await;
+    assert_eq!(ids(&goes_on), [recorded + 1, recorded + 2]);
+}
+
+#[tokio::test]
 async fn a_redis_that_was_away_loses_no_slot() {
     let mut server = RedisServer::start();
     let database = server.database();
@@ -154,12 +182,16 @@ async fn a_beginning_beyond_all_time_is_the_nearest_there_is() {
     let database = Database::new().await;
     let first = record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
-    for (id, is_told) in
-        [(i64::MIN, true), (0, true), (first + 1_000_000, false), (i64::MAX, false)]
-    {
+    for id in [i64::MIN, 0] {
         let mut events = api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await;
-        let next = tokio::time::timeout(Duration::from_secs(1), events.next()).await;
-        assert_eq!(next.is_ok_and(|it| it.unwrap().id == first), is_told, "{id}");
+        assert_eq!(ids(&events.take(1).await), [first], "{id}");
+    }
+    // In the future, or in milliseconds: from now on.
+    for id in [first + 1_000_000, first * 1000, i64::MAX] {
+        let begun = now(&database).await;
+        let mut events = api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await;
+        let next = ids(&events.take(1).await)[0];
+        assert!((begun - 1..begun + 60).contains(&next), "{id}: {next}, begun at {begun}");
     }
 }
 
