@@ -33,6 +33,12 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
     answer.headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
+/// What the answer depends on, but for the address: the names of headers.
+fn vary(answer: &Answer) -> Vec<String> {
+    let lines = answer.headers.get_all("vary").iter().map(|line| line.to_str().unwrap());
+    lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_lowercase()).collect()
+}
+
 /// Sends bytes and reads the whole answer.
 async fn raw(api: &Api, request: &str) -> Vec<u8> {
     let address = api.origin.strip_prefix("http://").unwrap();
@@ -55,6 +61,9 @@ async fn who_has_the_answer_already_is_told_so() {
         assert_eq!(header(&again, "etag"), tag);
     }
     get(&api, ENDED, &[("if-none-match", "\"other\"")]).await.ok();
+    // A header with a list may come in several lines.
+    let lines = [("if-none-match", "\"other\""), ("if-none-match", tag.as_str())];
+    assert_eq!(get(&api, ENDED, &lines).await.status, 304);
     let other = api.get("/api/average-price/?since=1700000000&until=1700000005").await;
     assert_ne!(header(&other, "etag"), tag);
 }
@@ -66,12 +75,20 @@ async fn caches_may_keep_only_what_does_not_change() {
         (ENDED, "public, max-age=300"),
         ("/api/ticker-list/?until=1700003600&format=csv", "public, max-age=300"),
         ("/api/candles/?interval=1d&until=2023-11-15", "public, max-age=300"),
+        ("/api//candles/?until=2023-11-15", "public, max-age=300"),
+        ("/api/candles/?interval=1200M&until=2023-11-15", "no-cache"),
+        ("/api/chart.svg?since=2023-11-14&until=2023-11-15", "no-cache"),
+        ("/api/v3/ping?until=2020-01-01", "no-cache"),
+        ("/api/v3/simple/price?ids=bitcoin&vs_currencies=ars&until=2020-01-01", "no-cache"),
+        ("/api/btc/ars/0.1?timestamp=1700000000", "no-cache"),
         ("/api/average-price/?since=-1h&until=now", "no-cache"),
         ("/api/ticker-list/", "no-cache"),
         ("/api/latest/", "no-cache"),
         ("/docs", "no-cache"),
         ("/health/ready", "no-store"),
         ("/metrics", "no-store"),
+        ("//health/live", "no-store"),
+        ("/api//stream/?since=noon", "no-store"),
         ("/api/average-price/?since=5", "no-store"),
         ("/api/nothing", "no-store"),
     ] {
@@ -80,12 +97,43 @@ async fn caches_may_keep_only_what_does_not_change() {
 }
 
 #[tokio::test]
+async fn caches_are_told_that_the_format_depends_on_the_header_accept() {
+    let api = api_with(|_| {}).await;
+    for path in ["/api/ticker-list/", "/api/candles/", "/api/gaps/", "//api/gaps//"] {
+        let until = format!("{path}?until=1700003600");
+        for accept in ["application/json", "text/csv"] {
+            let answer = get(&api, &until, &[("accept", accept)]).await;
+            assert!(header(&answer, "content-type").starts_with(accept), "{path}");
+            assert!(vary(&answer).contains(&"accept".to_owned()), "{path} {accept}");
+        }
+        let tag = api.get(&until).await.headers["etag"].to_str().unwrap().to_owned();
+        let again = get(&api, &until, &[("if-none-match", &tag)]).await;
+        assert_eq!(again.status, 304, "{path}");
+        assert!(vary(&again).contains(&"accept".to_owned()), "{path}: {:?}", again.headers);
+        let chosen = get(&api, &format!("{until}&format=csv"), &[("accept", "x/y")]).await;
+        assert!(!vary(&chosen).contains(&"accept".to_owned()), "{path}");
+    }
+    assert!(!vary(&api.get(ENDED).await).contains(&"accept".to_owned()));
+}
+
+#[tokio::test]
+async fn slashes_too_many_change_nothing() {
+    let api = api_with(|config| config.api.requests_per_second = 1000).await;
+    let problem = api.get("/api//ticker-list/?pagesize=5").await.problem(400);
+    assert_eq!(problem["parameter"], "pagesize");
+    let page = api.get("//api//ticker-list//?page_size=5").await.ok();
+    assert_eq!(page["count"], 100);
+    api.get("//health//live//").await.ok();
+    api.get("/api//nothing").await.problem(404);
+}
+
+#[tokio::test]
 async fn large_answers_are_compressed_for_clients_that_can_read_it() {
     let api = api_with(|_| {}).await;
     let path = "/api/ticker-list/?page_size=100";
     let plain = api.get(path).await;
     assert_eq!(header(&plain, "content-encoding"), "");
-    assert!(header(&plain, "vary").contains("accept-encoding"));
+    assert!(vary(&plain).contains(&"accept-encoding".to_owned()));
     // HTTP/1.0 has no parts whose lengths stand between them.
     let packed = raw(&api, &format!("GET {path} HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")).await;
     let (head, body) = packed.split_at(packed.windows(4).position(|it| it == b"\r\n\r\n").unwrap());

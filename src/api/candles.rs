@@ -27,7 +27,7 @@ use crate::{
 const BATCH: usize = 1000;
 
 /// What an interval is, unless told otherwise.
-const HOURLY: Interval = Interval::Seconds(3600);
+pub(super) const HOURLY: Interval = Interval::Seconds(3600);
 
 pub(super) struct Candles {
     history: Arc<History>,
