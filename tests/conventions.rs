@@ -245,45 +245,87 @@ async fn lists_have_their_links_in_a_header_too() {
     assert_eq!(header(&answer, "link"), expected);
 }
 
+/// An API whose clients are all behind a proxy.
+async fn behind_a_proxy() -> Api {
+    let networks = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
+    api_with(|config| config.api.trusted_proxies = networks).await
+}
+
+/// Checks what links begin with.
+async fn links_begin(api: &Api, headers: &[(&str, &str)], start: &str) {
+    let page = get(api, "/api/ticker-list/", headers).await.ok();
+    assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
+}
+
 #[tokio::test]
-async fn links_are_right_behind_proxies_of_any_kind() {
-    let api = api_with(|config| {
-        config.api.trusted_proxies = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
-    })
-    .await;
-    for (headers, start) in [
+async fn links_are_right_behind_proxies_that_set_forwarded() {
+    let api = behind_a_proxy().await;
+    for (elements, start) in [
+        (&["for=1.2.3.4;proto=https;host=\"a.example:8443\""][..], "https://a.example:8443"),
+        // That of the proxy that the client has asked, behind which there is another one.
         (
-            &[("forwarded", "for=1.2.3.4;proto=https;host=\"a.example:8443\"")][..],
-            "https://a.example:8443",
-        ),
-        (
-            &[("forwarded", "proto=https;host=a.example, proto=http;host=inner")],
+            &["for=1.2.3.4;proto=https;host=a.example, for=127.0.0.2;proto=http;host=inner"],
             "https://a.example",
         ),
+        // The first element is the client's own.
         (
-            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "b.example, inner")],
-            "https://b.example",
-        ),
-        (
-            &[("x-forwarded-host", "b.example"), ("x-forwarded-port", "8443")],
-            "http://b.example:8443",
-        ),
-        (
-            &[
-                ("x-forwarded-proto", "https"),
-                ("x-forwarded-host", "b.example"),
-                ("x-forwarded-port", "443"),
-                ("x-forwarded-prefix", "/prices/"),
-            ],
-            "https://b.example/prices",
-        ),
-        (
-            &[("x-forwarded-host", "b.example"), ("x-forwarded-prefix", "//evil.example")],
-            "http://b.example",
+            &["for=127.0.0.3;host=evil.example", "for=1.2.3.4;proto=https;host=a.example"],
+            "https://a.example",
         ),
     ] {
-        let page = get(&api, "/api/ticker-list/", headers).await.ok();
-        assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
+        let headers: Vec<(&str, &str)> = elements.iter().map(|it| ("forwarded", *it)).collect();
+        links_begin(&api, &headers, start).await;
+    }
+}
+
+#[tokio::test]
+async fn links_are_right_behind_proxies_that_set_x_forwarded() {
+    let api = behind_a_proxy().await;
+    let (scheme, host) = ("x-forwarded-proto", "x-forwarded-host");
+    let (port, prefix) = ("x-forwarded-port", "x-forwarded-prefix");
+    let alone = [(host, "b.example"), (port, "8443")];
+    links_begin(&api, &alone, "http://b.example:8443").await;
+    let usual = [(scheme, "https"), (host, "b.example"), (port, "443"), (prefix, "/prices/")];
+    links_begin(&api, &usual, "https://b.example/prices").await;
+    // What a client has sent comes first.
+    let lists = [
+        (scheme, "http, https"),
+        (host, "evil.example,b.example"),
+        (port, "99,8443"),
+        (prefix, "/evil, /prices"),
+    ];
+    links_begin(&api, &lists, "https://b.example:8443/prices").await;
+    links_begin(&api, &[(host, "evil.example"), (host, "b.example")], "http://b.example").await;
+}
+
+#[tokio::test]
+async fn of_both_families_of_headers_the_one_counts_that_proxies_nearly_always_set() {
+    let api = behind_a_proxy().await;
+    let made_up = ("forwarded", "for=1.2.3.4;proto=https;host=evil.example");
+    let client = ("x-forwarded-for", "1.2.3.4");
+    let host = ("x-forwarded-host", "b.example");
+    links_begin(&api, &[made_up, client, host], "http://b.example").await;
+    links_begin(&api, &[made_up, host], "http://b.example").await;
+    links_begin(&api, &[made_up, client], &api.origin).await;
+}
+
+#[tokio::test]
+async fn a_prefix_that_leads_elsewhere_is_ignored() {
+    let api = behind_a_proxy().await;
+    for (prefix, path) in [
+        ("/a/b.c/", "/a/b.c"),
+        ("/", ""),
+        ("//evil.example", ""),
+        ("/a//b", ""),
+        ("/a//", ""),
+        ("/..", ""),
+        ("/a/../b", ""),
+        ("/a/./b", ""),
+        ("/a?b", ""),
+        ("a", ""),
+    ] {
+        let headers = [("x-forwarded-host", "b.example"), ("x-forwarded-prefix", prefix)];
+        links_begin(&api, &headers, &format!("http://b.example{path}")).await;
     }
 }
 
