@@ -10,11 +10,14 @@ use crate::harness::{Api, RedisServer, SOON, eventually};
 const HEADER: &str = "cotiza-known-until";
 /// A range that ended long ago, one that has not ended, and the rest that can be told from memory.
 const ENDED: &str = "/api/average-price/?since=1700000000&until=1700003600";
-const OPEN: [&str; 4] = [
+const OPEN: [&str; 7] = [
     "/api/average-price/?since=0&until=9999999999",
     "/api/ticker-list/?page=last",
     "/api/latest/",
     "/api/ticker-price/?timestamp=2000000000",
+    "/api/v3/simple/price?ids=bitcoin&vs_currencies=ars",
+    "/api/v3/coins/bitcoin/market_chart?vs_currency=ars&days=max",
+    "/api/v3/coins/bitcoin/ohlc?vs_currency=ars&days=max",
 ];
 
 async fn api(server: &RedisServer, stale_for: Duration) -> Api {
@@ -44,6 +47,7 @@ async fn what_was_recorded_is_answered_from_memory_and_marked_where_it_may_have_
         let answer = api.get(path).await;
         answer.ok();
         assert_eq!(answer.headers[HEADER], known_until.to_string().as_str(), "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
     }
     assert_eq!(api.get(OPEN[0]).await.text, before.text);
     let ended = api.get(ENDED).await;
