@@ -154,7 +154,7 @@ impl Socket {
     /// Whether the client speaks HTTP/2: reads its first bytes until they differ from the preface of
     /// HTTP/2 or are all of it. They are read once more afterwards.
     pub(super) async fn is_http2(&mut self) -> io::Result<bool> {
-        let mut first = Vec::new();
+        let mut first: Vec<u8> = Vec::new();
         while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
             let mut buffer = [0; PREFACE.len()];
             let rest = buffer.get_mut(first.len()..).unwrap_or_default();
