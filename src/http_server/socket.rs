@@ -156,7 +156,7 @@ impl Socket {
     pub(super) async fn is_http2(&mut self) -> io::Result<bool> {
         let mut first: Vec<u8> = Vec::new();
         while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
-            let mut buffer = [0; PREFACE.len()];
+            let mut buffer = [0_u8; PREFACE.len()];
             let rest = buffer.get_mut(first.len()..).unwrap_or_default();
             let length = self.read(rest).await?;
             if length == 0 {
