@@ -138,7 +138,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("Relative to now; the units are s, m, h, d, w"),
-                pattern: Some("^(now|-([0-9]{1,9}[sm]|[0-9]{1,6}[hdw]))$".to_owned()),
+                pattern: Some("^(now|-[0-9]{1,13}[smhdw])$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -160,7 +160,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("With a unit: s, m, h, d, w"),
-                pattern: Some("^([0-9]{1,9}[sm]|[0-9]{1,6}[hdw])$".to_owned()),
+                pattern: Some("^[0-9]{1,13}[smhdw]$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -173,7 +173,8 @@ parameter!(
     Interval,
     "interval",
     MetaSchema {
-        pattern: Some("^[1-9][0-9]{0,2}[smhdwM]$".to_owned()),
+        description: Some("A number with a unit: s, m, h, d, w, M (months); up to 100 years"),
+        pattern: Some("^0*[1-9][0-9]{0,9}[smhdwM]$".to_owned()),
         example: Some(json!("1h")),
         ..MetaSchema::new("string")
     }
