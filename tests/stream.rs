@@ -172,7 +172,7 @@ async fn a_silent_stream_is_kept_alive_by_comments() {
     .await;
     let mut events = api.stream("/api/stream/", &[]).await;
     events.take(1).await;
-    let silent = tokio::time::timeout(Duration::from_secs(4), events.next()).await;
+    let silent = timeout(Duration::from_secs(4), events.next()).await;
     assert!(silent.is_err(), "neither an event nor the end: {silent:?}");
     assert!(events.comments() >= 3, "{} comments", events.comments());
 }
