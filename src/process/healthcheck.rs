@@ -64,10 +64,9 @@ async fn seen(config: &Config, role: Role) -> anyhow::Result<()> {
 fn records(workers: &[ProcessReport], stale_after: i64, now: i64) -> anyhow::Result<()> {
     let is_recent = |at: Option<i64>| at.is_some_and(|at| now - at <= stale_after);
     let has_jobs = |worker: &&ProcessReport| is_recent(worker.activity.begun);
-    let is_stuck = |worker: &ProcessReport| {
-        let since = worker.activity.recorded.or(worker.started_at);
-        !is_recent(worker.activity.recorded) && !is_recent(since)
-    };
+    // One that was just started has had no time to record anything.
+    let is_stuck =
+        |worker: &ProcessReport| !is_recent(worker.activity.recorded.max(worker.started_at));
     let with_jobs: Vec<_> = workers.iter().filter(has_jobs).collect();
     if with_jobs.is_empty() || !with_jobs.iter().all(|worker| is_stuck(worker)) {
         return Ok(());

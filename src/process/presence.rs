@@ -1,4 +1,4 @@
-//! What every process tells of itself: that it is at work, and what it has counted.
+//! What every process reports about itself: that it is at work, and what it has counted.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::{
     store::{Activity, Member, Role, Store, StoreError},
 };
 
-/// How often a process says that it is at work.
+/// The time between two heartbeats of a process.
 pub(super) const EVERY: Duration = Duration::from_secs(2);
-/// How long a process that ends tries to say so.
+/// How long a process that ends may take to remove itself.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The presence of this process among all processes.
@@ -39,7 +39,7 @@ impl Presence {
         &self.member.name
     }
 
-    /// Says once that this process is at work, and sends what it has counted.
+    /// Sends one heartbeat, and what this process has counted.
     pub(super) async fn beat(&self, activity: Activity) -> Result<(), StoreError> {
         self.store.heartbeat(&self.member, activity).await?;
         if let Some(batch) = self.metrics.batch() {
@@ -49,7 +49,7 @@ impl Presence {
         Ok(())
     }
 
-    /// Says for ever that this process is at work, while it is.
+    /// Sends heartbeats for ever, as long as the process is at work.
     pub(super) async fn show(&self, is_at_work: impl Fn() -> bool) {
         let mut ticks = interval(EVERY);
         loop {
@@ -57,12 +57,13 @@ impl Presence {
             if is_at_work()
                 && let Err(error) = self.beat(Activity::default()).await
             {
-                tracing::debug!(%error, "no heartbeat given");
+                tracing::debug!(%error, "cannot send a heartbeat");
             }
         }
     }
 
-    /// Sends what is left and takes leave of the other processes; gives up soon if Redis is away.
+    /// Sends what is left and removes this process from the list of processes; gives up soon if Redis is
+    /// away.
     pub(super) async fn leave(&self) {
         let left = async {
             if let Some(batch) = self.metrics.batch() {
@@ -73,8 +74,8 @@ impl Presence {
         };
         match timeout(FAREWELL, left).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "could not take leave"),
-            Err(_) => tracing::debug!("could not take leave in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "cannot remove this process from the list"),
+            Err(_) => tracing::debug!("cannot remove this process from the list in time"),
         }
     }
 }
