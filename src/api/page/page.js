@@ -46,7 +46,7 @@ function showLanguage() {
     if (node.localName === "button") node.title = t(node.dataset.tLabel);
   }
   for (const node of document.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);
-  setText("zone", t("zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone }));
+  setText("zone", t("zone", { zone: ZONE.replaceAll("_", " ") }));
   tables.clear();
   showJobFilters();
   for (const again of [showPrice, showStatus, showSlots, showSources, showProcesses, showJobs, showConnection]) again();
@@ -60,6 +60,8 @@ async function poll() {
   clearTimeout(pollTimer);
   if (document.hidden || polling) return;
   polling = true;
+  // Without events the age is that of the API, which also knows when it is stale.
+  if (price.latest && apiNow() - price.latest.timestamp > 10) loadLatest();
   try {
     await Promise.all([
       update("queues-note", loadStatus), update("sources-note", loadSources),
@@ -89,6 +91,12 @@ function start() {
     event.preventDefault();
     byId("main").focus();
   });
+  readHash();
+  // The browser paints the page before it asks for anything.
+  setTimeout(startLive);
+}
+
+function startLive() {
   startChart();
   startSlots();
   startJobs();
