@@ -11,7 +11,7 @@ ifneq ($(filter-out 1,$(SIMULATE)),)
 $(error SIMULATE=$(SIMULATE) means nothing: give SIMULATE=1, or leave it out)
 endif
 
-.PHONY: help up test test-compose test-clients fmt lint doc needs needs-test snapshots bench-store bench-stream bench-queue chaos fuzz soak
+.PHONY: help up install test test-compose test-clients test-observe screenshots fmt lint doc needs needs-test snapshots bench-store bench-stream bench-queue chaos fuzz soak
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -19,6 +19,9 @@ help: ## this list
 up: needs ## install what is missing, build, and run everything (SIMULATE=1: without internet)
 	cargo build --release --locked
 	exec "$${CARGO_TARGET_DIR:-target}"/release/cotiza up $(if $(filter 1,$(SIMULATE)),--simulate)
+
+install: needs ## put cotiza into ~/.cargo/bin, so that its commands can be called by name
+	cargo install --locked --path .
 
 test: needs-test fmt lint doc ## what CI runs first: formatting, lints, documentation, all tests
 	cargo test --locked
@@ -29,6 +32,10 @@ test-compose: ## the containers, on an engine: build, record, kill, cut off, bac
 test-clients: needs ## Python, generated and browser clients against a running api (needs python3)
 	cargo build --locked --bins
 	@tests/conformance/run.sh
+
+test-observe: needs ## alerts and dashboard against a running Prometheus and real faults (skipped without prometheus)
+	cargo build --locked --bins
+	@tests/observe/run.sh
 
 fmt: ## is the source formatted?
 	cargo fmt --check

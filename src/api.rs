@@ -37,10 +37,7 @@ mod ticker_price;
 
 use std::sync::Arc;
 
-use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, get,
-    middleware::{NormalizePath, TrailingSlash},
-};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, get};
 use poem_openapi::{OpenApiService, Tags};
 
 pub use operation::{
@@ -89,7 +86,7 @@ type Resources = (
 /// `/openapi.yaml`. `metrics` are those of this process.
 pub fn routes(
     history: Arc<History>,
-    inspector: Inspector,
+    inspector: &Inspector,
     metrics: Metrics,
     config: &Config,
 ) -> impl Endpoint + use<> {
@@ -105,7 +102,6 @@ pub fn routes(
         .at("/metrics", get(scraped))
         .nest_no_strip("/api", Arc::clone(&resources))
         .nest_no_strip("/health", resources)
-        .with(NormalizePath::new(TrailingSlash::Trim))
         .around(move |routes, request| {
             let (admission, parameters) = (Arc::clone(&admission), Arc::clone(&parameters));
             async move {

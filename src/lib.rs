@@ -16,7 +16,7 @@
 //! - [`jobs`], [`api`]: what is done with them; they do not know each other
 //! - [`process`]: the processes, which wire the above
 //!
-//! # Five walks through the code
+//! # Six walks through the code
 //!
 //! **Recording a sample.** [`process::scheduler`] enqueues a [`jobs::FetchBtcArs`] when a slot
 //! begins. A [`process::worker`] takes it, asks the [`exchange::Sources`] and calls
@@ -39,7 +39,13 @@
 //! an event for each, and wakes the clients of `api/stream.rs`. Each of them is at a slot of its own: one
 //! that comes back late reads what it has missed from the history.
 //!
-//! **A Redis outage.** `clock/follow.rs` asks Redis for the time every second in every process, and logs
+//! **Telling operators how it runs.** Every process says every two seconds that it is at work
+//! (`process/presence.rs`), and sends what it has counted ([`metrics`]) to be added up in Redis.
+//! [`queue::Inspector`] reads the queues, and pauses them. `api/operation/status.rs` puts all of it
+//! together, for the page (`api/page.rs`) and for `cotiza status` (`process/operator/status.rs`) alike;
+//! `api/metrics.rs` tells it to a Prometheus.
+//!
+//! **A Redis outage.** The follower of the clock (`clock/follow.rs`) logs it, once for each process. `clock/follow.rs` asks Redis for the time every second in every process, and logs
 //! that it is away. Workers and schedulers wait for Redis and go on. In the api,
 //! `history/follow.rs` fails to read changes and tries again; meanwhile
 //! `history.rs` compares the end of each range with the last contact: what cannot have changed

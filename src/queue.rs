@@ -20,6 +20,7 @@ mod heartbeat;
 mod inspect;
 mod job;
 mod payload;
+mod report;
 mod run;
 mod settings;
 mod ticks;
@@ -29,8 +30,9 @@ mod worker;
 
 pub use caretaker::Caretaker;
 pub use enqueue::{EnqueueError, Enqueued, Enqueuer};
-pub use inspect::{Inspector, JobReport, JobState, Pause, QueueReport};
+pub use inspect::Inspector;
 pub use job::{GiveUp, GivenUp, Job};
+pub use report::{JobReport, JobState, Pause, QueueReport};
 pub use ticks::slot_starts;
 pub use wake::Pulse;
 pub use worker::work;

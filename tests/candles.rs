@@ -197,15 +197,28 @@ async fn the_links_lead_through_all_candles_in_both_orders() {
 #[tokio::test]
 async fn without_a_beginning_the_newest_candles_are_answered() {
     let api = api().await;
-    let path = format!("/api/candles/?interval=10s&until={}&limit=5", BASE + 79);
-    let found = api.get(&path).await.ok();
-    let times: Vec<i64> = found["results"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["timestamp"].as_i64().unwrap())
-        .collect();
-    assert_eq!(times, [BASE + 30, BASE + 70]);
+    let until = BASE + 79;
+    for (query, expected) in [
+        // However long ago they were.
+        ("interval=10s&limit=2".to_owned(), vec![BASE + 30, BASE + 70]),
+        ("interval=10s&limit=3".to_owned(), vec![BASE, BASE + 30, BASE + 70]),
+        ("interval=10s&order=desc&limit=2".to_owned(), vec![BASE + 70, BASE + 30]),
+        ("interval=1m".to_owned(), vec![BASE, BASE + 60]),
+        (format!("interval=10s&until={until}&limit=2"), vec![BASE + 30, BASE + 70]),
+        (format!("interval=10s&until={}&limit=2", BASE + 69), vec![BASE, BASE + 30]),
+        // 2023-11-14T00:00:00Z
+        ("interval=1d&limit=1".to_owned(), vec![1_699_920_000]),
+        (
+            format!("interval=10s&until={until}&limit=3&fill=previous"),
+            vec![BASE + 50, BASE + 60, BASE + 70],
+        ),
+    ] {
+        let found = api.get(&format!("/api/candles/?{query}")).await.ok();
+        let results = found["results"].as_array().unwrap();
+        let times: Vec<i64> = results.iter().map(|it| it["timestamp"].as_i64().unwrap()).collect();
+        assert_eq!(times, expected, "{query}");
+        assert!(query.contains("desc") || found["next"].is_null(), "{query}");
+    }
 }
 
 #[tokio::test]

@@ -219,6 +219,15 @@ async fn more_requests_than_allowed_get_429_by_the_address_of_the_client() {
         }
     }
     let refused = refused.expect("one was refused");
+    // A client cannot be another one by a header that the proxy passes on.
+    let mut made_up = None;
+    for n in 0..20 {
+        let forwarded = format!("for=8.8.8.{n}");
+        let headers = [("forwarded", forwarded.as_str()), ("x-forwarded-for", "10.1.2.5")];
+        let answer = api.request(Method::GET, "/api/ticker-list/", &headers).await;
+        made_up = made_up.or((answer.status == 429).then_some(n));
+    }
+    assert!(made_up.is_some(), "20 requests at once, 5 a second");
     assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     refused.problem(429);
     ask("10.1.2.4").await.ok();

@@ -88,6 +88,31 @@ async fn coingecko_has_charts_and_candles() {
 }
 
 #[tokio::test]
+async fn a_chart_of_a_range_has_the_first_price_of_each_interval_within_the_range() {
+    let database = Database::new().await;
+    let base = 1_699_999_200; // the start of an hour
+    let samples = [(0, "1"), (100, "2"), (200, "3"), (310, "4"), (650, "5")];
+    let samples = samples.map(|(second, price)| (base + second, price));
+    database.record(&samples).await;
+    let api = Api::start(&database).await;
+    for (from, to, expected) in [
+        (0, 650, vec![(0, 1.0), (310, 4.0), (650, 5.0)]),
+        // The first interval begins before the range, the last one has a price after it alone.
+        (50, 640, vec![(100, 2.0), (310, 4.0)]),
+        (100, 310, vec![(100, 2.0), (310, 4.0)]),
+        (201, 649, vec![(310, 4.0)]),
+        (101, 250, vec![(200, 3.0)]),
+        (101, 199, vec![]),
+    ] {
+        let range = format!("vs_currency=ars&from={}&to={}", base + from, base + to);
+        let path = format!("/api/v3/coins/bitcoin/market_chart/range?{range}");
+        let expected: Vec<Value> =
+            expected.iter().map(|(at, price)| json!([(base + at) * 1000, price])).collect();
+        assert_eq!(api.get(&path).await.ok()["prices"], json!(expected), "{from} to {to}");
+    }
+}
+
+#[tokio::test]
 async fn criptoya_tells_the_quotes_of_the_sources() {
     let (api, now) = api().await;
     let quote =

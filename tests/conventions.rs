@@ -33,6 +33,12 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
     answer.headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
+/// What the answer depends on, but for the address: the names of headers.
+fn vary(answer: &Answer) -> Vec<String> {
+    let lines = answer.headers.get_all("vary").iter().map(|line| line.to_str().unwrap());
+    lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_lowercase()).collect()
+}
+
 /// Sends bytes and reads the whole answer.
 async fn raw(api: &Api, request: &str) -> Vec<u8> {
     let address = api.origin.strip_prefix("http://").unwrap();
@@ -55,6 +61,9 @@ async fn who_has_the_answer_already_is_told_so() {
         assert_eq!(header(&again, "etag"), tag);
     }
     get(&api, ENDED, &[("if-none-match", "\"other\"")]).await.ok();
+    // A header with a list may come in several lines.
+    let lines = [("if-none-match", "\"other\""), ("if-none-match", tag.as_str())];
+    assert_eq!(get(&api, ENDED, &lines).await.status, 304);
     let other = api.get("/api/average-price/?since=1700000000&until=1700000005").await;
     assert_ne!(header(&other, "etag"), tag);
 }
@@ -66,12 +75,20 @@ async fn caches_may_keep_only_what_does_not_change() {
         (ENDED, "public, max-age=300"),
         ("/api/ticker-list/?until=1700003600&format=csv", "public, max-age=300"),
         ("/api/candles/?interval=1d&until=2023-11-15", "public, max-age=300"),
+        ("/api//candles/?until=2023-11-15", "public, max-age=300"),
+        ("/api/candles/?interval=1200M&until=2023-11-15", "no-cache"),
+        ("/api/chart.svg?since=2023-11-14&until=2023-11-15", "no-cache"),
+        ("/api/v3/ping?until=2020-01-01", "no-cache"),
+        ("/api/v3/simple/price?ids=bitcoin&vs_currencies=ars&until=2020-01-01", "no-cache"),
+        ("/api/btc/ars/0.1?timestamp=1700000000", "no-cache"),
         ("/api/average-price/?since=-1h&until=now", "no-cache"),
         ("/api/ticker-list/", "no-cache"),
         ("/api/latest/", "no-cache"),
         ("/docs", "no-cache"),
         ("/health/ready", "no-store"),
         ("/metrics", "no-store"),
+        ("//health/live", "no-store"),
+        ("/api//stream/?since=noon", "no-store"),
         ("/api/average-price/?since=5", "no-store"),
         ("/api/nothing", "no-store"),
     ] {
@@ -80,12 +97,43 @@ async fn caches_may_keep_only_what_does_not_change() {
 }
 
 #[tokio::test]
+async fn caches_are_told_that_the_format_depends_on_the_header_accept() {
+    let api = api_with(|_| {}).await;
+    for path in ["/api/ticker-list/", "/api/candles/", "/api/gaps/", "//api/gaps//"] {
+        let until = format!("{path}?until=1700003600");
+        for accept in ["application/json", "text/csv"] {
+            let answer = get(&api, &until, &[("accept", accept)]).await;
+            assert!(header(&answer, "content-type").starts_with(accept), "{path}");
+            assert!(vary(&answer).contains(&"accept".to_owned()), "{path} {accept}");
+        }
+        let tag = api.get(&until).await.headers["etag"].to_str().unwrap().to_owned();
+        let again = get(&api, &until, &[("if-none-match", &tag)]).await;
+        assert_eq!(again.status, 304, "{path}");
+        assert!(vary(&again).contains(&"accept".to_owned()), "{path}: {:?}", again.headers);
+        let chosen = get(&api, &format!("{until}&format=csv"), &[("accept", "x/y")]).await;
+        assert!(!vary(&chosen).contains(&"accept".to_owned()), "{path}");
+    }
+    assert!(!vary(&api.get(ENDED).await).contains(&"accept".to_owned()));
+}
+
+#[tokio::test]
+async fn slashes_too_many_change_nothing() {
+    let api = api_with(|config| config.api.requests_per_second = 1000).await;
+    let problem = api.get("/api//ticker-list/?pagesize=5").await.problem(400);
+    assert_eq!(problem["parameter"], "pagesize");
+    let page = api.get("//api//ticker-list//?page_size=5").await.ok();
+    assert_eq!(page["count"], 100);
+    api.get("//health//live//").await.ok();
+    api.get("/api//nothing").await.problem(404);
+}
+
+#[tokio::test]
 async fn large_answers_are_compressed_for_clients_that_can_read_it() {
     let api = api_with(|_| {}).await;
     let path = "/api/ticker-list/?page_size=100";
     let plain = api.get(path).await;
     assert_eq!(header(&plain, "content-encoding"), "");
-    assert!(header(&plain, "vary").contains("accept-encoding"));
+    assert!(vary(&plain).contains(&"accept-encoding".to_owned()));
     // HTTP/1.0 has no parts whose lengths stand between them.
     let packed = raw(&api, &format!("GET {path} HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")).await;
     let (head, body) = packed.split_at(packed.windows(4).position(|it| it == b"\r\n\r\n").unwrap());
@@ -197,45 +245,87 @@ async fn lists_have_their_links_in_a_header_too() {
     assert_eq!(header(&answer, "link"), expected);
 }
 
+/// An API whose clients are all behind a proxy.
+async fn behind_a_proxy() -> Api {
+    let networks = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
+    api_with(|config| config.api.trusted_proxies = networks).await
+}
+
+/// Checks what links begin with.
+async fn links_begin(api: &Api, headers: &[(&str, &str)], start: &str) {
+    let page = get(api, "/api/ticker-list/", headers).await.ok();
+    assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
+}
+
 #[tokio::test]
-async fn links_are_right_behind_proxies_of_any_kind() {
-    let api = api_with(|config| {
-        config.api.trusted_proxies = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
-    })
-    .await;
-    for (headers, start) in [
+async fn links_are_right_behind_proxies_that_set_forwarded() {
+    let api = behind_a_proxy().await;
+    for (elements, start) in [
+        (&["for=1.2.3.4;proto=https;host=\"a.example:8443\""][..], "https://a.example:8443"),
+        // That of the proxy that the client has asked, behind which there is another one.
         (
-            &[("forwarded", "for=1.2.3.4;proto=https;host=\"a.example:8443\"")][..],
-            "https://a.example:8443",
-        ),
-        (
-            &[("forwarded", "proto=https;host=a.example, proto=http;host=inner")],
+            &["for=1.2.3.4;proto=https;host=a.example, for=127.0.0.2;proto=http;host=inner"],
             "https://a.example",
         ),
+        // The first element is the client's own.
         (
-            &[("x-forwarded-proto", "https"), ("x-forwarded-host", "b.example, inner")],
-            "https://b.example",
-        ),
-        (
-            &[("x-forwarded-host", "b.example"), ("x-forwarded-port", "8443")],
-            "http://b.example:8443",
-        ),
-        (
-            &[
-                ("x-forwarded-proto", "https"),
-                ("x-forwarded-host", "b.example"),
-                ("x-forwarded-port", "443"),
-                ("x-forwarded-prefix", "/prices/"),
-            ],
-            "https://b.example/prices",
-        ),
-        (
-            &[("x-forwarded-host", "b.example"), ("x-forwarded-prefix", "//evil.example")],
-            "http://b.example",
+            &["for=127.0.0.3;host=evil.example", "for=1.2.3.4;proto=https;host=a.example"],
+            "https://a.example",
         ),
     ] {
-        let page = get(&api, "/api/ticker-list/", headers).await.ok();
-        assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
+        let headers: Vec<(&str, &str)> = elements.iter().map(|it| ("forwarded", *it)).collect();
+        links_begin(&api, &headers, start).await;
+    }
+}
+
+#[tokio::test]
+async fn links_are_right_behind_proxies_that_set_x_forwarded() {
+    let api = behind_a_proxy().await;
+    let (scheme, host) = ("x-forwarded-proto", "x-forwarded-host");
+    let (port, prefix) = ("x-forwarded-port", "x-forwarded-prefix");
+    let alone = [(host, "b.example"), (port, "8443")];
+    links_begin(&api, &alone, "http://b.example:8443").await;
+    let usual = [(scheme, "https"), (host, "b.example"), (port, "443"), (prefix, "/prices/")];
+    links_begin(&api, &usual, "https://b.example/prices").await;
+    // What a client has sent comes first.
+    let lists = [
+        (scheme, "http, https"),
+        (host, "evil.example,b.example"),
+        (port, "99,8443"),
+        (prefix, "/evil, /prices"),
+    ];
+    links_begin(&api, &lists, "https://b.example:8443/prices").await;
+    links_begin(&api, &[(host, "evil.example"), (host, "b.example")], "http://b.example").await;
+}
+
+#[tokio::test]
+async fn of_both_families_of_headers_the_one_counts_that_proxies_nearly_always_set() {
+    let api = behind_a_proxy().await;
+    let made_up = ("forwarded", "for=1.2.3.4;proto=https;host=evil.example");
+    let client = ("x-forwarded-for", "1.2.3.4");
+    let host = ("x-forwarded-host", "b.example");
+    links_begin(&api, &[made_up, client, host], "http://b.example").await;
+    links_begin(&api, &[made_up, host], "http://b.example").await;
+    links_begin(&api, &[made_up, client], &api.origin).await;
+}
+
+#[tokio::test]
+async fn a_prefix_that_leads_elsewhere_is_ignored() {
+    let api = behind_a_proxy().await;
+    for (prefix, path) in [
+        ("/a/b.c/", "/a/b.c"),
+        ("/", ""),
+        ("//evil.example", ""),
+        ("/a//b", ""),
+        ("/a//", ""),
+        ("/..", ""),
+        ("/a/../b", ""),
+        ("/a/./b", ""),
+        ("/a?b", ""),
+        ("a", ""),
+    ] {
+        let headers = [("x-forwarded-host", "b.example"), ("x-forwarded-prefix", prefix)];
+        links_begin(&api, &headers, &format!("http://b.example{path}")).await;
     }
 }
 

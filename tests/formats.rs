@@ -99,7 +99,10 @@ async fn gaps_and_candles_come_as_csv_too() {
     let path = format!("{path}&reasons=true");
     let with_reasons = lines(&api, &path, "text/csv").await;
     assert!(with_reasons[0].ends_with("complete,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,redis_away,price_rejected,no_worker,paused,not_scheduled"));
-    assert_eq!(with_reasons[1], format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true,0,0,0,1,0,0,0,0,0,9"));
+    assert_eq!(
+        with_reasons[1],
+        format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true,0,0,0,1,0,0,0,0,0,9")
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cotiza::domain::{Interval, Moment, Span};
 use serde_json::{Map, Value, json};
 
 use crate::harness::{Api, Database, run};
@@ -117,7 +118,10 @@ async fn the_examples_are_answers_that_the_document_describes() {
     for (path, operation) in operations(&document) {
         let content = &operation["responses"]["200"]["content"];
         let Some(json) = content.get("application/json") else {
-            assert!(path == "/api/stream" || path.ends_with(".svg"), "{path}");
+            assert!(
+                ["/api/stream", "/api/chart.svg", "/api/badge.svg"].contains(&path.as_str()),
+                "{path}"
+            );
             continue;
         };
         assert!(!json["example"].is_null(), "{path} has no example");
@@ -167,6 +171,45 @@ async fn every_answer_is_as_described() {
                 }
             }
         }
+    }
+}
+
+/// Whether a text is as the pattern of a parameter says.
+fn allows(document: &Value, path: &str, name: &str, text: &str) -> bool {
+    let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+    let schema = &parameters.iter().find(|it| it["name"] == name).unwrap()["schema"];
+    let ways = schema["anyOf"].as_array().cloned().unwrap_or_else(|| vec![schema.clone()]);
+    let pattern = ways.iter().find_map(|way| way.get("pattern")).unwrap();
+    jsonschema::is_valid(&json!({"pattern": pattern}), &json!(text))
+}
+
+#[tokio::test]
+async fn the_patterns_of_parameters_allow_what_is_read() {
+    let document = document().await;
+    for (text, is_read) in [
+        ("10s", true),
+        ("3600s", true),
+        ("3155760000s", true),
+        ("1440m", true),
+        ("876600h", true),
+        ("1200M", true),
+        ("0060s", true),
+        ("0s", false),
+        ("h", false),
+        ("1.5h", false),
+        ("1y", false),
+    ] {
+        assert_eq!(text.parse::<Interval>().is_ok(), is_read, "{text}");
+        assert_eq!(allows(&document, "/api/candles", "interval", text), is_read, "{text}");
+    }
+    for (text, is_read) in
+        [("5m", true), ("1000000000000s", true), ("1000000h", true), ("m", false)]
+    {
+        assert_eq!(text.parse::<Span>().is_ok(), is_read, "{text}");
+        assert_eq!(allows(&document, "/api/price", "max_age", text), is_read, "{text}");
+        let ago = format!("-{text}");
+        assert_eq!(ago.parse::<Moment>().is_ok(), is_read, "{ago}");
+        assert_eq!(allows(&document, "/api/price", "at", &ago), is_read, "{ago}");
     }
 }
 

@@ -10,11 +10,14 @@ use crate::harness::{Api, RedisServer, SOON, eventually};
 const HEADER: &str = "cotiza-known-until";
 /// A range that ended long ago, one that has not ended, and the rest that can be told from memory.
 const ENDED: &str = "/api/average-price/?since=1700000000&until=1700003600";
-const OPEN: [&str; 4] = [
+const OPEN: [&str; 7] = [
     "/api/average-price/?since=0&until=9999999999",
     "/api/ticker-list/?page=last",
     "/api/latest/",
     "/api/ticker-price/?timestamp=2000000000",
+    "/api/v3/simple/price?ids=bitcoin&vs_currencies=ars",
+    "/api/v3/coins/bitcoin/market_chart?vs_currency=ars&days=max",
+    "/api/v3/coins/bitcoin/ohlc?vs_currency=ars&days=max",
 ];
 
 async fn api(server: &RedisServer, stale_for: Duration) -> Api {
@@ -44,6 +47,7 @@ async fn what_was_recorded_is_answered_from_memory_and_marked_where_it_may_have_
         let answer = api.get(path).await;
         answer.ok();
         assert_eq!(answer.headers[HEADER], known_until.to_string().as_str(), "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
     }
     assert_eq!(api.get(OPEN[0]).await.text, before.text);
     let ended = api.get(ENDED).await;
@@ -59,6 +63,44 @@ async fn what_was_recorded_is_answered_from_memory_and_marked_where_it_may_have_
     })
     .await;
     assert!(api.get(OPEN[0]).await.headers.get(HEADER).is_none());
+}
+
+/// The answer to a range may depend on more than the range: on all of its last candle, or of its last slot.
+#[tokio::test]
+async fn an_answer_is_marked_if_its_last_candle_or_slot_may_have_changed() {
+    let mut server = RedisServer::start();
+    let database = server.database();
+    database.answers().await;
+    let hour = 3600;
+    let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
+    let begin = now.div_euclid(hour) * hour - 2 * hour;
+    database.record(&[(begin, "1.5"), (begin + hour, "2.5")]).await;
+    let mut config = Config::default();
+    config.schedule.every = Duration::from_hours(1);
+    config.api.stale_for = SOON * 10;
+    let api = Api::with_config(&database, &config).await;
+    server.kill();
+    eventually(SOON, "it is stale", || async {
+        api.get("/health/ready").await.ok()["status"] == "stale"
+    })
+    .await;
+    let known_until = api.get("/health/ready").await.ok()["known_until"].as_i64().unwrap();
+    // The beginning of the slot of the last contact, and the end of the one before.
+    let open = known_until.div_euclid(hour) * hour;
+    for (path, is_marked) in [
+        (format!("/api/summary/?since={begin}&until={open}"), true),
+        (format!("/api/summary/?since={begin}&until={}", open - 1), false),
+        (format!("/api/candles/?interval=1h&since={begin}&until={open}"), true),
+        (format!("/api/candles/?interval=1h&since={begin}&until={}", open - 1), false),
+        (format!("/api/candles/?interval=1200M&until={}", begin + 1), true),
+        // Nothing was missed, so no reasons are needed, which Redis alone knows.
+        (format!("/api/coverage/?since={begin}&until={}", begin + 1), false),
+        (format!("/api/gaps/?since={begin}&until={}", begin + 1), false),
+    ] {
+        let answer = api.get(&path).await;
+        answer.ok();
+        assert_eq!(answer.headers.contains_key(HEADER), is_marked, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use cotiza::{config::Config, domain::Reason, store::Recorded};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::harness::{Api, Database, Event, RedisServer, SOON, eventually, observation};
 
@@ -83,6 +88,34 @@ async fn a_client_that_connects_again_gets_what_it_has_missed_and_nothing_twice(
 }
 
 #[tokio::test]
+async fn after_a_long_pause_new_clients_get_the_last_price_at_once_and_others_every_slot() {
+    let database = Database::new().await;
+    let begin = now(&database).await - 7 * 24 * 3600;
+    database.record(&[(begin, "1.5")]).await;
+    let api = api(&database, |_| {}).await;
+    // The first client starts the feed.
+    let mut first = api.stream("/api/stream/", &[]).await;
+    assert_eq!(ids(&first.take(1).await), [begin]);
+    drop(first);
+    let recorded = record(&database, "2.5").await;
+    eventually(SOON, "the price is known", || async {
+        api.get("/api/latest/").await.ok()["price"] == 2.5
+    })
+    .await;
+    let mut client = api.stream("/api/stream/", &[]).await;
+    let last = timeout(Duration::from_secs(2), client.take(1)).await.expect("at once");
+    assert_eq!((names(&last), ids(&last)), (vec!["price"], vec![recorded]));
+    // More slots than are kept in memory, up to now.
+    let path = format!("/api/stream/?since={}", recorded - 1000);
+    let all = api.stream(&path, &[]).await.take(1003).await;
+    let expected: Vec<i64> = (recorded - 1000..=recorded + 2).collect();
+    assert_eq!(ids(&all), expected);
+    assert_eq!(all[1000].name, "price");
+    let goes_on = client.take(2).await;
+    assert_eq!(ids(&goes_on), [recorded + 1, recorded + 2]);
+}
+
+#[tokio::test]
 async fn a_redis_that_was_away_loses_no_slot() {
     let mut server = RedisServer::start();
     let database = server.database();
@@ -139,7 +172,7 @@ async fn a_silent_stream_is_kept_alive_by_comments() {
     .await;
     let mut events = api.stream("/api/stream/", &[]).await;
     events.take(1).await;
-    let silent = tokio::time::timeout(Duration::from_secs(4), events.next()).await;
+    let silent = timeout(Duration::from_secs(4), events.next()).await;
     assert!(silent.is_err(), "neither an event nor the end: {silent:?}");
     assert!(events.comments() >= 3, "{} comments", events.comments());
 }
@@ -149,12 +182,19 @@ async fn a_beginning_beyond_all_time_is_the_nearest_there_is() {
     let database = Database::new().await;
     let first = record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
-    for (id, is_told) in
-        [(i64::MIN, true), (0, true), (first + 1_000_000, false), (i64::MAX, false)]
-    {
+    for id in [i64::MIN, 0] {
         let mut events = api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await;
-        let next = tokio::time::timeout(Duration::from_secs(1), events.next()).await;
-        assert_eq!(next.is_ok_and(|it| it.unwrap().id == first), is_told, "{id}");
+        assert_eq!(ids(&events.take(1).await), [first], "{id}");
+    }
+    // In the future, or in milliseconds: from now on.
+    let begun = now(&database).await;
+    let mut clients = Vec::new();
+    for id in [first + 1_000_000, first * 1000, i64::MAX] {
+        clients.push(api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await);
+    }
+    for events in &mut clients {
+        let next = ids(&events.take(1).await)[0];
+        assert!((begun - 1..begun + 60).contains(&next), "{next}, begun at {begun}");
     }
 }
 
@@ -165,4 +205,38 @@ async fn a_wrong_beginning_is_named() {
     let headers = [("last-event-id", "x")];
     let answer = api.request(reqwest::Method::GET, "/api/stream/", &headers).await;
     assert_eq!(answer.problem(400)["parameter"], "Last-Event-ID");
+}
+
+/// Reads until a text has come, and gives all that has come until then.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = String::new();
+    while !read.contains(end) {
+        let mut buffer = [0; 1024];
+        let length = timeout(SOON, stream.read(&mut buffer)).await.expect("more in time").unwrap();
+        assert!(length > 0, "closed before {end:?} came: {read}");
+        read += std::str::from_utf8(&buffer[..length]).unwrap();
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_connection_may_have_other_requests_before_the_stream() {
+    let database = Database::new().await;
+    record(&database, "1.5").await;
+    let api = api(&database, |_| {}).await;
+    let address = api.origin.strip_prefix("http://").unwrap();
+    // POST, PUT and PATCH begin with the letter that HTTP/2 begins with.
+    for method in ["POST", "PUT", "PATCH", "GET", "HEAD"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let first = format!("{method} /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        // The first byte comes alone, as it may.
+        stream.write_all(&first.as_bytes()[..1]).await.unwrap();
+        stream.flush().await.unwrap();
+        stream.write_all(&first.as_bytes()[1..]).await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{method}: {answer}");
+        stream.write_all(b"GET /api/stream/ HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let events = read_until(&mut stream, "event: price").await;
+        assert!(events.contains("text/event-stream"), "{method}: {events}");
+    }
 }

@@ -10,6 +10,10 @@
 //! - `ledger`: coverage and gaps against a naive model
 //! - `misbehaving`: sources that answer in every wrong way
 //! - `openapi`: the document that the API publishes, which describes what it answers; `--help`
+//! - `charts`: the chart and the badge
+//! - `operation`: queues, jobs, processes, status
+//! - `operators`: the commands for operators
+//! - `page`: the page at / and the runbook
 //! - `prices`: the commands for samples
 //! - `sources`: several sources, and what is believed
 //! - `source_reports`: what is known of each source, and of each sample's
@@ -51,6 +55,7 @@ mod harness;
 mod average_price;
 mod candles;
 mod chaos;
+mod charts;
 mod clients;
 mod clocks;
 mod command_line;
@@ -67,7 +72,10 @@ mod impaired;
 mod ledger;
 mod misbehaving;
 mod openapi;
+mod operation;
+mod operators;
 mod outages;
+mod page;
 mod prices;
 mod processes;
 mod queue;

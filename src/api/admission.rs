@@ -59,7 +59,7 @@ impl Admission {
             return Err(refused(StatusCode::URI_TOO_LONG, detail));
         }
         host(request)?;
-        let path = uri.path().trim_end_matches('/');
+        let path = request.uri().path();
         let is_watched = ["/health/live", "/health/ready", "/metrics"].contains(&path);
         match &self.rates {
             Some(rates) if !is_watched => rates.check(self.proxies.client(request)),

@@ -8,6 +8,7 @@ use poem::{
 use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::candles::HOURLY;
 use crate::domain::{Interval, Moment, Zone};
 
 /// Seconds after its end at which nothing is recorded in a slot any more.
@@ -39,30 +40,45 @@ impl Rule {
     }
 }
 
-/// The rule for a request at the unix second `now`.
-pub(super) fn rule(request: &Request, now: i64) -> Rule {
+/// The rule for a request at the unix second `now`; a slot has `slot` seconds.
+pub(super) fn rule(request: &Request, now: i64, slot: i64) -> Rule {
     let path = request.uri().path();
     let of_now = ["/health", "/metrics", "/api/stream", "/api/status", "/api/queues", "/api/jobs"];
     if of_now.iter().any(|begin| path.starts_with(begin)) || path.starts_with("/api/processes") {
         return Rule::Never;
     }
     let query = request.uri().query().unwrap_or_default();
-    if is_past(query, now) { Rule::Keep } else { Rule::Ask }
+    if is_past(path, query, now, slot) { Rule::Keep } else { Rule::Ask }
 }
 
-/// Whether a query asks for a time or a range that has ended.
-fn is_past(query: &str, now: i64) -> bool {
-    let mut end = None;
-    let (mut interval, mut zone) = (None, Zone::UTC);
+/// Operations about a time or a range, and the parameter that says when it ends. A chart is not among
+/// them: it shows whole candles, whose length depends on its width, so it may end later.
+const ENDS: [(&str, &str); 10] = [
+    ("/api/average-price", "until"),
+    ("/api/candles", "until"),
+    ("/api/coverage", "until"),
+    ("/api/gaps", "until"),
+    ("/api/price", "at"),
+    ("/api/summary", "until"),
+    ("/api/ticker-average-price", "until"),
+    ("/api/ticker-list", "until"),
+    ("/api/ticker-price", "timestamp"),
+    ("/api/v3/coins/bitcoin/market_chart/range", "to"),
+];
+
+/// Whether a request asks for a time or a range that has ended.
+fn is_past(path: &str, query: &str, now: i64, slot: i64) -> bool {
+    let Some((_, end_name)) = ENDS.iter().find(|(known, _)| *known == path) else { return false };
+    let (mut ends, mut interval, mut zone) = (Vec::new(), None, Zone::UTC);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
-            "until" | "at" | "timestamp" | "to" => {
+            name if name == *end_name => {
                 let Ok(moment) = value.parse::<Moment>() else { return false };
                 // A time relative to now is another one each time.
                 if matches!(moment, Moment::Ago(_)) {
                     return false;
                 }
-                end = Some(moment);
+                ends.push(moment);
             }
             "since" if value.parse().is_ok_and(|it| matches!(it, Moment::Ago(_))) => return false,
             "interval" => interval = value.parse::<Interval>().ok(),
@@ -70,14 +86,22 @@ fn is_past(query: &str, now: i64) -> bool {
             _ => {}
         }
     }
-    end.is_some_and(|end| {
-        let last = end.last(now, zone).second();
+    let Some(last) = ends.iter().map(|end| end.last(now, zone).second()).max() else {
+        return false;
+    };
+    // Anything later is not past, and an interval from there might lead out of the calendar.
+    if last >= now {
+        return false;
+    }
+    let mut end = last + 1;
+    if path == "/api/candles" {
         // A candle may end later than its range.
-        let last = interval.map_or(last, |interval: Interval| {
-            interval.end_of(interval.start_of(last, zone), zone)
-        });
-        last < now - SETTLED
-    })
+        let interval = interval.unwrap_or(HOURLY);
+        end = interval.end_of(interval.start_of(last, zone), zone);
+    }
+    // So may the slot that its last second lies in.
+    let end = (end - 1).div_euclid(slot) * slot + slot;
+    end + SETTLED <= now
 }
 
 /// Whether an answer is sent while it is made.
@@ -86,13 +110,14 @@ pub(super) fn is_streamed(response: &Response) -> bool {
     ["text/csv", "application/x-ndjson", "text/event-stream"].iter().any(|it| kind.starts_with(it))
 }
 
-/// The answer with the tag of its content; 304 without content if the client has that.
-pub(super) async fn tagged(mut response: Response, known: Option<&HeaderValue>) -> Response {
+/// The answer with the tag of its content; 304 without content if that is among the `known` ones, the
+/// lines of the header `If-None-Match`.
+pub(super) async fn tagged(mut response: Response, known: &[HeaderValue]) -> Response {
     let body: Bytes = response.take_body().into_bytes().await.unwrap_or_default();
     let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
-    let is_known = known.and_then(|known| known.to_str().ok()).is_some_and(|known| {
-        known.split(',').map(str::trim).any(|it| it == "*" || weak(it) == weak(&tag))
-    });
+    let mut known = known.iter().filter_map(|line| line.to_str().ok());
+    let is_known = known
+        .any(|line| line.split(',').map(str::trim).any(|it| it == "*" || weak(it) == weak(&tag)));
     if is_known {
         response.set_status(StatusCode::NOT_MODIFIED);
         response.headers_mut().remove(header::CONTENT_TYPE);
@@ -118,26 +143,71 @@ mod tests {
 
     const NOW: i64 = 1_717_184_864; // 2024-05-31T19:47:44Z
 
+    #[track_caller]
+    fn check(path: &str, slot: i64, cases: &[(&str, bool)]) {
+        for (query, expected) in cases {
+            assert_eq!(is_past(path, query, NOW, slot), *expected, "{path}?{query}");
+        }
+    }
+
     #[test]
     fn only_what_has_ended_may_be_kept() {
-        for (query, expected) in [
-            ("", false),
-            ("since=1717000000", false),
-            ("since=1717000000&until=1717184800", true),
-            ("since=1717000000&until=1717184860", false),
-            ("since=1717000000&until=2024-05-30", true),
-            ("since=1717000000&until=2024-05-31", false),
-            ("since=-1h&until=1717184800", false),
-            ("since=1717000000&until=now", false),
-            ("timestamp=1717000000", true),
-            ("timestamp=-1h", false),
-            ("interval=1h&until=1717184800", false),
-            ("interval=1h&until=1717181000", true),
-            ("interval=1M&until=2024-05-02", false),
-            ("interval=1M&until=2024-04-30", true),
-            ("until=nonsense", false),
-        ] {
-            assert_eq!(is_past(query, NOW), expected, "{query}");
+        check(
+            "/api/summary",
+            10,
+            &[
+                ("", false),
+                ("since=1717000000", false),
+                ("since=1717000000&until=1717184839", true),
+                ("since=1717000000&until=1717184840", false),
+                ("since=1717000000&until=1717184860", false),
+                ("since=1717000000&until=9999999999", false),
+                ("since=1717000000&until=2024-05-30", true),
+                ("since=1717000000&until=2024-05-31", false),
+                ("since=-1h&until=1717184800", false),
+                ("since=1717000000&until=now", false),
+                ("until=nonsense", false),
+                ("until=1717000000&until=1717184860", false),
+            ],
+        );
+        check("/api/ticker-price", 10, &[("timestamp=1717000000", true), ("timestamp=-1h", false)]);
+        check("/api/price", 10, &[("at=1717000000", true), ("at=now", false)]);
+        let range = "/api/v3/coins/bitcoin/market_chart/range";
+        check(range, 10, &[("from=1&to=1717000000", true), ("from=1&to=1717184864", false)]);
+    }
+
+    #[test]
+    fn a_candle_has_ended_when_all_of_it_has() {
+        check(
+            "/api/candles",
+            10,
+            &[
+                ("interval=1h&until=1717184800", false),
+                ("interval=1h&until=1717181000", true),
+                ("until=1717184800", false),
+                ("until=1717181000", true),
+                ("interval=1M&until=2024-05-02", false),
+                ("interval=1M&until=2024-04-30", true),
+                ("interval=1200M&until=9999-12-31", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_slot_has_ended_when_all_of_it_has() {
+        // The slot of an hour that 19:30 lies in ends at 20:00.
+        check("/api/summary", 3600, &[("until=1717183800", false), ("until=1717181999", true)]);
+        check("/api/summary", 3600, &[("until=1717182000", false)]);
+        check("/api/candles", 3600, &[("interval=1h&until=1717183800", false)]);
+    }
+
+    #[test]
+    fn parameters_that_an_operation_does_not_have_say_nothing() {
+        for path in ["/api/latest", "/api/btc/ars/0.1", "/api/v3/simple/price", "/api/sources"] {
+            check(path, 10, &[("timestamp=1700000000&until=2020-01-01&to=1&at=1", false)]);
         }
+        let range = "/api/v3/coins/bitcoin/market_chart/range";
+        check(range, 10, &[("from=1&to=1717184864&until=2020-01-01", false)]);
+        check("/api/chart.svg", 10, &[("", false), ("since=2020-01-01&until=2020-01-02", false)]);
     }
 }

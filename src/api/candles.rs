@@ -27,7 +27,7 @@ use crate::{
 const BATCH: usize = 1000;
 
 /// What an interval is, unless told otherwise.
-const HOURLY: Interval = Interval::Seconds(3600);
+pub(super) const HOURLY: Interval = Interval::Seconds(3600);
 
 pub(super) struct Candles {
     history: Arc<History>,
@@ -48,6 +48,15 @@ struct Question {
 impl Candles {
     pub(super) fn new(history: Arc<History>, proxies: Proxies, slot: i64) -> Self {
         Self { history, proxies, slot }
+    }
+
+    /// The newest candles that there are, oldest first.
+    async fn newest(&self, question: Question) -> Result<CandlesAnswer, ApiError> {
+        let wanted = Wanted { order: Order::Descending, ..question.wanted };
+        let question = Question { wanted, ..question };
+        let Known { value: (mut results, _), until } = part(&self.history, &question).await?;
+        results.reverse();
+        Ok(CandlesAnswer::List(ListBody::json(&CandleList { next: None, results }), until))
     }
 
     async fn page(&self, question: Question, request: &Request) -> Result<CandlesAnswer, ApiError> {
@@ -89,19 +98,6 @@ impl Candles {
     }
 }
 
-/// The first moment that is asked for if none was given: that of so many intervals before the end.
-fn newest(until: Option<UnixTime>, wanted: &Wanted, now: i64) -> UnixTime {
-    let end = until.map_or(now, UnixTime::second).min(now);
-    let mut start = wanted.interval.start_of(end, wanted.zone);
-    for _ in 1..wanted.limit {
-        if start <= UnixTime::MIN.second() {
-            break;
-        }
-        start = wanted.interval.start_of(start - 1, wanted.zone);
-    }
-    UnixTime::from_seconds(start.max(UnixTime::MIN.second()))
-}
-
 /// The part of a range that is left from a second on.
 fn from(range: TimeRange, second: i64, order: Order) -> TimeRange {
     let second = Some(UnixTime::from_seconds(second));
@@ -137,8 +133,8 @@ impl Candles {
     ///
     /// What the prices of each interval come to. Each interval that has a moment of the range in it is
     /// answered as a whole. Intervals without prices are left out, or get the last price before them
-    /// with `fill=previous`. Without `since`, the newest ones are answered. JSON has at most `limit`
-    /// candles and a link to the next ones; CSV and NDJSON have all of the range.
+    /// with `fill=previous`. JSON has at most `limit` candles and a link to the next ones; without
+    /// `since`, it has the newest ones. CSV and NDJSON have all of the range.
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     #[oai(path = "/api/candles", method = "get", operation_id = "candles")]
     async fn candles(
@@ -185,7 +181,7 @@ impl Candles {
             limit: limit.0.unwrap_or_default().0,
         };
         let with_reasons = reasons.0.unwrap_or_default();
-        let mut question = Question { range, wanted, with_reasons, now };
+        let question = Question { range, wanted, with_reasons, now };
         if format != Format::Json {
             if limit.0.is_some() {
                 let detail = "limit: CSV and NDJSON have all of the range: leave it out";
@@ -194,8 +190,7 @@ impl Candles {
             return self.all(question, format).await;
         }
         if range.since().is_none() && wanted.order == Order::Ascending {
-            let since = newest(range.until(), &wanted, now);
-            question.range = from(range, since.second(), Order::Ascending);
+            return self.newest(question).await;
         }
         self.page(question, request).await
     }

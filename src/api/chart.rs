@@ -70,7 +70,7 @@ impl Charts {
         let size = self.history.size();
         let until = range.until().map_or(now, UnixTime::second);
         let first = size.first.unwrap_or(until - EMPTY);
-        let since = range.since().map_or(first, |since| since.second());
+        let since = range.since().map_or(first, UnixTime::second);
         (since.min(until - self.slot), until)
     }
 

@@ -9,7 +9,11 @@ use poem::{
 };
 use tracing::Instrument as _;
 
-use super::{Resources, caching, known_paths::KnownPaths, proxies::Proxies};
+use super::{
+    Resources, caching, formats,
+    known_paths::{self, KnownPaths},
+    proxies::Proxies,
+};
 use crate::{
     config,
     history::History,
@@ -32,6 +36,8 @@ pub(super) struct Conventions<E> {
     proxies: Proxies,
     paths: KnownPaths,
     metrics: Metrics,
+    /// The length of a slot in seconds.
+    slot: i64,
     is_logged: bool,
 }
 
@@ -44,7 +50,8 @@ impl<E> Conventions<E> {
     ) -> Self {
         let (proxies, is_logged) = ((&config.api).into(), config.log.requests);
         let paths = KnownPaths::of::<Resources>();
-        Self { inner, history, proxies, paths, metrics, is_logged }
+        let slot = i64::try_from(config.schedule.every.as_secs()).unwrap_or(i64::MAX);
+        Self { inner, history, proxies, paths, metrics, slot, is_logged }
     }
 }
 
@@ -55,10 +62,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for Conventions<E> {
         let begun = Instant::now();
         let id = request_id(request.headers());
         let method = request.method().clone();
+        known_paths::normalise(&mut request);
         let route = self.paths.route(request.uri().path());
         let asked = Asked {
-            rule: caching::rule(&request, self.history.now()),
-            known: request.headers().get(header::IF_NONE_MATCH).cloned(),
+            rule: caching::rule(&request, self.history.now(), self.slot),
+            known: request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
+            is_negotiated: formats::is_negotiated(&request),
         };
         let line = self.is_logged.then(|| {
             let url = request.original_uri().path_and_query();
@@ -108,7 +117,9 @@ fn known_method(method: &Method) -> &'static str {
 struct Asked {
     rule: caching::Rule,
     /// The versions that the client has.
-    known: Option<HeaderValue>,
+    known: Vec<HeaderValue>,
+    /// Whether the answer depends on the header `Accept`.
+    is_negotiated: bool,
 }
 
 impl Asked {
@@ -117,12 +128,15 @@ impl Asked {
         let mut response = match self.rule {
             caching::Rule::Never => response,
             _ if response.status() != StatusCode::OK || caching::is_streamed(&response) => response,
-            _ => caching::tagged(response, self.known.as_ref()).await,
+            _ => caching::tagged(response, &self.known).await,
         };
         let rule = self.rule.of(&response);
         let is_page = response.content_type().is_some_and(|kind| kind.starts_with("text/html"));
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, rule);
+        if self.is_negotiated {
+            headers.append(header::VARY, HeaderValue::from_static("accept"));
+        }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if is_page {
             headers.insert(header::CONTENT_SECURITY_POLICY, PAGES);

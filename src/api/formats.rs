@@ -12,6 +12,7 @@ use poem_openapi::{
     types::Type,
 };
 use serde::Serialize;
+use url::form_urlencoded;
 
 use super::params::Format;
 
@@ -19,21 +20,33 @@ const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
 
+/// Operations with a list, whose format clients may choose.
+const LISTS: [&str; 3] = ["/api/candles", "/api/gaps", "/api/ticker-list"];
+
+/// Whether the format of the answer depends on the header `Accept`.
+pub(super) fn is_negotiated(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    LISTS.contains(&request.uri().path()) && names.all(|name| name != "format")
+}
+
 impl Format {
     /// The format that was asked for, by the parameter or else by the header `Accept`.
     pub(super) fn of(parameter: Option<Self>, request: &Request) -> Self {
         parameter.unwrap_or_else(|| {
-            let accept = request.headers().get(header::ACCEPT);
-            accept.and_then(|accept| accept.to_str().ok()).map_or(Self::Json, Self::preferred)
+            let lines = request.headers().get_all(header::ACCEPT);
+            let lines: Vec<&str> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
+            Self::preferred(&lines.join(","))
         })
     }
 
     /// Of the formats that a header `Accept` names, the one with the highest weight; JSON if it is none.
     fn preferred(accept: &str) -> Self {
+        let accept = accept.to_ascii_lowercase();
         let weighted = accept.split(',').filter_map(|range| {
             let mut parts = range.split(';').map(str::trim);
             let format = match parts.next()? {
-                CSV => Self::Csv,
+                CSV | "text/*" => Self::Csv,
                 NDJSON | "application/ndjson" | "application/jsonl" => Self::Ndjson,
                 JSON | "application/*" | "*/*" => Self::Json,
                 _ => return None,
@@ -151,6 +164,10 @@ mod tests {
             ("text/csv;q=0.5, application/json;q=0.9", Format::Json),
             ("application/json;q=0.5, application/x-ndjson", Format::Ndjson),
             ("text/csv;q=0", Format::Json),
+            ("Text/CSV", Format::Csv),
+            ("application/json;Q=0.5, text/csv; q=0.9", Format::Csv),
+            ("text/*", Format::Csv),
+            ("", Format::Json),
             ("image/png", Format::Json),
         ] {
             assert_eq!(Format::preferred(accept), format, "{accept}");

@@ -31,7 +31,7 @@ impl KnownParameters {
     /// Refuses a request with a parameter that is not known or is given twice.
     pub(super) fn check(&self, request: &Request) -> poem::Result<()> {
         let query = request.uri().query().unwrap_or_default();
-        let path = request.uri().path().trim_end_matches('/');
+        let path = request.uri().path();
         let Some(known) = self.0.get(path).filter(|_| !query.is_empty()) else { return Ok(()) };
         let mut given = vec![false; known.len()];
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {

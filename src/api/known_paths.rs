@@ -1,5 +1,7 @@
-//! The routes of requests, for metrics: few, whatever clients ask for.
+//! The paths of requests: as routes are written, and their routes for metrics, which are few, whatever
+//! clients ask for.
 
+use poem::{Request, http::Uri};
 use poem_openapi::OpenApi;
 
 /// Paths that are not in the OpenAPI document.
@@ -15,13 +17,35 @@ impl KnownPaths {
         Self(paths.chain(OTHERS.map(str::to_owned)).collect())
     }
 
-    /// The route of a path: the known one that it matches, or `other`.
+    /// The route of a normal path: the known one that it matches, or `other`.
     pub(super) fn route(&self, path: &str) -> &str {
-        let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
         let exact = self.0.iter().find(|known| *known == path);
         let matching = || self.0.iter().find(|known| known.contains('{') && matches(known, path));
         exact.or_else(matching).map_or("other", String::as_str)
     }
+}
+
+/// Makes the path of a request a normal one, as routes are written, before anything is decided by it.
+pub(super) fn normalise(request: &mut Request) {
+    if let Some(normal) = normal(request.uri()) {
+        *request.uri_mut() = normal;
+    }
+}
+
+/// The address with one slash in its path where there are several, and none at the end; `None` if it is
+/// so already.
+fn normal(uri: &Uri) -> Option<Uri> {
+    let path = uri.path_and_query()?.path();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let normal = format!("/{}", parts.join("/"));
+    // An OPTIONS may be about `*`, which is no path.
+    if normal == path || !path.starts_with('/') {
+        return None;
+    }
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{normal}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Whether a path is that of a template: each part is the same, or a parameter.
@@ -48,13 +72,29 @@ mod tests {
         for (path, route) in [
             ("/", "/"),
             ("/api/latest", "/api/latest"),
-            ("/api/latest/", "/api/latest"),
             ("/api/btc/ars/0.1", "/api/btc/ars/{volume}"),
-            ("/api/btc/ars/", "other"),
+            ("/api/btc/ars", "other"),
             ("/api/btc/ars/1/2", "other"),
             ("/admin.php", "other"),
         ] {
             assert_eq!(paths.route(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_one_slash_between_its_parts_and_none_at_the_end() {
+        for (given, expected) in [
+            ("/api/latest", None),
+            ("/", None),
+            ("*", None),
+            ("/api/latest/", Some("/api/latest")),
+            ("///", Some("/")),
+            ("//health//live", Some("/health/live")),
+            ("/api//gaps///?since=1//2&until=3", Some("/api/gaps?since=1//2&until=3")),
+            ("http://a.example//api/", Some("http://a.example/api")),
+        ] {
+            let normal = normal(&given.parse().unwrap()).map(|uri| uri.to_string());
+            assert_eq!(normal.as_deref(), expected, "{given}");
         }
     }
 }

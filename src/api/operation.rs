@@ -2,6 +2,7 @@
 //! `/` and with `cotiza status`; programs ask here.
 
 mod jobs;
+mod problems;
 mod processes;
 mod queues;
 mod status;
@@ -44,14 +45,12 @@ impl Operation {
     fn chosen(&self, queue: Option<&str>) -> Result<Vec<&'static str>, ApiError> {
         let all = self.inspector.names();
         let Some(wanted) = queue else { return Ok(all.to_vec()) };
-        match all.iter().find(|name| **name == wanted) {
-            Some(name) => Ok(vec![*name]),
-            None => {
-                let wanted: String = wanted.chars().take(40).collect();
-                let detail = format!("{wanted:?} is not a queue: give {}", all.join(" or "));
-                Err(ApiError::parameter("queue", detail))
-            }
+        if let Some(name) = all.iter().find(|name| **name == wanted) {
+            return Ok(vec![*name]);
         }
+        let wanted: String = wanted.chars().take(40).collect();
+        let detail = format!("{wanted:?} is not a queue: give {}", all.join(" or "));
+        Err(ApiError::parameter("queue", detail))
     }
 }
 

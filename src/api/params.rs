@@ -14,6 +14,10 @@ use crate::{
     queue::JobState,
 };
 
+mod whole;
+
+pub(super) use whole::{Limit, Pixels};
+
 /// Makes a value that reads itself from text a documented parameter.
 macro_rules! parameter {
     ($type:ty, $name:literal, $schema:expr) => {
@@ -26,6 +30,8 @@ macro_rules! parameter {
         }
     };
 }
+
+use parameter;
 
 /// Makes an enum whose values have words a parameter.
 macro_rules! words {
@@ -132,7 +138,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("Relative to now; the units are s, m, h, d, w"),
-                pattern: Some("^(now|-([0-9]{1,9}[sm]|[0-9]{1,6}[hdw]))$".to_owned()),
+                pattern: Some("^(now|-[0-9]{1,13}[smhdw])$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -154,7 +160,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("With a unit: s, m, h, d, w"),
-                pattern: Some("^([0-9]{1,9}[sm]|[0-9]{1,6}[hdw])$".to_owned()),
+                pattern: Some("^[0-9]{1,13}[smhdw]$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -167,7 +173,8 @@ parameter!(
     Interval,
     "interval",
     MetaSchema {
-        pattern: Some("^[1-9][0-9]{0,2}[smhdwM]$".to_owned()),
+        description: Some("A number with a unit: s, m, h, d, w, M (months); up to 100 years"),
+        pattern: Some("^0*[1-9][0-9]{0,9}[smhdwM]$".to_owned()),
         example: Some(json!("1h")),
         ..MetaSchema::new("string")
     }
@@ -211,83 +218,6 @@ parameter!(
         maximum: Some(PageSize::MAX as f64),
         default: Some(json!(PageSize::default().get())),
         example: Some(json!(100)),
-        ..MetaSchema::new("integer")
-    }
-);
-
-/// How many candles are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limit(pub(super) usize);
-
-impl Limit {
-    const MAX: usize = 5000;
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self(500)
-    }
-}
-
-impl FromStr for Limit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let limit = text.parse().ok().filter(|limit| plain && (1..=Self::MAX).contains(limit));
-        limit.map(Self).ok_or_else(|| {
-            let given: String = text.chars().take(40).collect();
-            format!("{given:?} is not a limit: give a whole number from 1 to {}", Self::MAX)
-        })
-    }
-}
-
-parameter!(
-    Limit,
-    "limit",
-    MetaSchema {
-        minimum: Some(1.0),
-        #[allow(clippy::cast_precision_loss, reason = "five thousand")]
-        maximum: Some(Self::MAX as f64),
-        default: Some(json!(Self::default().0)),
-        example: Some(json!(24)),
-        ..MetaSchema::new("integer")
-    }
-);
-
-/// A width or a height of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pixels(pub(super) u32);
-
-impl Pixels {
-    const LEAST: u32 = 100;
-    const MOST: u32 = 4000;
-}
-
-impl FromStr for Pixels {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let range = Self::LEAST..=Self::MOST;
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let pixels = text.parse().ok().filter(|pixels| plain && range.contains(pixels));
-        pixels.map(Self).ok_or_else(|| {
-            let given: String = text.chars().take(40).collect();
-            let (least, most) = (Self::LEAST, Self::MOST);
-            format!(
-                "{given:?} is not a number of pixels: give a whole number from {least} to {most}"
-            )
-        })
-    }
-}
-
-parameter!(
-    Pixels,
-    "pixels",
-    MetaSchema {
-        minimum: Some(f64::from(Self::LEAST)),
-        maximum: Some(f64::from(Self::MOST)),
-        example: Some(json!(800)),
         ..MetaSchema::new("integer")
     }
 );

@@ -37,7 +37,8 @@ impl Proxies {
             return self.public_url.clone();
         }
         let headers = request.headers();
-        let forwarded = self.trusted.contain(peer(request)).then(|| Forwarded::of(headers));
+        let is_proxied = self.trusted.contain(peer(request));
+        let forwarded = is_proxied.then(|| Forwarded::of(headers, &self.trusted));
         let Forwarded { scheme, host, prefix } = forwarded.unwrap_or_default();
         // The address wins where it has a host (RFC 9112, 3.2.2).
         let asked = request.original_uri().authority().map(Authority::as_str);
@@ -60,7 +61,8 @@ impl Proxies {
     }
 }
 
-/// What proxies tell about the address that the client used. Each appends; the first one is the client's.
+/// What proxies tell about the address that the client used. Each appends; what the client sent itself
+/// comes first and does not count.
 #[derive(Debug, Default)]
 struct Forwarded<'a> {
     scheme: Option<&'a str>,
@@ -71,24 +73,70 @@ struct Forwarded<'a> {
 }
 
 impl<'a> Forwarded<'a> {
-    /// Of the headers `Forwarded` (RFC 7239) and `X-Forwarded-*`.
-    fn of(headers: &'a HeaderMap) -> Self {
-        let first = |name| Some(header(headers, name)?.split(',').next()?.trim());
-        let standard = |name| parameter(first("forwarded")?, name);
-        let scheme = standard("proto").or_else(|| first("x-forwarded-proto"));
+    fn of(headers: &'a HeaderMap, trusted: &Networks) -> Self {
+        if is_standard(headers) {
+            let element = used(headers, trusted).unwrap_or_default();
+            return Self::new(parameter(element, "proto"), parameter(element, "host"), None, None);
+        }
+        let last = |name| elements(headers, name).next();
+        Self::new(
+            last("x-forwarded-proto"),
+            last("x-forwarded-host"),
+            last("x-forwarded-port"),
+            last("x-forwarded-prefix"),
+        )
+    }
+
+    /// What of it can be believed: nothing that would make links lead elsewhere.
+    fn new(
+        scheme: Option<&'a str>,
+        host: Option<&str>,
+        port: Option<&str>,
+        prefix: Option<&'a str>,
+    ) -> Self {
         let scheme = scheme.filter(|scheme| matches!(*scheme, "http" | "https"));
-        let host = standard("host").or_else(|| first("x-forwarded-host"));
         let host = host.filter(|host| is_host(host)).map(|host| {
-            let port = first("x-forwarded-port").and_then(|port| port.parse::<u16>().ok());
+            let port = port.and_then(|port| port.parse::<u16>().ok());
             let usual = if scheme == Some("https") { 443 } else { 80 };
             match port.filter(|port| *port != usual) {
                 Some(port) if !has_port(host) => format!("{host}:{port}"),
                 _ => host.to_owned(),
             }
         });
-        let prefix = first("x-forwarded-prefix").map(|prefix| prefix.trim_end_matches('/'));
+        let prefix = prefix.map(|prefix| prefix.strip_suffix('/').unwrap_or(prefix));
         Self { scheme, host, prefix: prefix.filter(|prefix| is_path(prefix)).unwrap_or_default() }
     }
+}
+
+/// Whether proxies tell by `Forwarded` (RFC 7239). Most set `X-Forwarded-*` and pass on a `Forwarded` that
+/// the client made up, so it counts only alone.
+fn is_standard(headers: &HeaderMap) -> bool {
+    let others = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
+    headers.contains_key("forwarded") && !others.iter().any(|name| headers.contains_key(*name))
+}
+
+/// The elements of a header that proxies append to, the last one first. Each appends to the line, or
+/// appends a line.
+fn elements<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    let lines: Vec<&str> =
+        headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+    lines.into_iter().rev().flat_map(|line| line.split(',').rev()).map(str::trim)
+}
+
+/// The element of `Forwarded` by the first trusted proxy: that which the client has asked.
+fn used<'a>(headers: &'a HeaderMap, trusted: &Networks) -> Option<&'a str> {
+    let mut elements = elements(headers, "forwarded");
+    let mut used = elements.next()?;
+    let is_of_proxy = |element| {
+        let address = parameter(element, "for").and_then(forwarded_address);
+        address.is_some_and(|address| trusted.contain(address))
+    };
+    while is_of_proxy(used)
+        && let Some(earlier) = elements.next()
+    {
+        used = earlier;
+    }
+    Some(used)
 }
 
 /// The value of a parameter of one element of `Forwarded`: `for=1.2.3.4;host="a.example:8080"`.
@@ -98,16 +146,11 @@ fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     Some(value.trim().trim_matches('"'))
 }
 
-/// The addresses that proxies have appended, the last one first. Each appends to the line, or appends a
-/// line.
+/// The addresses that proxies have appended, the last one first.
 fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> {
-    let is_standard = headers.contains_key("forwarded");
+    let is_standard = is_standard(headers);
     let name = if is_standard { "forwarded" } else { "x-forwarded-for" };
-    let lines: Vec<&str> =
-        headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
-    let elements = lines.into_iter().rev().flat_map(|line| line.split(',').rev());
-    elements.map_while(move |element| {
-        let element = element.trim();
+    elements(headers, name).map_while(move |element| {
         forwarded_address(if is_standard { parameter(element, "for")? } else { element })
     })
 }
@@ -148,8 +191,9 @@ fn has_port(host: &str) -> bool {
     host.parse().is_ok_and(|it: Authority| it.port().is_some())
 }
 
-/// Whether it is a plain path that stays on the host.
+/// Whether it is a plain path that stays on the host, and leads nowhere else.
 fn is_path(path: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
-    path.starts_with('/') && !path.starts_with("//") && path.bytes().all(plain)
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+    let is_part = |part: &str| !["", ".", ".."].contains(&part) && part.bytes().all(plain);
+    path.strip_prefix('/').is_some_and(|parts| parts.split('/').all(is_part))
 }

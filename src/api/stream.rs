@@ -94,7 +94,7 @@ impl Stream {
     pub(super) fn new(history: Arc<History>, config: &config::Config, slot: i64) -> Self {
         let api = &config.api;
         Self {
-            feed: Arc::new(Feed::new(Arc::clone(&history))),
+            feed: Arc::new(Feed::new(Arc::clone(&history), slot)),
             history,
             clients: Arc::new(Semaphore::new(api.max_streams)),
             most_clients: api.max_streams,
@@ -136,8 +136,9 @@ impl Stream {
     /// Server-Sent Events, one for each slot, in their order: `price` when a price is recorded (`slot`,
     /// `timestamp`, `price`, `source`, `ask`, `bid`), `missed` when a slot has ended without one
     /// (`slot`, `until`, `reason`). The id of an event is the first second of its slot. A client that
-    /// connects again with `Last-Event-ID`, as browsers do, gets all that it has missed. Without it and
-    /// without `since`, the stream begins with the last price. A comment is sent every 15 s.
+    /// connects again with `Last-Event-ID`, as browsers do, gets all that it has missed; one in the
+    /// future is taken for now. Without it and without `since`, the stream begins with the last price. A
+    /// comment is sent every 15 s.
     #[oai(path = "/api/stream", method = "get", operation_id = "stream")]
     async fn stream(
         &self,
@@ -155,8 +156,11 @@ impl Stream {
             let problem = Problem::unavailable_because(detail);
             return Ok(StreamAnswer::Unavailable(Json(problem), RETRY_AFTER));
         };
-        let since = since.0.map(|since| since.first(self.history.now(), Zone::UTC));
+        let now = self.history.now();
+        let since = since.0.map(|since| since.first(now, Zone::UTC));
         let next = match (last_event_id.0, since) {
+            // No event has such an id, and none would come: it may count milliseconds.
+            (Some(id), _) if id > now.saturating_add(self.slot) => now,
             (Some(id), _) => id.saturating_add(1),
             (None, Some(since)) => since.second_at_or_after(),
             (None, None) => self.last().await?,

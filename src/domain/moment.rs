@@ -153,6 +153,15 @@ impl FromStr for Span {
     }
 }
 
+/// Whether a text has the digits and hyphens of a date: chrono also reads signs and spaces in their place.
+fn is_date(text: &str) -> bool {
+    let is_in_place = |(at, byte): (usize, u8)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() == 10 && text.bytes().enumerate().all(is_in_place)
+}
+
 /// The nearest second of the years 1 to 9999.
 fn within_calendar(second: i64) -> UnixTime {
     UnixTime::from_seconds(second.clamp(UnixTime::MIN.second(), UnixTime::MAX.second()))
@@ -165,7 +174,7 @@ impl FromStr for Moment {
         if let Some(moment) = Self::relative(text) {
             return Ok(moment);
         }
-        if text.len() == 10
+        if is_date(text)
             && let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
         {
             let year_1 = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
@@ -234,9 +243,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_an_error_with_examples() {
-        for text in
-            ["", "yesterday", "-1", "-h", "-1y", "--1h", "+1h", "- 1h", "2024-5-31", "2024-02-30"]
-        {
+        let dates = ["2024-5-31", "2024-02-30", "2024- 5-31", "+024-05-31", "2024-05-+1"];
+        let others = ["", "yesterday", "-1", "-h", "-1y", "--1h", "+1h", "- 1h"];
+        for text in dates.into_iter().chain(others) {
             // A negative number is a time before 1970.
             if text == "-1" {
                 assert_eq!(first(text), -1);

@@ -5,7 +5,7 @@ use super::{
     view::{Cut, Miss, View},
 };
 use crate::domain::{
-    Candle, Candles, Expected, Extremes, Missed, Order, Summary, TimeRange, Timestamp,
+    Candle, Candles, Expected, Extremes, Missed, Order, Summary, TimeRange, Timestamp, UnixTime,
 };
 
 /// Candles for which there is room from the beginning.
@@ -25,7 +25,8 @@ impl History {
         wanted: &Candles,
         now: i64,
     ) -> Result<Known<(Vec<Candle>, Option<i64>)>, HistoryError> {
-        self.ask(range.until(), |view| view.candles(range, wanted, now)).await
+        let end = range.until().map(|until| end_of_candle(until, wanted, now));
+        self.ask(end, |view| view.candles(range, wanted, now)).await
     }
 
     /// Adds the reasons of the missed slots of candles, as of the unix second `now`.
@@ -45,6 +46,15 @@ impl History {
         }
         Ok(())
     }
+}
+
+/// The last second of the interval that a range ends in, as of the unix second `now`: its candle depends on
+/// all samples until then.
+fn end_of_candle(until: UnixTime, wanted: &Candles, now: i64) -> UnixTime {
+    // What is later than now is not known, however late.
+    let until = until.second().min(now);
+    let Candles { interval, zone, .. } = *wanted;
+    UnixTime::from_seconds(interval.end_of(interval.start_of(until, zone), zone) - 1)
 }
 
 /// The intervals of a range, one after the other.

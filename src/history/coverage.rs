@@ -33,14 +33,17 @@ impl History {
         range: &TimeRange,
         now: i64,
     ) -> Result<Known<Coverage>, HistoryError> {
-        let counted = self.ask(range.until(), |view| view.coverage(range, now)).await?;
+        let end = self.end_of_slot(range, now);
+        let counted = self.ask(end, |view| view.coverage(range, now)).await?;
         let Some((closed, mut coverage)) = counted.value else {
             return Ok(Known { value: Coverage::default(), until: counted.until });
         };
-        let reasons = self.store().missed_by_reason(&[closed]).await?;
         let ended = coverage.expected - coverage.pending;
         let missed = ended.saturating_sub(coverage.recorded);
-        coverage.missed = Missed::of(missed, reasons.first().copied().unwrap_or_default());
+        if missed > 0 {
+            let reasons = self.store().missed_by_reason(&[closed]).await?;
+            coverage.missed = Missed::of(missed, reasons.first().copied().unwrap_or_default());
+        }
         Ok(Known { value: coverage, until: counted.until })
     }
 
@@ -53,8 +56,8 @@ impl History {
         range: &TimeRange,
         now: i64,
     ) -> Result<Known<Coverage>, HistoryError> {
-        let Known { value, until } =
-            self.ask(range.until(), |view| view.coverage(range, now)).await?;
+        let end = self.end_of_slot(range, now);
+        let Known { value, until } = self.ask(end, |view| view.coverage(range, now)).await?;
         let coverage = value.map(|(_, coverage)| coverage).unwrap_or_default();
         Ok(Known { value: coverage, until })
     }
@@ -72,8 +75,8 @@ impl History {
         size: PageSize,
         order: Order,
     ) -> Result<Known<Option<Page<Gap>>>, HistoryError> {
-        let found =
-            self.ask(range.until(), |view| view.gaps(range, now, page, size, order)).await?;
+        let end = self.end_of_slot(range, now);
+        let found = self.ask(end, |view| view.gaps(range, now, page, size, order)).await?;
         let Some((page, slots)) = found.value else {
             return Ok(Known { value: None, until: found.until });
         };
@@ -87,6 +90,16 @@ impl History {
         order.sort(&mut items);
         let Page { count, number, pages, .. } = page;
         Ok(Known { value: Some(Page { count, number, pages, items }), until: found.until })
+    }
+
+    /// The last second of the slot that a range ends in, as of the unix second `now`: whether that slot was
+    /// recorded depends on all samples until then.
+    pub(super) fn end_of_slot(&self, range: &TimeRange, now: i64) -> Option<UnixTime> {
+        let until = range.until()?.second().min(now);
+        let state = self.state.read();
+        let end =
+            state.index.as_ref().map_or(until, |index| index.schedule().slot(until).end() - 1);
+        Some(UnixTime::from_seconds(end))
     }
 }
 

@@ -61,7 +61,7 @@ impl History {
         hold: i64,
         now: i64,
     ) -> Result<Known<Statistics>, HistoryError> {
-        self.ask(range.until(), |view| view.statistics(range, hold, now)).await
+        self.ask(self.end_of_slot(range, now), |view| view.statistics(range, hold, now)).await
     }
 
     /// The prices of a range weighted by time, as [`History::statistics`] has them.

@@ -58,13 +58,14 @@ impl Connection {
     pub(super) async fn serve(self, routes: Arc<impl Endpoint<Output = Response> + 'static>) {
         let Self { stream, client, max_head, cors, entry, stopping } = self;
         let Ok(local) = stream.local_addr() else { return };
-        // No buffers before the client sends something.
-        let mut first = [0];
-        tokio::select! {
-            peeked = stream.peek(&mut first) => if peeked.is_err() { return },
-            () = stopping.cancelled() => return,
-        }
         let _small_answers_at_once = stream.set_nodelay(true);
+        let mut socket = Socket::new(stream, Arc::clone(entry.activity()));
+        // No buffers before the client sends something.
+        let is_http2 = tokio::select! {
+            is_http2 = socket.is_http2() => is_http2,
+            () = stopping.cancelled() => return,
+        };
+        let Ok(is_http2) = is_http2 else { return };
         let handover = Handover::new(Arc::clone(entry.activity()));
         let answerer = Answerer {
             routes,
@@ -85,9 +86,8 @@ impl Connection {
             }
         });
         let answer = TowerToHyperService::new(content::compression().layer(answer));
-        let socket = TokioIo::new(Socket::new(stream, Arc::clone(entry.activity())));
-        // HTTP/2 begins with PRI.
-        if first == *b"P" {
+        let socket = TokioIo::new(socket);
+        if is_http2 {
             return Box::pin(http2(max_head, socket, answer, &stopping)).await;
         }
         // In a box, so that an event stream has not got the place of all this.
@@ -175,7 +175,7 @@ where
     Some(EventStream { socket, events, is_chunked })
 }
 
-/// Serves HTTP/2, or HTTP/1 to clients that begin like it.
+/// Serves HTTP/2 alone: an event stream of HTTP/1 needs [`http1`], which gives it the socket.
 async fn http2<S, B>(
     max_head: usize,
     socket: TokioIo<Socket>,
@@ -187,8 +187,7 @@ async fn http2<S, B>(
     S::Future: Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().max_buf_size(max_head).header_read_timeout(None);
+    let mut server = auto::Builder::new(TokioExecutor::new()).http2_only();
     // A connection with many requests at the same time must not take much more memory than one.
     server
         .http2()

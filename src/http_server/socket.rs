@@ -10,12 +10,12 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
 
-/// What a connection of HTTP/2 begins with.
-const HTTP2: &[u8] = b"PRI * HTTP/2";
+/// What a connection of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,8 @@ struct State {
 pub(super) struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
+    /// Bytes of the client that are to be read once more.
+    unread: Vec<u8>,
 }
 
 impl Default for Activity {
@@ -94,13 +96,10 @@ impl Activity {
         }
     }
 
-    fn read(&self, bytes: &[u8]) {
+    fn read(&self) {
         let mut state = self.0.lock();
         match state.phase {
-            Phase::New => {
-                state.is_http2 = bytes.starts_with(HTTP2);
-                state.enter(Phase::Head);
-            }
+            Phase::New => state.enter(Phase::Head),
             // In HTTP/2 it may be a ping or an acknowledgement.
             Phase::Idle if !state.is_http2 => state.enter(Phase::Head),
             _ => {}
@@ -149,7 +148,26 @@ impl Drop for Handling {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, unread: Vec::new() }
+    }
+
+    /// Whether the client speaks HTTP/2: reads its first bytes until they differ from the preface of
+    /// HTTP/2 or are all of it. They are read once more afterwards.
+    pub(super) async fn is_http2(&mut self) -> io::Result<bool> {
+        let mut first: Vec<u8> = Vec::new();
+        while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+            let mut buffer = [0_u8; PREFACE.len()];
+            let rest = buffer.get_mut(first.len()..).unwrap_or_default();
+            let length = self.read(rest).await?;
+            if length == 0 {
+                break;
+            }
+            first.extend_from_slice(rest.get(..length).unwrap_or_default());
+        }
+        let is_http2 = first == PREFACE;
+        self.activity.0.lock().is_http2 = is_http2;
+        self.unread = first;
+        Ok(is_http2)
     }
 
     fn stream(&mut self) -> Pin<&mut TcpStream> {
@@ -173,9 +191,15 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(buffer.remaining());
+            let later = self.unread.split_off(length);
+            buffer.put_slice(&self.unread);
+            self.unread = later;
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.stream().poll_read(cx, buffer))?;
-        self.activity.read(buffer.filled().get(before..).unwrap_or_default());
+        self.activity.read();
         Poll::Ready(Ok(()))
     }
 }

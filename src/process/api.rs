@@ -24,7 +24,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let history = Arc::new(super::history(config, store.clone())?);
     let metrics = Metrics::default();
     let inspector = Inspector::new(&client, jobs::QUEUES.to_vec())?;
-    let routes = api::routes(Arc::clone(&history), inspector, metrics.clone(), config);
+    let routes = api::routes(Arc::clone(&history), &inspector, metrics.clone(), config);
     let presence = Arc::new(Presence::new(store.clone(), Role::Api, metrics));
     super::log_start("api", presence.name(), config);
     let shown = Arc::clone(&presence);

@@ -4,11 +4,11 @@
 -- KEYS[2]: the registered workers (ZSET)
 -- KEYS[3]: active jobs (LIST)
 -- KEYS[4]: the pause (HASH)
+-- KEYS[5]: held jobs (LIST)
 -- ARGV[1]: the name of the worker
 -- ARGV[2]: the milliseconds of silence after which a worker is dead
 -- ARGV[3]: the prefix of the sets of jobs in flight
--- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away, 1 if the
--- queue is paused}.
+-- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away}.
 -- A full Redis refuses the first write of a script, if it adds something; so this one comes first.
 redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
@@ -40,4 +40,9 @@ end
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     if not redis.call('ZSCORE', KEYS[2], worker) then redis.call('ZREM', KEYS[1], worker) end
 end
-return {registered, dead, redis.call('EXISTS', KEYS[4])}
+-- What came in at the moment of a pause, and what dead workers had.
+if redis.call('EXISTS', KEYS[4]) == 1 then
+    for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, -1)) do redis.call('RPUSH', KEYS[5], id) end
+    redis.call('DEL', KEYS[3])
+end
+return {registered, dead}

@@ -4,23 +4,26 @@ use std::sync::LazyLock;
 
 use redis::{AsyncCommands, RedisResult, Script};
 
-use super::{Inspector, JobState, settings};
+use super::{Inspector, report::JobState, settings};
 
 static PAUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pause.lua")));
+static RESUME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("resume.lua")));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remove.lua")));
 
 /// How many ids one call removes, so that Redis is never held up for long.
 const PIECE: usize = 500;
 
 impl Inspector {
-    /// Pauses a queue: from now on nothing is enqueued into it, and within half a second workers take
-    /// nothing from it. Jobs that run come to their end. Gives whether it was not paused before.
+    /// Pauses a queue: from now on nothing is enqueued into it, and workers take nothing from it. Jobs that
+    /// run come to their end. Gives whether it was not paused before.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn pause(&self, queue: &str, by: &str, note: &str) -> RedisResult<bool> {
-        let key = settings::pause(&settings::settings(queue, 1));
-        PAUSE.key(key).arg(by).arg(note).invoke_async(&mut self.connection.clone()).await
+        let settings = settings::settings(queue, 1);
+        let mut pause = PAUSE.key(settings::pause(&settings));
+        pause.key(settings.active_jobs_list()).key(settings::held(&settings)).arg(by).arg(note);
+        pause.invoke_async(&mut self.connection.clone()).await
     }
 
     /// Resumes a paused queue; gives whether it was paused.
@@ -30,7 +33,9 @@ impl Inspector {
     pub async fn resume(&self, queue: &str) -> RedisResult<bool> {
         let settings = settings::settings(queue, 1);
         let mut connection = self.connection.clone();
-        let was_paused: bool = connection.del(settings::pause(&settings)).await?;
+        let mut resume = RESUME.key(settings::pause(&settings));
+        resume.key(settings.active_jobs_list()).key(settings::held(&settings));
+        let was_paused: bool = resume.invoke_async(&mut connection).await?;
         let _listeners: u64 = connection.publish(settings::channel(&settings), 1).await?;
         Ok(was_paused)
     }
@@ -70,6 +75,7 @@ impl Inspector {
         let mut remove = REMOVE.key(settings.active_jobs_list());
         remove.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
         remove.key(settings.dead_jobs_set()).key(settings.job_data_hash());
+        remove.key(settings::held(&settings));
         remove.arg(settings.job_meta_hash()).arg(u8::from(state == JobState::Waiting)).arg(ids);
         remove.invoke_async(&mut self.connection.clone()).await
     }

@@ -4,19 +4,13 @@
 //! so that a worker that drains or is busy would be taken for dead; and it compares the clocks of
 //! machines, so that one wrong clock would disturb all workers. These go by the clock of Redis.
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
 use apalis_redis::Config;
 use redis::{RedisResult, Script};
 use tokio::time::sleep;
 
-use super::{
-    settings::{self, alive_set},
-    wake::Signal,
-};
+use super::settings::{self, alive_set};
 use crate::{config, connection::SharedConnection};
 
 /// How often a worker that apalis has not registered yet looks whether it is.
@@ -26,46 +20,43 @@ static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.
 static DISOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("disown.lua")));
 
 /// Gives heartbeats of a worker for ever, twice in each `queue.heartbeat`, and the jobs of workers
-/// that are silent to others; tells `signal` whether the queue is paused. A worker that is not registered
-/// stays so: that is apalis's business.
+/// that are silent to others. A worker that is not registered stays so: that is apalis's business.
 pub(super) async fn beat(
     mut connection: SharedConnection,
     settings: Config,
     worker: String,
     queue: config::Queue,
-    signal: Arc<Signal>,
 ) {
     loop {
         let beaten = beat_once(&mut connection, &settings, &worker, &queue).await;
-        match &beaten {
-            Ok((_, is_paused)) => signal.pause(*is_paused),
-            Err(error) => tracing::debug!(%error, worker, "no heartbeat given"),
+        if let Err(error) = &beaten {
+            tracing::debug!(%error, worker, "no heartbeat given");
         }
         let period = queue.heartbeat / 2;
-        sleep(if let Ok((false, _)) = beaten { UNTIL_REGISTERED } else { period }).await;
+        sleep(if let Ok(false) = beaten { UNTIL_REGISTERED } else { period }).await;
     }
 }
 
-/// Gives whether the worker is registered, and whether the queue is paused.
+/// Gives whether the worker is registered.
 async fn beat_once(
     connection: &mut SharedConnection,
     settings: &Config,
     worker: &str,
     queue: &config::Queue,
-) -> RedisResult<(bool, bool)> {
+) -> RedisResult<bool> {
     let mut beat = BEAT.key(alive_set(settings));
     beat.key(settings.workers_set())
         .key(settings.active_jobs_list())
         .key(settings::pause(settings));
+    beat.key(settings::held(settings));
     beat.arg(worker).arg(u64::try_from(queue.silence().as_millis()).unwrap_or(u64::MAX));
     beat.arg(settings.inflight_jobs_set());
-    let (registered, dead, is_paused): (bool, Vec<String>, bool) =
-        beat.invoke_async(connection).await?;
+    let (registered, dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
     if !dead.is_empty() {
         let queue = settings.queue.as_ref();
         tracing::warn!(queue, ?dead, "workers are silent; their jobs are given to others");
     }
-    Ok((registered, is_paused))
+    Ok(registered)
 }
 
 /// Takes leave of the other workers. One that handed everything back is forgotten, which apalis

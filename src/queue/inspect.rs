@@ -4,9 +4,11 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use apalis_redis::Config;
 use redis::{Client, RedisResult, Script, pipe};
-use serde_json::Value;
 
-use super::settings;
+use super::{
+    report::{JobReport, JobState, Pause, QueueReport, job_report},
+    settings,
+};
 use crate::connection::{self, SharedConnection};
 
 static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
@@ -19,93 +21,6 @@ const DEEPEST: usize = 100_000;
 pub struct Inspector {
     pub(super) connection: SharedConnection,
     queues: Vec<&'static str>,
-}
-
-/// Where a job is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum JobState {
-    /// In the queue, for a worker to take.
-    Waiting,
-    /// A worker has it.
-    Running,
-    /// It has ended well.
-    Done,
-    /// It was given up.
-    Dead,
-}
-
-/// How a queue is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueReport {
-    /// Its name.
-    pub name: &'static str,
-    /// Set while it is paused.
-    pub paused: Option<Pause>,
-    /// Jobs by state, in the order of [`JobState::ALL`].
-    pub jobs: [u64; 4],
-    /// The milliseconds since the oldest waiting job was enqueued; `None` if there is none.
-    pub oldest_age_ms: Option<u64>,
-    /// Workers that take jobs from it.
-    pub workers: u64,
-}
-
-/// That a queue is paused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
-    /// Since when, in unix seconds.
-    pub since: i64,
-    /// By whom, `<user>@<host>`.
-    pub by: String,
-    /// Why.
-    pub note: String,
-}
-
-/// A job in a queue. Times are unix milliseconds by the clock of Redis; `None` where it is not known.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JobReport {
-    /// Its id, a ULID: the ids of later jobs are greater.
-    pub id: String,
-    /// The name of its queue.
-    pub queue: &'static str,
-    /// What is to be done; as text if it is not JSON.
-    pub job: Value,
-    /// Where it is.
-    pub state: JobState,
-    /// When it was enqueued.
-    pub enqueued_ms: Option<i64>,
-    /// When it was begun, the last time.
-    pub begun_ms: Option<i64>,
-    /// When it has ended.
-    pub ended_ms: Option<i64>,
-    /// How many times it was begun.
-    pub tries: u32,
-    /// The worker that has begun it, the last time.
-    pub worker: Option<String>,
-    /// Why it was given up.
-    pub error: Option<String>,
-}
-
-impl JobState {
-    /// All states.
-    pub const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Dead];
-
-    /// Its name, as people and programs read it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-impl QueueReport {
-    /// How many of its jobs are in a state.
-    pub fn count(&self, state: JobState) -> u64 {
-        let of_state = JobState::ALL.into_iter().zip(self.jobs).find(|(it, _)| *it == state);
-        of_state.map_or(0, |(_, count)| count)
-    }
 }
 
 impl Inspector {
@@ -140,7 +55,7 @@ impl Inspector {
         let mut report = REPORT.key(settings.active_jobs_list());
         report.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
         report.key(settings.dead_jobs_set()).key(settings.workers_set());
-        report.key(settings::pause(&settings));
+        report.key(settings::pause(&settings)).key(settings::held(&settings));
         report.arg(settings.inflight_jobs_set()).arg(settings.job_meta_hash());
         let (waiting, running, done, dead, workers, age, since, by, note): Answer =
             report.invoke_async(&mut self.connection.clone()).await?;
@@ -229,9 +144,10 @@ impl Inspector {
         let mut read = pipe();
         read.lrange(settings.active_jobs_list(), 0, -1);
         read.zrange(settings.scheduled_jobs_set(), 0, -1);
-        let (active, scheduled): (Vec<String>, Vec<String>) =
+        read.lrange(settings::held(settings), 0, -1);
+        let (active, scheduled, held): (Vec<String>, Vec<String>, Vec<String>) =
             read.query_async(&mut self.connection.clone()).await?;
-        Ok([active, scheduled].concat())
+        Ok([active, scheduled, held].concat())
     }
 
     async fn in_flight(&self, settings: &Config) -> RedisResult<Vec<String>> {
@@ -275,38 +191,8 @@ impl Inspector {
         for ((id, queue, state), [data, meta]) in jobs.into_iter().zip(pairs) {
             let data: Option<Vec<u8>> = redis::from_redis_value_ref(data)?;
             let meta: HashMap<String, String> = redis::from_redis_value_ref(meta)?;
-            reports.push(report(id, queue, state, &data.unwrap_or_default(), &meta));
+            reports.push(job_report(id, queue, state, &data.unwrap_or_default(), &meta));
         }
         Ok(reports)
     }
-}
-
-fn report(
-    id: String,
-    queue: &'static str,
-    state: JobState,
-    data: &[u8],
-    meta: &HashMap<String, String>,
-) -> JobReport {
-    let job = serde_json::from_slice(data)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(data).into_owned()));
-    let number = |field: &str| meta.get(field)?.parse().ok();
-    JobReport {
-        id,
-        queue,
-        job,
-        state,
-        enqueued_ms: number("enqueued_ms"),
-        begun_ms: number("begun_ms"),
-        ended_ms: number("ended_ms"),
-        tries: number("begun").and_then(|tries: i64| u32::try_from(tries).ok()).unwrap_or(0),
-        worker: meta.get("worker").cloned(),
-        error: meta.get("result").filter(|_| state == JobState::Dead).map(|text| error_of(text)),
-    }
-}
-
-/// The error in what apalis keeps as the result of a job: `{"Err":"..."}`.
-fn error_of(result: &str) -> String {
-    let value: Value = serde_json::from_str(result).unwrap_or_default();
-    value.get("Err").and_then(Value::as_str).unwrap_or(result).to_owned()
 }

@@ -59,6 +59,11 @@ pub(super) fn pause(settings: &Config) -> String {
     format!("{}:paused", settings.queue.as_ref())
 }
 
+/// The key of the jobs that wait while the queue is paused.
+pub(super) fn held(settings: &Config) -> String {
+    format!("{}:held", settings.queue.as_ref())
+}
+
 /// The channel on which a new job is announced to idle workers.
 pub(super) fn channel(settings: &Config) -> String {
     format!("tasks:{}:available", settings.active_jobs_list())

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use apalis_redis::Config;
 use redis::{RedisResult, Script, cmd};
 
+use super::settings;
 use crate::{config, connection::SharedConnection};
 
 static PROMOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("promote.lua")));
@@ -33,7 +34,8 @@ pub(super) async fn promote(
 ) -> RedisResult<()> {
     let (scheduled, active) = (settings.scheduled_jobs_set(), settings.active_jobs_list());
     let mut promote = PROMOTE.key(scheduled);
-    promote.key(active).arg(settings.job_meta_hash());
+    promote.key(active).key(settings::pause(settings)).key(settings::held(settings));
+    promote.arg(settings.job_meta_hash());
     promote.invoke_async::<u64>(connection).await.map(|_| ())
 }
 

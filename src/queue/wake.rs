@@ -44,10 +44,6 @@ impl Pulse {
         looked.is_some_and(|at| at.elapsed() <= time) || self.0.jobs.load(Ordering::Relaxed) > 0
     }
 
-    fn looked(&self) {
-        *self.0.last_look.lock() = Some(Instant::now());
-    }
-
     pub(super) fn begin(&self) -> InFlight {
         self.0.jobs.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.0))
@@ -60,22 +56,11 @@ impl Drop for InFlight {
     }
 }
 
-/// What the listener and the heartbeat tell the strategy.
+/// What the listener tells the strategy.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     told: AtomicBool,
-    is_paused: AtomicBool,
     waker: AtomicWaker,
-}
-
-impl Signal {
-    /// Whether the queue is paused: then no job is taken from it.
-    pub(super) fn pause(&self, is_paused: bool) {
-        if self.is_paused.swap(is_paused, Ordering::AcqRel) && !is_paused {
-            self.told.store(true, Ordering::Release);
-            self.waker.wake();
-        }
-    }
 }
 
 /// Looks when told by the listener, and once a second.
@@ -106,15 +91,11 @@ impl PollStrategy for LookWhenTold {
         while self.timer.as_mut().poll(cx).is_ready() {
             self.timer.as_mut().reset(Instant::now() + TIMER);
         }
-        if self.signal.is_paused.load(Ordering::Acquire) {
-            self.pulse.looked();
-            return Poll::Pending;
-        }
         Poll::Ready(Some(()))
     }
 
     fn on_poll(&mut self, _: &PollSnapshot) {
-        self.pulse.looked();
+        *self.pulse.0.last_look.lock() = Some(Instant::now());
     }
 }
 

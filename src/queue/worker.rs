@@ -149,7 +149,6 @@ impl<J: Job> Workplace<J> {
             .with_codec(Unread)
             .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
         self.mend().await?;
-        signal.pause(self.is_paused().await?);
         let (context, pulse) = (self.context.clone(), self.pulse.clone());
         let (worker, metrics) = (name.to_owned(), self.metrics.clone());
         let (shared, settings) = (self.connection.clone(), self.settings.clone());
@@ -199,8 +198,7 @@ impl<J: Job> Workplace<J> {
     fn aides(&self, name: &str, signal: Arc<Signal>) -> JoinSet<()> {
         let mut aides = JoinSet::new();
         let (connection, settings) = (self.connection.clone(), self.settings.clone());
-        let (worker, queue) = (name.to_owned(), self.queue.clone());
-        aides.spawn(heartbeat::beat(connection, settings, worker, queue, Arc::clone(&signal)));
+        aides.spawn(heartbeat::beat(connection, settings, name.to_owned(), self.queue.clone()));
         aides.spawn(wake::listen(self.client.clone(), settings::channel(&self.settings), signal));
         aides
     }
@@ -214,11 +212,6 @@ impl<J: Job> Workplace<J> {
                 return error;
             }
         }
-    }
-
-    async fn is_paused(&self) -> RedisResult<bool> {
-        let mut connection = self.connection.clone();
-        redis::cmd("EXISTS").arg(settings::pause(&self.settings)).query_async(&mut connection).await
     }
 
     async fn mend(&self) -> RedisResult<()> {

@@ -66,7 +66,7 @@ impl Api {
         let history = Arc::new(History::new(database.store_of(config.schedule.every), limits));
         let inspector = Inspector::new(&database.client, QUEUES.to_vec()).expect("a URL");
         let metrics = Metrics::default();
-        let routes = api::routes(Arc::clone(&history), inspector, metrics, config);
+        let routes = api::routes(Arc::clone(&history), &inspector, metrics, config);
         let origins = config.api.cors_origins.clone();
         let following = tokio::spawn(async move { history.follow().await });
         let server = tokio::spawn(async move {

@@ -85,7 +85,7 @@ impl RedisServer {
             environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let script = format!(
             "env $SERVER redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
-             --appendfsync always --save '' --databases 256 --loglevel warning >/dev/null & \
+             --appendfsync always --save '' --databases 1024 --loglevel warning >/dev/null & \
              echo $!; exec >/dev/null; read _; kill -9 $! 2>/dev/null",
             folder.path().display()
         );

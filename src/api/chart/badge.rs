@@ -36,7 +36,7 @@ fn in_groups(price: Price) -> String {
     let whole = ((price.ten_thousandths() + 5000) / 10_000).to_string();
     let mut text = String::new();
     for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at) % 3 == 0 {
+        if at > 0 && (whole.len() - at).is_multiple_of(3) {
             text.push('.');
         }
         text.push(digit);

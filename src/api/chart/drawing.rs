@@ -148,9 +148,9 @@ impl Drawing<'_> {
             .draw()?;
         self.gaps(&mut plot, (low, high))?;
         if self.as_candles {
-            self.bodies(&mut plot)?
+            self.bodies(&mut plot)?;
         } else {
-            self.line(&mut plot)?
+            self.line(&mut plot)?;
         }
         let (x, y) = plot.plotting_area().get_pixel_range();
         Ok(((x.start, x.end), (y.start, y.end)))

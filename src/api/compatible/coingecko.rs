@@ -21,15 +21,15 @@ use crate::{
         latest::{change_percent, price_of_yesterday},
         numbers::{pesos, units},
     },
-    domain::{Candle, Candles, Interval, Order, TimeRange, UnixTime, Zone},
-    history::History,
+    domain::{Candle, Candles, Interval, Order, Point, TimeRange, Timestamp, UnixTime, Zone},
+    history::{History, Known},
 };
 
 const COIN: &str = "bitcoin";
 const CURRENCY: &str = "ars";
 const DAY: i64 = 24 * 3600;
-/// The most prices of an answer: those of 27 years at its own granularity, of a month with
-/// `interval=5m`.
+/// The most prices of an answer, the newest ones: those of 27 years at its own granularity, of a month
+/// with `interval=5m`.
 const MOST: usize = 10_000;
 
 pub(in crate::api) struct CoinGecko {
@@ -41,46 +41,72 @@ impl CoinGecko {
         Self { history }
     }
 
-    /// The first prices of intervals, and the last price if the range reaches up to now.
+    /// The first price of each interval within the range, and the last price if the range reaches up to
+    /// now.
     async fn chart(
         &self,
         range: &TimeRange,
         interval: Interval,
         with_last: bool,
-    ) -> Result<ChartResponse, ApiError> {
-        let candles = self.candles(range, interval).await?;
-        let mut prices: Vec<(i64, f64)> = candles
-            .iter()
-            .filter_map(|candle| {
-                let (at, price) = candle.summary.extremes?.first;
-                // The first interval may begin before the range.
-                let is_inside = range.since().is_none_or(|since| since.as_score() <= at.score());
-                is_inside.then(|| (at.micros() / 1000, units(price)))
-            })
-            .collect();
-        if with_last && let Some(last) = self.history.latest().await?.value {
-            let last = (last.sample.timestamp.micros() / 1000, pesos(last.sample.price));
-            if prices.last().is_some_and(|known| known.0 < last.0) {
-                prices.push(last);
+    ) -> Result<Known<ChartResponse>, ApiError> {
+        let Known { value: candles, mut until } = self.candles(range, interval).await?;
+        let mut points = Vec::with_capacity(candles.len() + 1);
+        for candle in &candles {
+            points.extend(self.first_within(range, candle).await?);
+        }
+        let row = |(at, price): &Point| (at.micros() / 1000, units(*price));
+        let mut prices: Vec<(i64, f64)> = points.iter().map(row).collect();
+        if with_last {
+            let latest = self.history.latest().await?;
+            until = until.or(latest.until);
+            if let Some(last) = latest.value {
+                let last = (last.sample.timestamp.micros() / 1000, pesos(last.sample.price));
+                if prices.last().is_some_and(|known| known.0 < last.0) {
+                    prices.push(last);
+                }
             }
         }
-        Ok(ChartResponse::new(&prices))
+        Ok(Known { value: ChartResponse::new(&prices), until })
     }
 
+    /// The first sample of a candle that lies in the range. The first candle may begin before it, the
+    /// last one end after it.
+    async fn first_within(
+        &self,
+        range: &TimeRange,
+        candle: &Candle,
+    ) -> Result<Option<Point>, ApiError> {
+        let is_early =
+            |(at, _): &Point| range.since().is_some_and(|since| at.score() < since.as_score());
+        let is_late =
+            |(at, _): &Point| range.until().is_some_and(|until| at.score() > until.as_score());
+        let mut first = candle.summary.extremes.map(|all| all.first);
+        if first.as_ref().is_some_and(is_early) {
+            // The first one of the range may lie in a later candle, which has it then.
+            let of_range = self.history.summary(range).await?.value.extremes;
+            let end = Timestamp::from_second(candle.end).score();
+            first = of_range.map(|all| all.first).filter(|(at, _)| at.score() < end);
+        }
+        Ok(first.filter(|first| !is_late(first)))
+    }
+
+    /// The candles of a range, oldest first; the newest ones if there are too many.
     async fn candles(
         &self,
         range: &TimeRange,
         interval: Interval,
-    ) -> Result<Vec<Candle>, ApiError> {
+    ) -> Result<Known<Vec<Candle>>, ApiError> {
         let wanted = Candles {
             interval,
             zone: Zone::UTC,
             filled: false,
-            order: Order::Ascending,
+            order: Order::Descending,
             limit: MOST,
         };
-        let known = self.history.candles(range, &wanted, self.history.now()).await?;
-        Ok(known.value.0)
+        let Known { value: (mut candles, _), until } =
+            self.history.candles(range, &wanted, self.history.now()).await?;
+        candles.reverse();
+        Ok(Known { value: candles, until })
     }
 
     /// The range of the last so many days.
@@ -153,10 +179,10 @@ impl CoinGecko {
             list.split(',').any(|one| one.trim().eq_ignore_ascii_case(name))
         };
         if !is_named(ids, COIN) {
-            return Ok(GeckoAnswer::Value(Json(BTreeMap::new())));
+            return Ok(GeckoAnswer::Value(Json(BTreeMap::new()), None));
         }
         let mut fields = BTreeMap::new();
-        let latest = self.history.latest().await?.value;
+        let Known { value: latest, until } = self.history.latest().await?;
         if let Some(latest) = latest.filter(|_| is_named(currencies, CURRENCY)) {
             let is_asked = |flag: &Option<String>| flag.as_deref() == Some("true");
             let mut tell = |name: &str, figure| fields.insert(name.to_owned(), figure);
@@ -177,7 +203,7 @@ impl CoinGecko {
                 tell("last_updated_at", Figure::whole(latest.sample.timestamp.second()));
             }
         }
-        Ok(GeckoAnswer::Value(Json(BTreeMap::from([(COIN.to_owned(), fields)]))))
+        Ok(GeckoAnswer::Value(Json(BTreeMap::from([(COIN.to_owned(), fields)])), until))
     }
 
     /// CoinGecko: chart
@@ -207,13 +233,13 @@ impl CoinGecko {
             Err(refusal) => return Ok(refusal.into()),
         };
         let interval = granularity(days.seconds(), interval.0.as_deref());
-        let chart = self.chart(&self.last(days), interval, true).await?;
-        Ok(GeckoAnswer::Value(Json(chart)))
+        Ok(self.chart(&self.last(days), interval, true).await?.into())
     }
 
     /// CoinGecko: chart of a range
     ///
-    /// Prices between two times: every 5 minutes for one day, every hour for up to 90 days, daily beyond.
+    /// The first price of each interval between two times: every 5 minutes for one day, every hour for up
+    /// to 90 days, daily beyond.
     #[oai(
         path = "/api/v3/coins/:id/market_chart/range",
         method = "get",
@@ -245,11 +271,10 @@ impl CoinGecko {
         };
         let Some(until) = second(to.0.as_deref()) else { return Ok(missing("to", &to.0).into()) };
         let Ok(range) = TimeRange::new(Some(since), Some(until)) else {
-            return Ok(GeckoAnswer::Value(Json(ChartResponse::new(&[]))));
+            return Ok(GeckoAnswer::Value(Json(ChartResponse::new(&[])), None));
         };
         let interval = granularity(until.second() - since.second(), interval.0.as_deref());
-        let chart = self.chart(&range, interval, false).await?;
-        Ok(GeckoAnswer::Value(Json(chart)))
+        Ok(self.chart(&range, interval, false).await?.into())
     }
 
     /// CoinGecko: candles
@@ -278,11 +303,11 @@ impl CoinGecko {
             seconds if seconds <= 30 * DAY => Interval::Seconds(4 * 3600),
             _ => Interval::Days(4),
         };
-        let candles = self.candles(&self.last(days), interval).await?;
+        let Known { value: candles, until } = self.candles(&self.last(days), interval).await?;
         let row = |candle: &Candle| {
             let prices = candle.prices()?.map(units);
             Some(Row::new(candle.end * 1000, &prices))
         };
-        Ok(GeckoAnswer::Value(Json(candles.iter().filter_map(row).collect())))
+        Ok(GeckoAnswer::Value(Json(candles.iter().filter_map(row).collect()), until))
     }
 }

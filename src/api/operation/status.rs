@@ -1,8 +1,11 @@
 //! How everything is, and what is wrong.
 
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 
-use super::queues::{QueueResponse, queues};
+use super::{
+    problems::{ProblemResponse, Problems},
+    queues::{QueueResponse, queues},
+};
 use crate::{
     api::{
         coverage::CoverageResponse,
@@ -16,9 +19,6 @@ use crate::{
     queue::Inspector,
     store::{ProcessReport, Role, ServerReport},
 };
-
-/// The share of Redis' memory from which it is nearly full.
-const NEARLY_FULL: f64 = 0.9;
 
 /// How everything is.
 #[derive(Debug, Object)]
@@ -45,39 +45,6 @@ pub struct StatusResponse {
     pub redis: RedisResponse,
     /// What is recorded.
     pub history: HistoryResponse,
-}
-
-/// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Object)]
-pub struct ProblemResponse {
-    /// What kind of problem it is.
-    pub code: ProblemCode,
-    /// What is wrong, in a sentence.
-    pub text: String,
-    /// The section of `/help`, and of the README, that says what to do.
-    pub help: String,
-}
-
-/// The kinds of problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum ProblemCode {
-    /// Redis cannot be reached.
-    RedisAway,
-    /// No scheduler is at work.
-    NoScheduler,
-    /// No worker is at work.
-    NoWorker,
-    /// The last price is too old.
-    PriceStale,
-    /// No price was ever recorded.
-    NothingRecorded,
-    /// An operator has paused a queue.
-    QueuePaused,
-    /// A source has failed so often that it is not asked for a while.
-    SourceFailing,
-    /// The memory of Redis is nearly full.
-    RedisMemory,
 }
 
 /// The last price.
@@ -244,71 +211,6 @@ impl RedisResponse {
             latency_ms: latency.map(|ms| (ms * 1000.0).round() / 1000.0),
             version: server.map(|server| server.version),
             clock_skew,
-        }
-    }
-}
-
-/// What is wrong.
-#[derive(Default)]
-struct Problems(Vec<ProblemResponse>);
-
-impl Problems {
-    fn add(&mut self, code: ProblemCode, help: &str, text: String) {
-        self.0.push(ProblemResponse { code, text, help: help.to_owned() });
-    }
-
-    fn of_redis(&mut self, server: Option<&ServerReport>) {
-        let Some(server) = server else {
-            let text = "Redis cannot be reached.".to_owned();
-            return self.add(ProblemCode::RedisAway, "redis-away", text);
-        };
-        #[allow(clippy::cast_precision_loss, reason = "a share of few digits")]
-        let share = server.max_memory.map(|most| server.memory as f64 / most as f64);
-        if let Some(share) = share.filter(|share| *share > NEARLY_FULL) {
-            let text = format!("The memory of Redis is {:.0} % full.", share * 100.0);
-            self.add(ProblemCode::RedisMemory, "redis-memory", text);
-        }
-    }
-
-    fn of_processes(&mut self, counts: Option<&ProcessCounts>) {
-        let Some(counts) = counts else { return };
-        if counts.scheduler == 0 {
-            let text = "No scheduler is at work: no job is enqueued.".to_owned();
-            self.add(ProblemCode::NoScheduler, "no-scheduler", text);
-        }
-        if counts.worker == 0 {
-            let text = "No worker is at work: no price is fetched.".to_owned();
-            self.add(ProblemCode::NoWorker, "no-worker", text);
-        }
-    }
-
-    fn of_queues(&mut self, queues: &[QueueResponse]) {
-        for queue in queues {
-            let Some(pause) = &queue.paused else { continue };
-            let mut text = format!("The queue {} was paused by {}", queue.name, pause.by);
-            if !pause.note.is_empty() {
-                text += &format!(": {}", pause.note);
-            }
-            self.add(ProblemCode::QueuePaused, "queue-paused", text + ".");
-        }
-    }
-
-    fn of_price(&mut self, price: Option<&StatusPrice>, is_empty: bool) {
-        if is_empty {
-            let text = "No price was recorded yet.".to_owned();
-            self.add(ProblemCode::NothingRecorded, "nothing-recorded", text);
-        }
-        if let Some(price) = price.filter(|price| price.stale) {
-            let text = format!("The last price is {} s old.", price.age);
-            self.add(ProblemCode::PriceStale, "price-stale", text);
-        }
-    }
-
-    fn of_sources(&mut self, sources: &[SourceSummary]) {
-        for source in sources.iter().filter(|source| source.enabled && source.is_failing()) {
-            let why = source.last_failure.as_deref().unwrap_or("it fails");
-            let text = format!("The source {} is not asked for a while: {why}", source.name);
-            self.add(ProblemCode::SourceFailing, "source-failing", text);
         }
     }
 }

@@ -7,6 +7,8 @@ const chart = {
   range: "day", since: null, until: null, kind: "line",
   /** The SVG that is shown: seconds and pixels of its edges. */
   view: null,
+  /** The range that it is of. */
+  shown: null,
   loading: null, loadedAt: 0, timer: null, lookup: null, lookupTimer: null, drag: null,
 };
 
@@ -83,7 +85,7 @@ async function loadChart() {
   chart.loadedAt = Date.now();
   const { clientWidth: width, clientHeight: height } = byId("chart");
   const range = rangeParameters();
-  const wanted = new URLSearchParams({ ...range, width, height, kind: chart.kind, theme: shownTheme(), time_zone: ZONE });
+  const wanted = new URLSearchParams({ ...range, width, height, kind: chart.kind, theme: shownTheme(), time_zone: zone() });
   try {
     const signal = loading.signal;
     const [drawing, summary] = await Promise.all([
@@ -93,9 +95,12 @@ async function loadChart() {
     if (signal.aborted) return;
     draw(drawing);
     summarize(summary);
+    chart.shown = JSON.stringify(range);
     setHidden("chart-message", true);
   } catch (error) {
     if (loading.signal.aborted) return;
+    // A chart of the same range stays, the banner tells why it is not refreshed.
+    if (chart.shown === JSON.stringify(range)) return;
     setText("chart-message", t("chartFailed", { error: error.message }));
     setHidden("chart-message", false);
   }

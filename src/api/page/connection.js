@@ -37,9 +37,15 @@ function lost() {
 
 function found() {
   connection.answeredAt = performance.now();
-  if (connection.announced) announce(t("reconnected"));
+  const wasAnnounced = connection.announced;
   connection.lostAt = null;
   connection.announced = false;
+  if (wasAnnounced) {
+    announce(t("reconnected"));
+    loadLatest();
+    loadChart();
+    loadSlots();
+  }
   setHidden("disconnected", true);
 }
 
@@ -54,12 +60,14 @@ function showConnection() {
 /** Says it to screen readers. */
 function announce(text) { setText("announcement", text); }
 
-/** Runs a request of a section and shows in its heading when it fails. The old data stays. */
-async function update(note, action) {
+/** Runs the request of a section and shows in its heading when it fails. The old data stays. */
+async function update(section, action) {
   try {
     await action();
-    setText(note, "");
+    setText(`${section}-note`, "");
   } catch (error) {
-    if (error.name !== "AbortError") setText(note, t("notUpdated", { error: error.message }));
+    setText(`${section}-note`, t("notUpdated", { error: error.message }));
+    const place = document.getElementById(section);
+    if (place?.childElementCount === 0) place.append(element("p", { class: "muted" }, t("notAvailable")));
   }
 }

@@ -121,10 +121,9 @@ function makeRow(columns, row, earlier) {
   const cells = columns.map(([name, cell, style], at) => {
     const attributes = { class: style, "data-label": t(name), role: at === 0 ? "rowheader" : "cell" };
     if (at === 0) attributes.scope = "row";
-    // One element a cell: on a phone it stands beside the title of its column.
-    const content = cell(row);
-    if (content === DASH) attributes.class = `${style ?? ""} none`;
-    return element(at === 0 ? "th" : "td", attributes, element("div", {}, [content].flat()));
+    const node = element(at === 0 ? "th" : "td", attributes, cell(row));
+    node.classList.toggle("none", node.textContent === DASH);
+    return node;
   });
   const node = element("tr", { role: "row" }, cells);
   if (earlier?.querySelector("details[open]")) node.querySelector("details")?.setAttribute("open", "");

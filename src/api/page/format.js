@@ -58,8 +58,9 @@ function duration(seconds) {
   return pair(Math.floor(seconds / 86400), Math.floor((seconds % 86400) / 3600), "d", "h");
 }
 
+/** A time of this device's zone, by the clock of 24 hours. */
 function when(second, options) {
-  return second == null ? DASH : cached("DateTimeFormat", options).format(new Date(second * 1000));
+  return second == null ? DASH : cached("DateTimeFormat", { hourCycle: "h23", ...options }).format(new Date(second * 1000));
 }
 
 const clockTime = (second) => when(second, { timeStyle: "medium" });
@@ -67,7 +68,9 @@ const dayTime = (second) => when(second, { day: "numeric", month: "short", hour:
 const fullTime = (second) => when(second, { dateStyle: "medium", timeStyle: "medium" });
 
 /** All times are those of this device. Browsers that hide their zone count in UTC. */
-const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone?.replace("Etc/Unknown", "UTC") ?? "UTC";
+function zone() {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone?.replace("Etc/Unknown", "UTC") ?? "UTC";
+}
 
 /** The clock of the API in unix seconds, which may differ from that of this device. */
 let clockDifference = 0;

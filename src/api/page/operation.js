@@ -30,7 +30,10 @@ async function loadStatus() {
   const status = await request("api/status/");
   setClock(status.now, askedAt);
   operation.status = status;
-  slots.first = status.history.first;
+  if (slots.first !== status.history.first) {
+    slots.first = status.history.first;
+    showSlots();
+  }
   if (price.latest && status.price?.timestamp >= price.latest.timestamp) price.latest.stale = status.price.stale;
   showStatus();
 }
@@ -38,9 +41,11 @@ async function loadStatus() {
 function showStatus() {
   const { status } = operation;
   if (!status) return;
-  setHidden("simulated", !status.simulated);
+  const simulates = status.sources.some(({ name, enabled }) => enabled && name === "simulated");
+  setHidden("simulated", !status.simulated && !simulates);
   showProblems(currentProblems(status), status);
   if (status.coverage) setText("recorded", percent(status.coverage.share));
+  setText("zone", t("zone", { zone: zone().replaceAll("_", " ") }));
   setText("version", `Cotiza ${status.version}`);
   showQueues(status.redis.up ? status.queues : []);
   showStorage(status);
@@ -95,14 +100,14 @@ function showSources() {
       : `${milliseconds(source.latency_p50_ms)} / ${milliseconds(source.latency_p99_ms)}`), "number"],
     ["success", (source) => percent(source.success_share, 1), "number"],
     ["samples", (source) => (source.enabled || source.share > 0 ? percent(source.share, 1) : DASH), "number"],
-    ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH)],
+    ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH), "line"],
     ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " · ", longText(last.reason)] : DASH), "wide"],
   ], sources, { key: (source) => source.name, none: "noSources" });
   const rejected = sources.flatMap(({ name, rejected: prices }) => prices.map((one) => ({ name, ...one })));
   rejected.sort((a, b) => b.timestamp - a.timestamp);
   showTable("rejected", "rejected", [
     ["time", (one) => fullTime(one.timestamp)], ["source", (one) => one.name],
-    ["price", (one) => pesos(one.price), "number"], ["reason", (one) => longText(one.reason), "wide"],
+    ["amount", (one) => pesos(one.price), "number"], ["reason", (one) => longText(one.reason), "wide"],
   ], rejected.slice(0, 10), { key: (one) => `${one.timestamp} ${one.name} ${one.price}`, none: "noRejected" });
 }
 
@@ -142,11 +147,11 @@ function jobText(job) {
 }
 
 function startJobs() {
-  const reload = () => { jobs.page = 1; update("jobs-note", loadJobs); };
+  const reload = () => { jobs.page = 1; update("jobs", loadJobs); };
   byId("jobs-state").addEventListener("change", (event) => { jobs.state = event.target.value; reload(); });
   byId("jobs-queue").addEventListener("change", (event) => { jobs.queue = event.target.value; reload(); });
   for (const [id, step] of [["jobs-newer", -1], ["jobs-older", 1]]) {
-    byId(id).addEventListener("click", () => { jobs.page += step; update("jobs-note", loadJobs); });
+    byId(id).addEventListener("click", () => { jobs.page += step; update("jobs", loadJobs); });
   }
 }
 
@@ -177,7 +182,7 @@ function showJobs() {
   const { count, next, results } = operation.jobs;
   const kinds = { done: "good", dead: "bad", running: "info" };
   showTable("jobs", "jobs", [
-    ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))]],
+    ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))], "line"],
     ["state", (one) => chip(word("state", one.state), kinds[one.state] ?? "")],
     ["enqueued", (one) => ago(one.enqueued_at)],
     ["duration", (one) => duration(one.duration), "number"], ["attempts", (one) => number(one.tries), "number"],

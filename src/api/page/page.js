@@ -46,7 +46,6 @@ function showLanguage() {
     if (node.localName === "button") node.title = t(node.dataset.tLabel);
   }
   for (const node of document.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);
-  setText("zone", t("zone", { zone: ZONE.replaceAll("_", " ") }));
   tables.clear();
   showJobFilters();
   for (const again of [showPrice, showStatus, showSlots, showSources, showProcesses, showJobs, showConnection]) again();
@@ -64,8 +63,8 @@ async function poll() {
   if (price.latest && apiNow() - price.latest.timestamp > 10) loadLatest();
   try {
     await Promise.all([
-      update("queues-note", loadStatus), update("sources-note", loadSources),
-      update("processes-note", loadProcesses), update("jobs-note", loadJobs),
+      update("queues", loadStatus), update("sources", loadSources),
+      update("processes", loadProcesses), update("jobs", loadJobs),
     ]);
   } finally {
     polling = false;
@@ -92,21 +91,23 @@ function start() {
     byId("main").focus();
   });
   readHash();
-  // The browser paints the page before it asks for anything.
-  setTimeout(startLive);
-}
-
-function startLive() {
-  startChart();
   startSlots();
   startJobs();
+  // The page is painted first. A hidden page has no frames.
+  if (document.hidden) begin(); else requestAnimationFrame(() => setTimeout(begin));
+}
+
+/** Asks for everything that is shown, and goes on asking. */
+function begin() {
   loadLatest();
-  follow();
+  startChart();
+  if (!document.hidden) follow();
   poll().then(loadSlots);
   setInterval(tick, 1000);
   setInterval(() => { if (!document.hidden) loadSlots(); }, SLOTS_EVERY);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return;
+    if (document.hidden) return unfollow();
+    follow();
     tick();
     poll();
     loadLatest();

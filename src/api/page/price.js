@@ -62,8 +62,14 @@ function announcePrice() {
   announce(t("priceSpoken", { price: pesos(price.latest.price) }));
 }
 
-function follow() {
+/** Hidden pages do not follow: browsers open six connections to a host, and each stream takes one. */
+function unfollow() {
+  clearTimeout(price.retry);
   price.stream?.close();
+}
+
+function follow() {
+  unfollow();
   const stream = new EventSource("api/stream/");
   price.stream = stream;
   stream.addEventListener("price", (event) => {
@@ -91,7 +97,7 @@ function follow() {
     // After an error status a browser does not connect again by itself.
     if (stream.readyState === EventSource.CLOSED) {
       clearTimeout(price.retry);
-      price.retry = setTimeout(follow, 5000);
+      if (!document.hidden) price.retry = setTimeout(follow, 5000);
     }
   });
 }

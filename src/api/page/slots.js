@@ -8,7 +8,7 @@ const MOST_PAGES = 5;
 const slots = { first: null, gaps: [], complete: true, day: null, month: null, timer: null };
 
 async function loadSlots() {
-  await update("slots-note", async () => {
+  await update("slots", async () => {
     const month = dayStart(29);
     const [gaps, day, all] = await Promise.all([
       loadGaps(month), request("api/coverage/?since=-24h"), request(`api/coverage/?since=${month}`),
@@ -145,7 +145,7 @@ function summaryOf(coverage) {
 function showSlots() {
   if (!slots.day) return;
   const [day, month] = [dayCells(), monthCells()];
-  const hours = [0, 4, 8, 12, 16, 20].map((at) => [(at + 0.5) / 24, when(day[at * 12].since, { hour: "2-digit", minute: "2-digit", hour12: false })]);
+  const hours = [0, 4, 8, 12, 16, 20].map((at) => [(at + 0.5) / 24, when(day[at * 12].since, { timeStyle: "short" })]);
   const days = [0, 5, 10, 15, 20, 25].map((at) => [(at + 0.5) / 30, when(month[at * 24].since, { day: "numeric", month: "short" })]);
   const minutes = [0, 6].map((at) => [(at + 0.5) / 12, `:${String(5 * at).padStart(2, "0")}`]);
   const clock = [0, 6, 12, 18].map((at) => [(at + 0.5) / 24, `${String(at).padStart(2, "0")} h`]);
@@ -165,16 +165,16 @@ function showLegend() {
   const outcomes = ["recorded", ...names].map((outcome) => ({ outcome, counts: count(outcome) }));
   const seen = outcomes.filter(({ outcome, counts }) => outcome === "recorded" || counts[1] + counts[0] > 0);
   const label = (outcome) => (outcome === "recorded" ? t("recorded") : word("reason", outcome));
-  showTable("slots-legend", "slots", [
-    ["outcome", ({ outcome }) => element("span", { class: "key" }, swatch(outcome), label(outcome))],
-    ["hours24", ({ counts }) => number(counts[0]), "number"],
-    ["days30", ({ counts }) => number(counts[1]), "number"],
-  ], seen, { key: (row) => row.outcome, none: "empty" });
+  const others = [["empty", true], ["unknown", !slots.complete]].filter(([, is]) => is).map(([state]) =>
+    element("li", {}, swatch(state), element("span", {}, t(state))));
+  byId("slots-legend").replaceChildren(...seen.map(({ outcome, counts: [hours, days] }) => element("li", {}, swatch(outcome),
+    element("span", {}, label(outcome)), element("span", { class: "muted" },
+      `${t("hours24")}: ${number(hours)} · ${t("days30")}: ${number(days)}`))), ...others);
 }
 
 function swatch(outcome) {
   return svgElement("svg", { viewBox: "0 0 10 10", class: "swatch", "aria-hidden": "true" },
-    svgElement("rect", { width: 10, height: 10, rx: 2, class: `cell ${outcome}` }));
+    svgElement("rect", { x: 0.5, y: 0.5, width: 9, height: 9, rx: 2, class: `cell ${outcome}` }));
 }
 
 /** The text of the cell under the pointer: on a phone there are no titles. */

@@ -19,13 +19,15 @@ use crate::{
 };
 
 /// The events that are kept, and the most that are read at once.
-const EVENTS: usize = 360;
+const EVENTS: u16 = 360;
 /// How often it is looked whether a slot has ended without a price.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The events of the last slots.
 pub(super) struct Feed {
     history: Arc<History>,
+    /// The length of a slot in seconds.
+    slot: i64,
     /// One of each slot, without a gap.
     recent: RwLock<VecDeque<Event>>,
     /// Notified of new ones.
@@ -62,9 +64,10 @@ struct MissedData {
 }
 
 impl Feed {
-    pub(super) fn new(history: Arc<History>) -> Self {
+    pub(super) fn new(history: Arc<History>, slot: i64) -> Self {
         Self {
             history,
+            slot,
             recent: RwLock::default(),
             news: watch::Sender::default(),
             started: Once::new(),
@@ -92,11 +95,13 @@ impl Feed {
         Some((join(&events), next))
     }
 
-    /// The same of the recent events; `None` if they begin later.
+    /// The same of the recent events; `None` if they begin later, or end before the slot that comes
+    /// before `second`: a client that begins with the last price does not wait for the slots before it.
     #[allow(clippy::option_option, reason = "unknown, or known to be none")]
     fn recent_after(&self, second: i64) -> Option<Option<(Bytes, i64)>> {
         let recent = self.recent.read();
-        if recent.front().is_none_or(|first| second < first.slot) {
+        let (first, last) = (recent.front()?.slot, recent.back()?.slot);
+        if !(first..=last.saturating_add(self.slot)).contains(&second) {
             return None;
         }
         let from = recent.partition_point(|event| event.slot < second);
@@ -112,17 +117,25 @@ impl Feed {
         })
     }
 
-    /// Writes the events of all slots from the last price on, for ever.
+    /// Writes the events of the last slots, for ever. After a pause it begins anew with as many as are
+    /// kept: clients read older ones from the history.
     async fn write(&self) {
         let mut changes = self.history.changes();
-        let mut next = None;
+        let mut next: Option<i64> = None;
         loop {
             changes.mark_unchanged();
-            if let Ok(from) = self.from(next).await
-                && let Ok(events) = self.read(from).await
-            {
-                next = Some(events.last().map_or(from, |last| last.slot + 1));
-                self.add(events);
+            let oldest = self.history.now().saturating_sub(i64::from(EVENTS) * self.slot);
+            let from = next.map_or(oldest, |next| next.max(oldest));
+            let events = self.read(from).await.unwrap_or_default();
+            let is_full = events.len() >= usize::from(EVENTS);
+            if let Some(last) = events.last() {
+                let goes_on = next == Some(from);
+                next = Some(last.slot + 1);
+                self.add(events, goes_on);
+            }
+            if is_full {
+                // There may be more.
+                continue;
             }
             tokio::select! {
                 _news = changes.changed() => {}
@@ -131,26 +144,19 @@ impl Feed {
         }
     }
 
-    async fn from(&self, next: Option<i64>) -> Result<i64, HistoryError> {
-        if let Some(next) = next {
-            return Ok(next);
-        }
-        let latest = self.history.latest().await?.value;
-        Ok(latest.map_or_else(|| self.history.now(), |it| it.sample.timestamp.second()))
-    }
-
     async fn read(&self, from: i64) -> Result<Vec<Event>, HistoryError> {
-        let outcomes = self.history.outcomes(from, EVENTS).await?;
+        let outcomes = self.history.outcomes(from, usize::from(EVENTS)).await?;
         Ok(outcomes.iter().map(Event::from).collect())
     }
 
-    fn add(&self, events: Vec<Event>) {
-        if events.is_empty() {
-            return;
-        }
+    /// Adds events, which go on where the recent ones end or replace them.
+    fn add(&self, events: Vec<Event>, goes_on: bool) {
         let mut recent = self.recent.write();
+        if !goes_on {
+            recent.clear();
+        }
         recent.extend(events);
-        let old = recent.len().saturating_sub(EVENTS);
+        let old = recent.len().saturating_sub(usize::from(EVENTS));
         recent.drain(..old);
         drop(recent);
         self.news.send_replace(());

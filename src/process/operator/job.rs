@@ -58,9 +58,9 @@ pub enum Command {
                       current slot)"
     )]
     Run {
-        /// The name of the job: fetch_btc_ars or housekeeping
+        /// The name of the job: `fetch_btc_ars` or `housekeeping`
         job: String,
-        /// The slot of fetch_btc_ars, by a second in it; the current one without it. A price of now is not
+        /// The slot of `fetch_btc_ars`, by a second in it; the current one without it. A price of now is not
         /// one of then: past slots are refused
         #[arg(long, value_name = "TIME")]
         slot: Option<UnixTime>,

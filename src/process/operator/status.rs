@@ -51,9 +51,9 @@ pub async fn run(
     if !shown.watch {
         let status = look(&operator, &history).await;
         if shown.json {
-            print_json(&status)?
+            print_json(&status)?;
         } else {
-            print(&text(&status))?
+            print(&text(&status))?;
         }
         return match status.problems.len() {
             0 => Ok(()),
@@ -63,7 +63,7 @@ pub async fn run(
     }
     loop {
         let text = text(&look(&operator, &history).await);
-        write!(stdout(), "{CLEAR}{text}\n")?;
+        writeln!(stdout(), "{CLEAR}{text}")?;
         stdout().flush()?;
         tokio::select! {
             () = sleep(EVERY) => {}

@@ -10,7 +10,7 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use crate::api::described::described;
+use crate::{api::described::described, history::Known};
 
 const DAY: i64 = 24 * 3600;
 
@@ -47,7 +47,12 @@ pub(super) struct GeckoProblem {
 pub(super) enum GeckoAnswer<T: Type + ToJSON> {
     /// The answer.
     #[oai(status = 200, content_type = "application/json")]
-    Value(Json<T>),
+    Value(
+        Json<T>,
+        /// Set while the store is away: the answer may have changed since this unix second.
+        #[oai(header = "Cotiza-Known-Until")]
+        Option<i64>,
+    ),
     /// The coin is not known.
     #[oai(status = 404, content_type = "application/json")]
     Unknown(Json<GeckoProblem>),
@@ -75,6 +80,12 @@ impl Refusal {
 
     pub(super) fn missing(name: &str) -> Self {
         Self::Invalid(format!("Missing parameter {name}"))
+    }
+}
+
+impl<T: Type + ToJSON> From<Known<T>> for GeckoAnswer<T> {
+    fn from(known: Known<T>) -> Self {
+        Self::Value(Json(known.value), known.until)
     }
 }
 

@@ -1,0 +1,123 @@
+//! The chart and the badge.
+
+use crate::harness::{Api, Database};
+
+const FIRST: i64 = 1_717_184_860;
+
+/// An API over ten slots with a gap of five between them.
+async fn api() -> Api {
+    let database = Database::new().await;
+    let slots = (0..5).chain(10..15);
+    let samples: Vec<(i64, String)> =
+        slots.map(|n| (FIRST + 10 * n, format!("{}", 84_000_000 + n * 1000))).collect();
+    let samples: Vec<(i64, &str)> = samples.iter().map(|(at, it)| (*at, it.as_str())).collect();
+    database.record(&samples).await;
+    Api::start(&database).await
+}
+
+fn path(query: &str) -> String {
+    format!("/api/chart.svg?since={FIRST}&until={}&{query}", FIRST + 149)
+}
+
+async fn svg(api: &Api, query: &str) -> String {
+    let answer = api.get(&path(query)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.headers["content-type"], "image/svg+xml");
+    answer.text
+}
+
+/// The elements of a picture that begin with this text.
+fn elements(svg: &str, begin: &str) -> usize {
+    svg.matches(begin).count()
+}
+
+#[tokio::test]
+async fn a_line_is_broken_where_slots_are_missed() {
+    let svg = svg(&api().await, "width=600&height=200").await;
+    assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
+    let lines = svg.lines().filter(|line| line.contains("polyline") && line.contains("#0B61B8"));
+    assert_eq!(lines.count(), 2, "{svg}");
+    let gaps = svg.lines().filter(|line| line.contains("<rect") && line.contains("#BE3C28"));
+    assert_eq!(gaps.count(), 1, "{svg}");
+}
+
+#[tokio::test]
+async fn it_says_where_its_plot_is() {
+    let svg = svg(&api().await, "width=640&height=240").await;
+    let attribute = |name: &str| -> i64 {
+        let rest = svg.split_once(&format!(" {name}=\"")).expect(name).1;
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    };
+    assert_eq!((attribute("data-since"), attribute("data-until")), (FIRST, FIRST + 149));
+    assert!(attribute("data-left") > 0 && attribute("data-right") <= 640, "{svg}");
+    assert!(attribute("data-top") >= 0 && attribute("data-bottom") < 240, "{svg}");
+    assert_eq!((attribute("width"), attribute("height")), (640, 240));
+}
+
+#[tokio::test]
+async fn candles_rise_and_fall_in_their_colours() {
+    let api = api().await;
+    let size = "kind=candles&width=100&height=100";
+    let light = svg(&api, size).await;
+    assert!(elements(&light, "#12805C") >= 4, "{light}");
+    let dark = svg(&api, &format!("{size}&theme=dark")).await;
+    assert!(dark.contains("#161B22") && !dark.contains("#12805C"), "{dark}");
+}
+
+#[tokio::test]
+async fn labels_are_in_the_time_zone_that_is_asked_for() {
+    let api = api().await;
+    assert!(svg(&api, "").await.contains("19:48:00"));
+    let there = svg(&api, "time_zone=America/Argentina/Buenos_Aires").await;
+    assert!(there.contains("16:48:00"), "{there}");
+}
+
+#[tokio::test]
+async fn any_range_is_drawn_also_an_empty_one() {
+    let api = api().await;
+    for query in [
+        "",
+        "since=0001-01-01&until=9999-12-31",
+        "since=-10w&until=now",
+        "since=2030-01-01&until=2030-01-01",
+        "until=1970-01-01",
+        "since=now",
+        "width=100&height=100",
+        "width=4000&height=4000&kind=candles",
+    ] {
+        let answer = api.get(&format!("/api/chart.svg?{query}")).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+        assert!(answer.text.trim_end().ends_with("</svg>"), "{query}");
+    }
+    let empty = Api::start(&Database::new().await).await;
+    assert_eq!(empty.get("/api/chart.svg").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_question_for_a_chart_is_named() {
+    let api = api().await;
+    for (query, parameter, part) in [
+        ("width=50", "width", "from 100 to 4000"),
+        ("height=5e9", "height", "from 100 to 4000"),
+        ("kind=bars", "kind", "give line or candles"),
+        ("theme=blue", "theme", "give light or dark"),
+        ("since=2024-06-01&until=2024-05-01", "since", "after"),
+    ] {
+        let problem = api.get(&format!("/api/chart.svg?{query}")).await.problem(400);
+        assert_eq!(problem["parameter"], parameter, "{query}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(part), "{query}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn the_badge_has_the_last_price_and_says_that_it_is_stale() {
+    let badge = api().await.get("/api/badge.svg").await;
+    assert_eq!(
+        (badge.status.as_u16(), &badge.headers["content-type"]),
+        (200, &"image/svg+xml".parse().unwrap())
+    );
+    assert!(badge.text.contains(">84.014.000 (stale)<"), "{}", badge.text);
+    let none = Api::start(&Database::new().await).await.get("/api/badge.svg").await;
+    assert!(none.text.contains(">-<"), "{}", none.text);
+}
