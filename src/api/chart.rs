@@ -76,8 +76,9 @@ impl Charts {
 
     /// The length of a candle, so that there is one in so many pixels of a range.
     fn length(&self, (since, until): (i64, i64), width: u32, as_candles: bool) -> i64 {
-        let most = i64::from(width) / if as_candles { CANDLE } else { POINT };
-        let least = ((until - since) / most.max(1)).max(self.slot);
+        let most = (i64::from(width) / if as_candles { CANDLE } else { POINT }).max(1);
+        // Rounded up: more candles than are asked for would leave out the newest.
+        let least = ((until - since + most - 1) / most).max(self.slot);
         let known = LENGTHS.into_iter().find(|length| *length >= least && length % self.slot == 0);
         let whole = (least + self.slot - 1) / self.slot * self.slot;
         known.filter(|_| as_candles).unwrap_or(whole)

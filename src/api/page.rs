@@ -9,7 +9,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html::pu
 const HTML: &str = "text/html; charset=utf-8";
 
 /// The scripts of the page, in the order in which they are needed.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/texts.js"),
     include_str!("page/dom.js"),
     include_str!("page/format.js"),
@@ -17,6 +17,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("page/price.js"),
     include_str!("page/chart.js"),
     include_str!("page/slots.js"),
+    include_str!("page/problems.js"),
     include_str!("page/operation.js"),
     include_str!("page/page.js"),
 ];

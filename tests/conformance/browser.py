@@ -3,7 +3,6 @@ answer, and the stream, which goes on without loss when the API is started again
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -11,7 +10,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from api import URL, get, process, readme, wait_for
+from api import URL, chromium, get, process, readme, wait_for
 
 PAGE = (Path(__file__).parent / "browser.html").read_bytes()
 seen = {"opened": 0, "ids": [], "timestamps": [], "error": None, "readme": None}
@@ -65,17 +64,13 @@ def watch():
     print(f"   {len(ids)} events over {seen['opened']} connections, none is missing")
 
 
-names = ("chromium", "chromium-browser", "google-chrome")
-chromium = next((path for path in map(shutil.which, names) if path), None)
-if chromium is None:
-    print("   skipped: Chromium is missing (Debian: chromium)")
-    raise SystemExit(77)
+browser_path = chromium()
 site = ThreadingHTTPServer(("127.0.0.1", 0), Site)
 threading.Thread(target=site.serve_forever, daemon=True).start()
 page = f"http://127.0.0.1:{site.server_port}/?api={URL}"
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     # Without its sandbox, as it may have to run as root or in a container; it opens this page alone.
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    command = [browser_path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                "--no-first-run", f"--user-data-dir={profile}", "--remote-debugging-port=0", page]
     browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

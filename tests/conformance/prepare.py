@@ -3,18 +3,8 @@
 import os
 import signal
 import time
-import urllib.error
 
-from api import get, process, wait_for
-
-
-def is_ready():
-    os.kill(int(os.environ["COTIZA_PID"]), 0)  # an error if it has ended already
-    try:
-        return get("/health/ready")
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return None
-
+from api import get, is_ready, process, wait_for
 
 wait_for("/health/ready", is_ready, 60)
 wait_for("5 prices", lambda: get("/api/ticker-list/")["count"] >= 5)

@@ -9,17 +9,26 @@
 #   csv_frames.py         pandas reads the lists as CSV
 #   readme.py             the example in Python of the README works
 #   browser.py            Chromium reads the API and its stream from a page of another origin
+#   page.py               the page at / in Chromium: live, languages, colours, chart, keyboard, axe
+#   page_faults.py        the page says what is wrong, and goes on after it
 #
-# Usage: tests/conformance/run.sh [BINARY]   (default: ${CARGO_TARGET_DIR:-target}/debug/cotiza)
+# Usage: tests/conformance/run.sh [--screenshots] [BINARY]
+#   BINARY is ${CARGO_TARGET_DIR:-target}/debug/cotiza if it is not given. With --screenshots nothing is
+#   checked: screenshots.py photographs the page with slots of ten seconds and a history of some weeks.
 #
 # It needs a built binary, redis-server, python3 (3.11 or newer) with venv, pgrep, internet for pip the
-# first time, and Chromium: without Chromium the last check is skipped. It takes about two minutes.
+# first time, and Chromium: without Chromium its checks are skipped. It takes about three minutes.
 # Everything it starts is stopped when it ends. The exit code is 0 if nothing failed, else 1.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 target=${CARGO_TARGET_DIR:-target}
+slot=1 screenshots=
+if [ "${1:-}" = --screenshots ]; then
+  slot=10 screenshots=yes
+  shift
+fi
 binary=$(realpath -m "${1:-$target/debug/cotiza}")
 venv=$(realpath -m "$target/conformance")
 
@@ -64,18 +73,24 @@ EOF
 )
 echo "== starting $("$binary" --version) on port $api_port"
 export COTIZA_URL="http://127.0.0.1:$api_port" SCRATCH="$scratch"
+# With these, commands of cotiza beside the stack find its Redis, and the password in its data folder.
+export COTIZA_BINARY="$binary" COTIZA__UP__REDIS_PORT="$redis_port" COTIZA__UP__DATA_DIR="$scratch/data"
+export SLOT="$slot"
+unset REDIS_URL
 # A folder of its own: no configuration file or data of the developer is found there.
-(cd "$scratch" && exec env -u REDIS_URL COTIZA__API__LISTEN="127.0.0.1:$api_port" \
-  COTIZA__EXCHANGE__LISTEN="127.0.0.1:$exchange_port" COTIZA__UP__REDIS_PORT="$redis_port" \
-  COTIZA__UP__DATA_DIR="$scratch/data" COTIZA__SCHEDULE__EVERY=1s \
+(cd "$scratch" && exec env COTIZA__API__LISTEN="127.0.0.1:$api_port" \
+  COTIZA__EXCHANGE__LISTEN="127.0.0.1:$exchange_port" COTIZA__SCHEDULE__EVERY="${slot}s" \
   "$binary" up --simulate) >"$scratch/cotiza.log" 2>&1 &
 cotiza=$!
 export COTIZA_PID=$cotiza
 
-if ! python "$here/prepare.py"; then
+prepare=prepare.py
+[ -z "$screenshots" ] || prepare=screenshots.py
+if ! python "$here/$prepare"; then
   cat "$scratch/cotiza.log"
-  fail "cotiza did not come up"
+  fail "$prepare failed"
 fi
+[ -z "$screenshots" ] || exit 0
 
 failed=() skipped=()
 check() {
@@ -98,6 +113,8 @@ check "pycoingecko: the endpoints of CoinGecko" timeout 60 python "$here/coingec
 check "pandas: CSV" timeout 60 python "$here/csv_frames.py"
 check "README: the example in Python" timeout 60 python "$here/readme.py"
 check "Chromium: another origin, and the stream" timeout 120 python "$here/browser.py"
+check "Chromium: the page" timeout 180 python "$here/page.py"
+check "Chromium: the page, and what is wrong" timeout 180 python "$here/page_faults.py"
 check "schemathesis: random requests" env PYTHONPATH="$here" timeout 300 \
   schemathesis --config-file "$here/schemathesis.toml" run "$COTIZA_URL/openapi.json" \
   --no-color --continue-on-failure

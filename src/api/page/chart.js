@@ -13,7 +13,6 @@ const chart = {
 };
 
 function startChart() {
-  readHash();
   onPress("ranges", (range) => show({ range }));
   onPress("kinds", (kind) => show({ kind }));
   onPress("moves", moveChart);
@@ -33,11 +32,11 @@ function startChart() {
 // The range is kept in the address, so that loading the page again keeps it.
 
 function readHash() {
-  const told = new URLSearchParams(location.hash.slice(1));
-  const [since, until] = [Number(told.get("since")), Number(told.get("until"))];
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const [since, until] = [Number(wanted.get("since")), Number(wanted.get("until"))];
   if (since > 0 && until > since) Object.assign(chart, { range: null, since, until });
-  else chart.range = Object.hasOwn(RANGES, told.get("chart") ?? "") ? told.get("chart") : "day";
-  chart.kind = told.get("kind") === "candles" ? "candles" : "line";
+  else chart.range = Object.hasOwn(RANGES, wanted.get("chart") ?? "") ? wanted.get("chart") : "day";
+  chart.kind = wanted.get("kind") === "candles" ? "candles" : "line";
   showChartButtons();
 }
 
@@ -86,7 +85,7 @@ async function loadChart() {
   chart.loadedAt = Date.now();
   const { clientWidth: width, clientHeight: height } = byId("chart");
   const range = rangeParameters();
-  const wanted = new URLSearchParams({ ...range, width, height, kind: chart.kind, theme: shownTheme() });
+  const wanted = new URLSearchParams({ ...range, width, height, kind: chart.kind, theme: shownTheme(), time_zone: zone() });
   try {
     const signal = loading.signal;
     const [drawing, summary] = await Promise.all([

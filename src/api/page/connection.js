@@ -1,17 +1,20 @@
 "use strict";
 // Requests to the API, and whether it can be reached.
 
-const connection = { lostAt: null, announced: false };
+const connection = { lostAt: null, announced: false, answeredAt: 0 };
+const TIMEOUT = 15000;
 
 /** Gets a path of the API. Throws an Error whose message can be shown. */
 async function request(path, { signal, type = "json" } = {}) {
-  const timeout = AbortSignal.timeout(10000);
+  const timeout = AbortSignal.timeout(TIMEOUT);
+  const askedAt = performance.now();
   let response;
   try {
     response = await fetch(path, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout, cache: "no-cache" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    lost();
+    // A slow answer is not a lost connection while others are answered.
+    if (!timeout.aborted || connection.answeredAt < askedAt) lost();
     throw new Error(t("noAnswer"));
   }
   const kind = response.headers.get("content-type") ?? "";
@@ -23,7 +26,7 @@ async function request(path, { signal, type = "json" } = {}) {
   found();
   if (response.ok) return type === "json" ? response.json() : response.text();
   const problem = kind.includes("json") ? await response.json().catch(() => ({})) : {};
-  const error = new Error(problem.detail ?? `HTTP ${response.status}`);
+  const error = new Error(response.status === 503 ? t("unavailable") : problem.detail ?? `HTTP ${response.status}`);
   error.status = response.status;
   throw error;
 }
@@ -33,6 +36,7 @@ function lost() {
 }
 
 function found() {
+  connection.answeredAt = performance.now();
   const wasAnnounced = connection.announced;
   connection.lostAt = null;
   connection.announced = false;

@@ -22,6 +22,7 @@ function setHidden(id, hidden) { byId(id).hidden = hidden; }
 /** A duration that goes on: `tick` writes it again each second. */
 function ago(second, name = "ago") {
   if (second == null) return DASH;
+  second = Math.floor(second);
   const node = element("time", { "data-since": second, "data-name": name, title: fullTime(second),
     datetime: new Date(second * 1000).toISOString() });
   writeAge(node);
@@ -94,10 +95,24 @@ function showTable(id, title, columns, rows, { key, none }) {
     table.rows.set(name, { data, node });
     return node;
   });
-  const same = order.length === table.body.children.length && order.every((node, at) => node === table.body.children[at]);
-  if (!same) table.body.replaceChildren(...order);
-  // Keys can scroll what has the focus.
-  const { scroll } = table;
+  arrange(table.body, order);
+  // Sizes are asked for when all tables are written: asking makes the browser lay out the page.
+  requestAnimationFrame(() => setScrollable(table.scroll));
+}
+
+/** Makes nodes the children of a node. Those that are already there in order are not touched, and keep the focus. */
+function arrange(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const node of [...parent.children]) if (!wanted.has(node)) node.remove();
+  let at = parent.firstElementChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextElementSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
+/** Keys can scroll what has the focus. */
+function setScrollable(scroll) {
   if (scroll.scrollWidth > scroll.clientWidth || scroll.scrollHeight > scroll.clientHeight) scroll.tabIndex = 0;
   else scroll.removeAttribute("tabindex");
 }
@@ -112,5 +127,6 @@ function makeRow(columns, row, earlier) {
   });
   const node = element("tr", { role: "row" }, cells);
   if (earlier?.querySelector("details[open]")) node.querySelector("details")?.setAttribute("open", "");
+  if (earlier?.contains(document.activeElement)) requestAnimationFrame(() => node.querySelector("summary")?.focus({ preventScroll: true }));
   return node;
 }

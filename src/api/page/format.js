@@ -67,6 +67,17 @@ const clockTime = (second) => when(second, { timeStyle: "medium" });
 const dayTime = (second) => when(second, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const fullTime = (second) => when(second, { dateStyle: "medium", timeStyle: "medium" });
 
+/** All times are those of this device. Browsers that hide their zone count in UTC. */
+function zone() {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone?.replace("Etc/Unknown", "UTC") ?? "UTC";
+}
+
 /** The clock of the API in unix seconds, which may differ from that of this device. */
 let clockDifference = 0;
+/** Takes the clock of an answer. One that was long on its way says too little about now. */
+function setClock(second, askedAt) {
+  const now = Date.now() / 1000;
+  if (now - askedAt < 1) clockDifference = second - now;
+}
+
 const apiNow = () => Date.now() / 1000 + clockDifference;

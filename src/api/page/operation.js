@@ -5,11 +5,30 @@ const JOBS_A_PAGE = 10;
 const STATES = ["waiting", "running", "done", "dead"];
 const jobs = { state: "", queue: "", page: 1, queues: [] };
 /** The last answers, to show them again in another language. */
-const operation = { status: null, sources: null, processes: null, jobs: null };
+const operation = { status: null, sources: null, processes: null, jobs: null, redisAway: false };
+
+/** Requests what only Redis knows: the api answers 503 while Redis is away. */
+async function requestFromRedis(path) {
+  try {
+    const answer = await request(path);
+    setRedisAway(false);
+    return answer;
+  } catch (error) {
+    if (error.status === 503) setRedisAway(true);
+    throw error;
+  }
+}
+
+function setRedisAway(away) {
+  if (operation.redisAway === away) return;
+  operation.redisAway = away;
+  showStatus();
+}
 
 async function loadStatus() {
+  const askedAt = Date.now() / 1000;
   const status = await request("api/status/");
-  clockDifference = status.now - Date.now() / 1000;
+  setClock(status.now, askedAt);
   operation.status = status;
   if (slots.first !== status.history.first) {
     slots.first = status.history.first;
@@ -22,31 +41,21 @@ async function loadStatus() {
 function showStatus() {
   const { status } = operation;
   if (!status) return;
-  setHidden("simulated", !status.simulated);
-  showProblems(status.problems);
-  setText("recorded", percent(status.coverage.share));
-  setText("zone", t("zone", { zone: Intl.DateTimeFormat().resolvedOptions().timeZone }));
+  const simulates = status.sources.some(({ name, enabled }) => enabled && name === "simulated");
+  setHidden("simulated", !status.simulated && !simulates);
+  showProblems(currentProblems(status), status);
+  if (status.coverage) setText("recorded", percent(status.coverage.share));
+  setText("zone", t("zone", { zone: zone().replaceAll("_", " ") }));
   setText("version", `Cotiza ${status.version}`);
   showQueues(status.redis.up ? status.queues : []);
   showStorage(status);
   showAge();
 }
 
-function showProblems(problems) {
-  const list = byId("problems");
-  list.hidden = problems.length === 0;
-  const data = JSON.stringify([settings.language, problems]);
-  if (list.dataset.shown === data) return;
-  list.dataset.shown = data;
-  list.replaceChildren(...problems.map(({ code, text, help }) => element("li", { class: "notice bad" },
-    element("strong", {}, word("problem", code)), element("span", { lang: "en" }, text),
-    element("a", { href: `help#${encodeURIComponent(help)}`, "aria-label": `${t("help")}: ${word("problem", code)}` }, t("help")))));
-}
-
 function showQueues(queues) {
   showTable("queues", "queues", [
     ["queue", ({ name, paused }) => [element("span", {}, name), paused && element("span", { class: "pause" },
-      chip(`❚❚ ${t("paused")}`, "warn"), " ", element("span", { class: "muted foreign" }, pauseText(paused)))]],
+      chip(`❚❚ ${t("paused")}`, "warn"), " ", element("span", { class: "muted foreign" }, pauseLine(paused)))]],
     ["waiting", (queue) => number(queue.waiting), "number"], ["running", (queue) => number(queue.running), "number"],
     ["done", (queue) => number(queue.done), "number"],
     ["dead", ({ dead }) => (dead > 0 ? element("span", { class: "fall" }, number(dead)) : number(dead)), "number"],
@@ -56,9 +65,8 @@ function showQueues(queues) {
   if (names.length > 0 && names.join() !== jobs.queues.join()) { jobs.queues = names; showJobFilters(); }
 }
 
-function pauseText({ since, by, note }) {
-  const who = t("pausedBy", { by, age: duration(apiNow() - since) });
-  return note ? `${note} (${who})` : who;
+function pauseLine({ since, by, note }) {
+  return [note ? `${note} · ` : "", t("pausedBy", { by }), ", ", ago(since)];
 }
 
 function showStorage({ redis, history: samples }) {
@@ -77,7 +85,7 @@ function showStorage({ redis, history: samples }) {
 const skew = (seconds) => (seconds == null ? DASH : `${signed(seconds, 3)} s`);
 
 async function loadSources() {
-  operation.sources = await request("api/sources/");
+  operation.sources = await requestFromRedis("api/sources/");
   showSources();
 }
 
@@ -91,7 +99,7 @@ function showSources() {
     ["latency", (source) => (source.latency_p50_ms == null ? DASH
       : `${milliseconds(source.latency_p50_ms)} / ${milliseconds(source.latency_p99_ms)}`), "number"],
     ["success", (source) => percent(source.success_share, 1), "number"],
-    ["samples", (source) => percent(source.share, 1), "number"],
+    ["samples", (source) => (source.enabled || source.share > 0 ? percent(source.share, 1) : DASH), "number"],
     ["lastAnswer", ({ last_answer: last }) => (last ? [ago(last.timestamp), ` · ${pesos(last.ask)}`] : DASH), "line"],
     ["lastError", ({ last_failure: last }) => (last ? [ago(last.timestamp), " · ", longText(last.reason)] : DASH), "wide"],
   ], sources, { key: (source) => source.name, none: "noSources" });
@@ -104,7 +112,7 @@ function showSources() {
 }
 
 async function loadProcesses() {
-  operation.processes = (await request("api/processes/")).processes;
+  operation.processes = (await requestFromRedis("api/processes/")).processes;
   showProcesses();
 }
 
@@ -160,7 +168,7 @@ async function loadJobs() {
   const wanted = new URLSearchParams({ page: jobs.page, page_size: JOBS_A_PAGE });
   for (const name of ["state", "queue"]) if (jobs[name]) wanted.set(name, jobs[name]);
   try {
-    operation.jobs = await request(`api/jobs/?${wanted}`);
+    operation.jobs = await requestFromRedis(`api/jobs/?${wanted}`);
   } catch (error) {
     // Jobs are forgotten: the page may be no more.
     if (error.status === 404 && jobs.page > 1) { jobs.page = 1; return loadJobs(); }
@@ -176,7 +184,7 @@ function showJobs() {
   showTable("jobs", "jobs", [
     ["job", (one) => [one.queue, " ", element("span", { class: "muted" }, jobText(one.job))], "line"],
     ["state", (one) => chip(word("state", one.state), kinds[one.state] ?? "")],
-    ["enqueued", (one) => ago(Math.floor(one.enqueued_at))],
+    ["enqueued", (one) => ago(one.enqueued_at)],
     ["duration", (one) => duration(one.duration), "number"], ["attempts", (one) => number(one.tries), "number"],
     ["process", (one) => element("span", { class: "mono" }, one.worker ?? DASH)],
     ["error", (one) => longText(one.error), "wide"],

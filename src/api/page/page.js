@@ -59,6 +59,8 @@ async function poll() {
   clearTimeout(pollTimer);
   if (document.hidden || polling) return;
   polling = true;
+  // Without events the age is that of the API, which also knows when it is stale.
+  if (price.latest && apiNow() - price.latest.timestamp > 10) loadLatest();
   try {
     await Promise.all([
       update("queues", loadStatus), update("sources", loadSources),
@@ -88,6 +90,7 @@ function start() {
     event.preventDefault();
     byId("main").focus();
   });
+  readHash();
   startSlots();
   startJobs();
   // The page is painted first. A hidden page has no frames.

@@ -6,9 +6,10 @@ const ANNOUNCE_EVERY = 30;
 const price = { latest: null, none: false, missed: null, announcedAt: 0, stream: null, refresh: null, retry: null };
 
 async function loadLatest() {
+  const askedAt = Date.now() / 1000;
   try {
     const latest = await request("api/latest/");
-    clockDifference = latest.timestamp + latest.age - Date.now() / 1000;
+    setClock(latest.timestamp + latest.age, askedAt);
     // An event may have overtaken this answer.
     if (latest.timestamp >= (price.latest?.timestamp ?? 0)) price.latest = latest;
     price.none = false;
@@ -44,7 +45,7 @@ function showAge() {
   const { latest } = price;
   if (!latest) return;
   const age = Math.max(0, Math.floor(apiNow() - latest.timestamp));
-  const away = connection.lostAt != null && age > STALE_WITHOUT_CONNECTION;
+  const away = (connection.lostAt != null || operation.redisAway) && age > STALE_WITHOUT_CONNECTION;
   const stale = latest.stale || away;
   const source = latest.source ? ` · ${t("from", { source: latest.source })}` : "";
   setText("age", `${t("ago", { age: duration(age) })} · ${clockTime(latest.timestamp)}${source}`);
