@@ -37,6 +37,10 @@ test-observe: needs ## alerts and dashboard against a running Prometheus and rea
 	cargo build --locked --bins
 	@tests/observe/run.sh
 
+screenshots: needs ## photograph the page for the README (needs python3 and Chromium)
+	cargo build --locked --bins
+	@tests/conformance/run.sh --screenshots
+
 fmt: ## is the source formatted?
 	cargo fmt --check
 

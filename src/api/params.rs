@@ -138,7 +138,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("Relative to now; the units are s, m, h, d, w"),
-                pattern: Some("^(now|-[0-9]{1,13}[smhdw])$".to_owned()),
+                pattern: Some("^(now|-([0-9]{1,9}[sm]|[0-9]{1,6}[hdw]))$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -160,7 +160,7 @@ parameter!(
             }),
             inline(MetaSchema {
                 description: Some("With a unit: s, m, h, d, w"),
-                pattern: Some("^[0-9]{1,13}[smhdw]$".to_owned()),
+                pattern: Some("^([0-9]{1,9}[sm]|[0-9]{1,6}[hdw])$".to_owned()),
                 ..MetaSchema::new("string")
             }),
         ],
@@ -174,7 +174,9 @@ parameter!(
     "interval",
     MetaSchema {
         description: Some("A number with a unit: s, m, h, d, w, M (months); up to 100 years"),
-        pattern: Some("^0*[1-9][0-9]{0,9}[smhdwM]$".to_owned()),
+        pattern: Some(
+            "^[1-9]([0-9]{0,8}s|[0-9]{0,6}m|[0-9]{0,4}h|[0-9]{0,3}d|[0-9]{0,2}[wM])$".to_owned()
+        ),
         example: Some(json!("1h")),
         ..MetaSchema::new("string")
     }

@@ -116,8 +116,9 @@ pub(super) fn job_report(
     }
 }
 
-/// The error in what apalis keeps as the result of a job: `{"Err":"..."}`.
+/// The error in what apalis keeps as the result of a job: `{"Err":"AbortError: ..."}`.
 fn error_of(result: &str) -> String {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
-    value.get("Err").and_then(Value::as_str).unwrap_or(result).to_owned()
+    let text = value.get("Err").and_then(Value::as_str).unwrap_or(result);
+    text.strip_prefix("AbortError: ").unwrap_or(text).to_owned()
 }

@@ -88,11 +88,9 @@ async fn outcome<J: Job>(
         let seen: String = payload.chars().take(200).collect();
         return Err(GiveUp::because("unreadable", format!("unreadable payload {seen:?}")));
     };
-    let shown = format!("{job:?}");
     if tries > TRIES {
         job.given_up(context, GivenUp::Deadly).await;
-        let error = format!("{shown}: begun {TRIES} times and never ended");
-        return Err(GiveUp::because("poison", error));
+        return Err(GiveUp::because("poison", format!("begun {TRIES} times and never ended")));
     }
     let job_context = context.clone();
     let running = async move {
@@ -101,15 +99,12 @@ async fn outcome<J: Job>(
     };
     let running = tokio::spawn(running.in_current_span());
     match running.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(GiveUp { reason, error })) => {
-            Err(GiveUp::because(reason, format!("{shown}: {error}")))
-        }
+        Ok(ended) => ended,
         Err(panic) => {
             if let Some(job) = read::<J>(payload) {
                 job.given_up(context, GivenUp::Panicked).await;
             }
-            Err(GiveUp::because("panicked", format!("{shown}: {panic}")))
+            Err(GiveUp::because("panicked", panic))
         }
     }
 }

@@ -29,6 +29,10 @@ CALLS = {
     "coverage": {},
     "gaps": {"page": 1},
     "sources": {},
+    "status": {},
+    "queues": {},
+    "jobs": {"page_size": 5},
+    "processes": {},
     "live": {},
     "ready": {},
     "coingecko_ping": {},
@@ -42,6 +46,10 @@ CALLS = {
     "criptoya_quotes": {"coin": "btc", "fiat": "ars", "volume": 0.1},
     "criptoya_quote": {"exchange": "simulated", "coin": "BTC", "fiat": "ARS", "volume": 1},
 }
+
+
+# Operations that answer with a picture, which the generator leaves out with a warning.
+PICTURES = {"/api/chart.svg", "/api/badge.svg"}
 
 
 def unknown_fields(value):
@@ -76,14 +84,18 @@ def call(operation, arguments, client):
 
 folder = os.environ["SCRATCH"]
 command = ["openapi-python-client", "generate", "--url", f"{URL}/openapi.json", "--meta", "none",
-           "--output-path", f"{folder}/generated", "--overwrite", "--fail-on-warning"]
-subprocess.run(command, check=True)
+           "--output-path", f"{folder}/generated", "--overwrite"]
+written = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+warned = {line.split()[-1] for line in written.splitlines() if line.startswith("WARNING parsing")}
+assert warned <= PICTURES, written
 sys.path.insert(0, folder)
 from generated import Client  # noqa: E402
 
 called = failed = 0
 with Client(base_url=URL, timeout=10) as client:
     for path, methods in get("/openapi.json")["paths"].items():
+        if path in PICTURES:
+            continue
         for described in methods.values():
             name, tag = described["operationId"], described["tags"][0].lower()
             try:

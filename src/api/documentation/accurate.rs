@@ -10,6 +10,8 @@ const TAGS: [&str; 6] = ["Prices", "Coverage", "Sources", "Operation", "Health",
 /// Fields that are left out where there is no value; all others are null then.
 const LEFT_OUT: [(&str, &str); 3] =
     [("Problem", "parameter"), ("AveragePriceResponse", "covered"), ("CandleResponse", "reasons")];
+/// The names of the queues.
+const QUEUES: [&str; 2] = ["fetch_btc_ars", "housekeeping"];
 /// Where the schemas are, as references write it.
 const SCHEMAS: &str = "#/components/schemas/";
 /// An answer of each operation, by its id.
@@ -90,6 +92,10 @@ fn operations(paths: &mut Value) {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
             if let Some(example) = example_of(&name) {
                 parameter["schema"]["example"] = example;
+            }
+            if name == "queue" {
+                parameter["schema"] =
+                    json!({"type": "string", "enum": QUEUES, "example": QUEUES[0]});
             }
             if let Some(schema) = foreign(&name) {
                 parameter["schema"] = schema;
