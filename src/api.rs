@@ -42,7 +42,7 @@ use poem_openapi::{OpenApiService, Tags};
 
 pub use operation::{
     JobResponse, ProcessListResponse, ProcessResponse, QueueListResponse, QueueResponse,
-    StatusResponse, processes, queues, status,
+    StatusResponse, job_page, processes, queues, status,
 };
 
 use crate::{config::Config, history::History, metrics::Metrics, queue::Inspector};

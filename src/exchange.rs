@@ -152,7 +152,7 @@ impl From<&ExchangeError> for Failure {
 
 /// A text of others in a form that is safe in logs and terminals: line breaks, escape sequences, marks
 /// that turn the direction of writing, and whatever else cannot be seen are written as in Rust.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

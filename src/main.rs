@@ -179,8 +179,16 @@ fn main() -> ExitCode {
     let Err(error) = run(cli) else {
         return ExitCode::SUCCESS;
     };
-    let _unread = writeln!(io::stderr(), "cotiza: {error:#}");
+    let _unread = writeln!(io::stderr(), "cotiza: {}", explained(&error));
     if error.is::<ConfigError>() { USAGE.into() } else { ExitCode::FAILURE }
+}
+
+/// An error and its causes, each said once: some repeat the text of their own cause.
+fn explained(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -213,7 +221,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Healthcheck { role } => process::healthcheck::run(&config, role).await,
             Command::Status(shown) => operator::status(&config, shown, shutdown).await,
             Command::Queue(command) => operator::queue(&config, command).await,
-            Command::Job(command) => operator::job(&config, command).await,
+            Command::Job(command) => operator::job(&config, command, shutdown).await,
             Command::Process(command) => operator::processes(&config, command).await,
             Command::Audit { json } => operator::audit(&config, json).await,
             Command::Sources(command) => process::sources::run(&config, command).await,
@@ -221,8 +229,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),
             Command::Config => print(&config.to_masked_toml()),
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "cotiza", &mut io::stdout());
-                Ok(())
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "cotiza", &mut script);
+                print(&String::from_utf8_lossy(&script))
             }
             Command::Manual { folder } => clap_mangen::generate_to(Cli::command(), &folder)
                 .with_context(|| format!("cannot write into {}", folder.display())),

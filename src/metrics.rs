@@ -30,7 +30,7 @@ pub type Sums = BTreeMap<String, u64>;
 /// A metric that is counted or measured where something happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Jobs that schedulers put into a queue.
+    /// Jobs that schedulers have put into a queue.
     JobsEnqueued,
     /// Jobs that workers have begun; one that is begun again counts again.
     JobsStarted,
@@ -89,7 +89,7 @@ impl Metric {
             |name, help, labels| Description { is_histogram: true, ..counter(name, help, labels) };
         match self {
             Self::JobsEnqueued => {
-                counter("jobs_enqueued", "Jobs that were put into a queue", &["queue"])
+                counter("jobs_enqueued", "Jobs that schedulers have put into a queue", &["queue"])
             }
             Self::JobsStarted => counter("jobs_started", "Jobs that were begun", &["queue"]),
             Self::JobsSucceeded => {

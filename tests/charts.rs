@@ -42,6 +42,18 @@ async fn a_line_is_broken_where_slots_are_missed() {
 }
 
 #[tokio::test]
+async fn the_time_after_the_last_price_is_a_gap_too() {
+    let api = api().await;
+    let query = format!("/api/chart.svg?since={FIRST}&until={}", FIRST + 600);
+    let svg = api.get(&query).await.text;
+    let gaps = svg.lines().filter(|line| line.contains("<rect") && line.contains("#BE3C28"));
+    assert_eq!(gaps.count(), 2, "{svg}");
+    let before = format!("/api/chart.svg?since={}&until={}", FIRST - 600, FIRST + 40);
+    let svg = api.get(&before).await.text;
+    assert!(!svg.contains("#BE3C28"), "nothing was expected before the first price: {svg}");
+}
+
+#[tokio::test]
 async fn it_says_where_its_plot_is() {
     let svg = svg(&api().await, "width=640&height=240").await;
     let attribute = |name: &str| -> i64 {

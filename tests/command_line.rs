@@ -32,6 +32,8 @@ async fn a_bad_configuration_is_64_and_one_line_before_anything_starts() {
         (&["scheduler", "--redis-url", "http://x"], vec![], "redis.url"),
         (&["exchange", "--error-rate", "2"], vec![], "exchange.error_rate = 2"),
         (&["up"], vec![("COTIZA__SCHEDULE__EVERY", "0s")], "schedule.every"),
+        (&["up"], vec![("COTIZA__METRICS__LISTEN", "127.0.0.1:1")], "cannot share an address"),
+        (&["worker"], vec![("COTIZA__METRICS__LISTEN", "9100")], "no address with a port"),
         (&["api"], vec![("COTIZA__API__PORT", "1")], "unknown key api.port"),
         (&["api"], vec![("COTIZA__API__LISTEN", "127.0.0.1:70000")], "api.listen"),
         (&["api"], vec![("COTIZA_API_LISTEN", "127.0.0.1:1")], "mean COTIZA__API__LISTEN"),

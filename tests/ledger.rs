@@ -243,6 +243,21 @@ async fn slots_of_another_length_count_from_the_change_on() {
 }
 
 #[tokio::test]
+async fn an_import_takes_reasons_of_every_kind_away() {
+    let database = Database::new().await;
+    let store = database.store();
+    database.record(&[(BASE, "5.5"), (BASE + 200, "5.5")]).await;
+    let seconds: Vec<i64> = (1..).map(|n| BASE + n * 10).take(Reason::ALL.len()).collect();
+    for (second, reason) in seconds.iter().zip(Reason::ALL) {
+        store.miss(&[*second], reason).await.unwrap();
+    }
+    let hour = store.hour(cotiza::store::hour_of(BASE)).await.unwrap();
+    let added: Vec<_> = seconds.iter().map(|second| observation(second + 1, "5.5")).collect();
+    store.add(&hour, &added, &store.schedule().await.unwrap()).await.unwrap();
+    assert_eq!(store.reasons(BASE, BASE + 200).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn an_import_takes_the_reasons_of_its_slots_away() {
     let database = Database::new().await;
     let store = database.store();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cotiza::{
+    config::Config,
     jobs::{FetchBtcArs, QUEUES},
     metrics::{Metric, Metrics},
     queue::{EnqueueError, Enqueuer, Inspector, JobState},
@@ -15,7 +16,7 @@ use crate::harness::{
 
 /// An inspector of the queue of the probes.
 fn inspector(bench: &QueueBench) -> Inspector {
-    Inspector::new(&bench.database.client, vec!["probe"]).unwrap()
+    Inspector::new(&bench.database.client, vec!["probe"], &bench.config.queue).unwrap()
 }
 
 async fn count(inspector: &Inspector, state: JobState) -> u64 {
@@ -168,7 +169,7 @@ async fn waiting_jobs_are_cancelled_and_finished_ones_are_deleted() {
     eventually(SOON, "they are done", || async { count(&inspector, JobState::Done).await == 10 })
         .await;
     assert_eq!(bench.log.begun(1), 0);
-    assert_eq!(inspector.purge("probe", JobState::Done).await.unwrap().len(), 10);
+    assert_eq!(inspector.purge("probe", JobState::Done).await.0.len(), 10);
     assert_eq!(count(&inspector, JobState::Done).await, 0);
     let left: u64 = bench.database.command(&["HLEN", "probe:data"]).await;
     assert_eq!(left, 0, "data of jobs is left");
@@ -210,6 +211,61 @@ async fn processes_are_told_until_they_take_leave() {
 }
 
 #[tokio::test]
+async fn of_many_jobs_without_a_worker_the_newest_are_told() {
+    let bench = QueueBench::new().await;
+    let enqueuer = bench.enqueuer::<Probe>();
+    for id in 0..105 {
+        enqueuer.enqueue(&Probe { id, act: Act::Succeed }).await.unwrap();
+    }
+    let jobs = enqueuer.unclaimed(&bench.config.queue).await.unwrap();
+    assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), (5..105).collect::<Vec<_>>());
+    let _worker = bench.worker("w");
+    bench.has_ended(104).await;
+    bench.enqueue(200, Act::Sleep(Duration::from_secs(1))).await;
+    assert_eq!(
+        enqueuer.unclaimed(&bench.config.queue).await.unwrap().len(),
+        0,
+        "a worker is alive"
+    );
+}
+
+#[tokio::test]
+async fn a_full_redis_lists_purges_and_resumes() {
+    let server = RedisServer::start();
+    let bench = QueueBench::at(server.database()).await;
+    let inspector = inspector(&bench);
+    let worker = bench.worker("w");
+    bench.enqueue(1, Act::Succeed).await;
+    bench.has_ended(1).await;
+    eventually(SOON, "it is done", || async { count(&inspector, JobState::Done).await == 1 }).await;
+    worker.running.abort();
+    bench.enqueue(2, Act::Succeed).await;
+    inspector.pause("probe", "ana@host", "").await.unwrap();
+    bench.database.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let (all, jobs) = inspector.jobs(&["probe"], &JobState::ALL, 0, 10).await.unwrap();
+    assert_eq!((all, jobs.len()), (2, 2));
+    let (removed, ended) = inspector.purge("probe", JobState::Done).await;
+    assert_eq!((removed.len(), ended.is_ok()), (1, true));
+    assert!(inspector.resume("probe").await.unwrap());
+    assert!(!inspector.pause("probe", "ana@host", "").await.is_err(), "it can be paused");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_and_the_rest_with_it() {
+    let database = Database::new().await;
+    database.command::<()>(&["SET", "{prices}:sums", "of somebody else"]).await;
+    database.command::<()>(&["SET", "fetch_btc_ars:paused", "of somebody else"]).await;
+    let api = Api::start(&database).await;
+    let metrics = api.get("/metrics").await.text;
+    assert!(metrics.contains("\ncotiza_redis_up 1"), "{metrics}");
+    assert!(metrics.contains("\ncotiza_processes{role=\"worker\"} 0"), "{metrics}");
+    let status = api.get("/api/status/").await.ok();
+    let problem = &status["problems"][0];
+    assert_eq!(problem["code"], "redis_data", "{status}");
+    assert!(problem["text"].as_str().unwrap().starts_with("The queues cannot be read: "));
+}
+
+#[tokio::test]
 async fn sums_that_arrive_twice_are_added_once() {
     let database = Database::new().await;
     let (store, metrics) = (database.store(), Metrics::default());
@@ -239,7 +295,8 @@ async fn the_status_says_what_is_wrong_also_without_redis() {
     let store = database.store();
     store.heartbeat(&member("host-1.0a", Role::Scheduler), Activity::default()).await.unwrap();
     store.heartbeat(&member("host-2.0b", Role::Worker), Activity::default()).await.unwrap();
-    let inspector = Inspector::new(&database.client, QUEUES.to_vec()).unwrap();
+    let inspector =
+        Inspector::new(&database.client, QUEUES.to_vec(), &Config::default().queue).unwrap();
     inspector.pause("housekeeping", "ana@host", "a test").await.unwrap();
     eventually(SOON, "the price is known", || async {
         !api.get("/api/status/").await.ok()["price"].is_null()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::harness::{Cotiza, Database, FakeExchange, SOON, eventually, free_port, get_text, run};
@@ -128,8 +129,11 @@ async fn jobs_are_run_listed_shown_and_deleted_by_hand() {
     assert!(site.refuses(&["job", "show", id]).await.contains("there is no job"));
     let past = site.refuses(&["job", "run", "fetch_btc_ars", "--slot", "1717184864"]).await;
     assert!(past.contains("a price of now is not one of then"), "{past}");
-    assert!(site.refuses(&["job", "run", "fetch"]).await.contains("there are fetch_btc_ars"));
-    assert!(site.refuses(&["queue", "pause", "fetch"]).await.contains("there are fetch_btc_ars"));
+    for arguments in [&["job", "run", "fetch"][..], &["queue", "pause", "fetch"]] {
+        let output = run(arguments, &site.environment()).await;
+        assert_eq!(output.code, 64, "{arguments:?}");
+        assert!(output.stderr.contains("[possible values: fetch_btc_ars, housekeeping]"));
+    }
 }
 
 #[tokio::test]
@@ -147,6 +151,33 @@ async fn jobs_that_an_operator_removes_are_told_as_the_reason() {
 }
 
 #[tokio::test]
+async fn a_job_that_waits_when_its_queue_is_paused_has_that_reason() {
+    let site = Site::new().await;
+    let scheduler = site.start("scheduler");
+    eventually(SOON, "a job waits", || async {
+        site.database.command::<u64>(&["LLEN", "fetch_btc_ars:active"]).await >= 1
+    })
+    .await;
+    drop(scheduler);
+    let paused = site.prints(&["queue", "pause", "fetch_btc_ars", "--json"]).await;
+    let paused: Value = serde_json::from_str(&paused).unwrap();
+    assert_eq!((&paused["paused"], &paused["changed"]), (&true.into(), &true.into()));
+    assert!(site.missed("paused").await >= 1);
+}
+
+#[tokio::test]
+async fn the_wait_for_a_job_ends_when_it_is_asked_to() {
+    let site = Site::new().await;
+    let waiting = Cotiza::start(&["job", "run", "housekeeping"], &site.environment());
+    eventually(SOON, "the job waits", || async {
+        site.database.command::<u64>(&["LLEN", "housekeeping:active"]).await == 1
+    })
+    .await;
+    let ended = waiting.end(Signal::SIGTERM, Duration::from_secs(5)).await;
+    assert_eq!(ended.code(), Some(1));
+}
+
+#[tokio::test]
 async fn a_worker_that_has_jobs_and_records_nothing_is_unhealthy() {
     let site = Site::new().await;
     let mut environment = site.environment();
@@ -155,6 +186,8 @@ async fn a_worker_that_has_jobs_and_records_nothing_is_unhealthy() {
         (Cotiza::start(&["scheduler"], &environment), Cotiza::start(&["worker"], &environment));
     let health = async || run(&["healthcheck", "worker"], &environment).await;
     eventually(SOON, "it is well", || async { health().await.code == 0 }).await;
+    let well = health().await.stdout;
+    assert!(well.starts_with("the worker is well; the last price is "), "{well}");
     site.exchange.answers(Duration::ZERO, 500, "");
     eventually(SOON, "it is unwell", || async { health().await.code == 1 }).await;
     let complaint = health().await.stderr;

@@ -74,6 +74,13 @@ impl Charts {
         (since.min(until - self.slot), until)
     }
 
+    /// The unix seconds between which each slot should have a price: from the first one ever recorded to the
+    /// last slot that has ended for certain.
+    fn expected(&self, (since, until): (i64, i64), now: i64) -> (i64, i64) {
+        let first = self.history.size().first.unwrap_or(i64::MAX);
+        (since.max(first), until.min(now - 2 * self.slot))
+    }
+
     /// The length of a candle, so that there is one in so many pixels of a range.
     fn length(&self, (since, until): (i64, i64), width: u32, as_candles: bool) -> i64 {
         let most = (i64::from(width) / if as_candles { CANDLE } else { POINT }).max(1);
@@ -136,6 +143,7 @@ impl Charts {
             candles: &candles,
             since: edges.0,
             until: edges.1,
+            expected: self.expected(edges, now),
             length,
             width,
             height,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use poem::{Endpoint, Request, Response, endpoint::make, http::header};
 use prometheus_client::registry::Registry;
 
-use self::system::System;
 use crate::{
     config::Config,
     history::History,
@@ -53,13 +52,11 @@ impl Scraped {
         let own = registry.sub_registry_with_prefix("cotiza");
         own.register_collector(Box::new(exposed(self.metrics.total(), |is_shared| !is_shared)));
         known::register(own, &self.history, &self.config).await;
-        match System::read(&self.history, &self.inspector, &self.config).await {
-            Ok(system) => system.register(own),
-            Err(error) => {
-                tracing::debug!(%error, "a scrape without Redis");
-                known::gauge(own, "redis_up", "Whether Redis can be reached", 0.0);
-            }
-        }
+        let Ok(server) = self.history.store().server().await else {
+            known::gauge(own, "redis_up", system::REDIS_UP, 0.0);
+            return registry;
+        };
+        system::register(own, &server, &self.history, &self.inspector, &self.config).await;
         registry
     }
 }

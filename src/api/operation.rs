@@ -13,7 +13,7 @@ use poem::Request;
 use poem_openapi::{OpenApi, param::Query};
 
 pub use self::{
-    jobs::JobResponse,
+    jobs::{JobResponse, job_page},
     processes::{ProcessListResponse, ProcessResponse, processes},
     queues::{QueueListResponse, QueueResponse, queues},
     status::{StatusResponse, status},
@@ -102,7 +102,7 @@ impl Operation {
             Some(name) => vec![name.into()],
         };
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
-        let page = jobs::page(&self.inspector, &queues, &states, number, size).await?;
+        let page = job_page(&self.inspector, &queues, &states, number, size).await?;
         Ok(ListingAnswer::of(now(page), request, &self.proxies))
     }
 

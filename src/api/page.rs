@@ -111,6 +111,7 @@ mod tests {
             "queue-paused",
             "source-failing",
             "redis-memory",
+            "redis-data",
         ] {
             assert!(runbook.contains(&format!("id=\"{help}\"")), "{help}");
         }

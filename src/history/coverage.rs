@@ -6,8 +6,8 @@ use super::{
     view::{Miss, View},
 };
 use crate::domain::{
-    Coverage, Expected, Extremes, Gap, Missed, Order, Page, PageNumber, PageSize, Summary,
-    TimeRange, Timestamp, UnixTime,
+    ByReason, Coverage, Expected, Extremes, Gap, Missed, Order, Page, PageNumber, PageSize,
+    Summary, TimeRange, Timestamp, UnixTime,
 };
 
 /// The slots of a range that count: those that begin in the unix seconds `[from, until)`, and the
@@ -58,7 +58,9 @@ impl History {
     ) -> Result<Known<Coverage>, HistoryError> {
         let end = self.end_of_slot(range, now);
         let Known { value, until } = self.ask(end, |view| view.coverage(range, now)).await?;
-        let coverage = value.map(|(_, coverage)| coverage).unwrap_or_default();
+        let mut coverage = value.map(|(_, coverage)| coverage).unwrap_or_default();
+        let ended = coverage.expected - coverage.pending;
+        coverage.missed = Missed::of(ended.saturating_sub(coverage.recorded), ByReason::default());
         Ok(Known { value: coverage, until })
     }
 

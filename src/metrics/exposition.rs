@@ -21,12 +21,22 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// The format that a header `Accept` asks for; Prometheus' own unless it names OpenMetrics.
+    /// The format that a header `Accept` prefers; Prometheus' own unless it is OpenMetrics.
     pub fn preferred(accept: Option<&str>) -> Self {
-        match accept {
-            Some(accept) if accept.contains("application/openmetrics-text") => Self::OpenMetrics,
-            _ => Self::Prometheus,
-        }
+        let weight = |kind: &str| {
+            let ranges = accept.unwrap_or_default().split(',').filter_map(|range| {
+                let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
+                if parts.next()? != kind {
+                    return None;
+                }
+                let weight = parts.find_map(|part| part.strip_prefix("q=").map(str::to_owned));
+                weight.map_or(Some(1.0), |weight| weight.parse().ok())
+            });
+            ranges.fold(0.0_f32, f32::max)
+        };
+        let wanted = weight("application/openmetrics-text");
+        let is_wanted = wanted > 0.0 && wanted >= weight("text/plain");
+        if is_wanted { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     /// The value of the header `Content-Type`.
@@ -182,6 +192,10 @@ mod tests {
     fn the_format_is_negotiated() {
         let scraper = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
         assert_eq!(Exposition::preferred(Some(scraper)), Exposition::OpenMetrics);
+        let other = "Application/OpenMetrics-Text;q=0.2,text/plain;q=0.7";
+        assert_eq!(Exposition::preferred(Some(other)), Exposition::Prometheus);
+        let never = "application/openmetrics-text;q=0";
+        assert_eq!(Exposition::preferred(Some(never)), Exposition::Prometheus);
         assert_eq!(Exposition::preferred(Some("*/*")), Exposition::Prometheus);
         assert_eq!(Exposition::preferred(None), Exposition::Prometheus);
     }

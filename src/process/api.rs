@@ -23,18 +23,20 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let (store, client) = super::store(config)?;
     let history = Arc::new(super::history(config, store.clone())?);
     let metrics = Metrics::default();
-    let inspector = Inspector::new(&client, jobs::QUEUES.to_vec())?;
+    let inspector = Inspector::new(&client, jobs::QUEUES.to_vec(), &config.queue)?;
     let routes = api::routes(Arc::clone(&history), &inspector, metrics.clone(), config);
     let presence = Arc::new(Presence::new(store.clone(), Role::Api, metrics));
     super::log_start("api", presence.name(), config);
     let shown = Arc::clone(&presence);
-    tokio::spawn(async move {
+    let background = tokio::spawn(async move {
         store.clock().synchronized().await;
         tokio::join!(history.follow(), shown.show(|| true))
     });
     let limits = Limits::from(&config.api);
     let origins = &config.api.cors_origins;
     http::serve("the API", config.api.listen, limits, routes, origins, DRAIN, shutdown).await?;
+    // A heartbeat would put it back.
+    background.abort();
     presence.leave().await;
     Ok(())
 }

@@ -2,12 +2,14 @@
 //! this container, is well. For images that have no curl.
 
 use std::{
+    io::{self, Write as _},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail, ensure};
 use reqwest::Client;
+use serde::Deserialize;
 
 use crate::{
     config::Config,
@@ -28,7 +30,8 @@ pub enum Checked {
 
 /// The longest that the API may take to say that it is ready.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
-/// Checks the process of the role on this machine.
+
+/// Checks the process of the role on this machine; prints the age of the last price.
 ///
 /// # Errors
 /// If it is not well; the message says why.
@@ -57,7 +60,10 @@ async fn seen(config: &Config, role: Role) -> anyhow::Result<()> {
         let stale_after = i64::try_from(config.stale_after().as_secs())?;
         records(&here, stale_after, store.clock().unix_seconds())?;
     }
-    Ok(())
+    let newest = store.counts().await?.newest;
+    #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
+    let age = newest.map(|at| store.clock().unix_seconds() - at as i64);
+    report(name, age)
 }
 
 /// Whether one of the workers has recorded something lately, or none of them had a job to do.
@@ -79,11 +85,30 @@ fn records(workers: &[ProcessReport], stale_after: i64, now: i64) -> anyhow::Res
 
 async fn api(listen: SocketAddr) -> anyhow::Result<()> {
     let client = http_client::local(TIMEOUT)?;
-    api_with(&client, listen).await
+    report("api", api_with(&client, listen).await?)
 }
 
-/// As [`run`] for the API, with a client that the caller keeps.
-pub(super) async fn api_with(client: &Client, mut listen: SocketAddr) -> anyhow::Result<()> {
+/// What is read of the answer of an api that is ready.
+#[derive(Deserialize)]
+struct Ready {
+    /// The seconds since the last price was observed.
+    age: Option<i64>,
+}
+
+/// Prints that a process is well, and the age of the last price in seconds.
+fn report(name: &str, age: Option<i64>) -> anyhow::Result<()> {
+    let price = age.map_or_else(
+        || "no price is recorded".to_owned(),
+        |age| format!("the last price is {} s old", age.max(0)),
+    );
+    writeln!(io::stdout(), "the {name} is well; {price}").context("cannot write to standard output")
+}
+
+/// As [`run`] for the API, with a client that the caller keeps; gives the age of the last price in seconds.
+pub(super) async fn api_with(
+    client: &Client,
+    mut listen: SocketAddr,
+) -> anyhow::Result<Option<i64>> {
     if listen.ip().is_unspecified() {
         let loopback = match listen {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -93,7 +118,9 @@ pub(super) async fn api_with(client: &Client, mut listen: SocketAddr) -> anyhow:
     }
     let url = format!("http://{listen}/health/ready");
     let answer = client.get(&url).send().await;
-    let status = answer.with_context(|| format!("cannot reach {url}"))?.status();
+    let answer = answer.with_context(|| format!("cannot reach {url}"))?;
+    let status = answer.status();
     ensure!(status.is_success(), "{url} answered {status}");
-    Ok(())
+    let text = answer.text().await.unwrap_or_default();
+    Ok(serde_json::from_str::<Ready>(&text).ok().and_then(|ready| ready.age))
 }

@@ -42,7 +42,7 @@ impl<'a> Operator<'a> {
 
     fn new(config: &'a Config) -> anyhow::Result<Self> {
         let (store, client) = super::store(config)?;
-        let inspector = Inspector::new(&client, jobs::QUEUES.to_vec())?;
+        let inspector = Inspector::new(&client, jobs::QUEUES.to_vec(), &config.queue)?;
         Ok(Self { config, client, store, inspector })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{interval, timeout};
+use tokio::time::{Instant, interval, timeout};
 
 use crate::{
     metrics::Metrics,
@@ -18,6 +18,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub(super) struct Presence {
     store: Store,
     member: Member,
+    started: Instant,
     metrics: Metrics,
 }
 
@@ -29,9 +30,9 @@ impl Presence {
             host: super::host(),
             pid: std::process::id(),
             version: env!("COTIZA_VERSION"),
-            started_at: store.clock().unix_seconds(),
+            started_at: 0,
         };
-        Self { store, member, metrics }
+        Self { store, member, started: Instant::now(), metrics }
     }
 
     /// The name of this process among all processes.
@@ -41,7 +42,16 @@ impl Presence {
 
     /// Sends one heartbeat, and what this process has counted.
     pub(super) async fn beat(&self, activity: Activity) -> Result<(), StoreError> {
-        self.store.heartbeat(&self.member, activity).await?;
+        // By the clock of Redis, which was not known at the start.
+        let age = i64::try_from(self.started.elapsed().as_secs()).unwrap_or_default();
+        let started_at = self.store.clock().unix_seconds() - age;
+        let member = Member { started_at, ..self.member.clone() };
+        self.store.heartbeat(&member, activity).await?;
+        self.send_sums().await
+    }
+
+    /// Sends what this process has counted and not sent yet.
+    async fn send_sums(&self) -> Result<(), StoreError> {
         if let Some(batch) = self.metrics.batch() {
             self.store.add_sums(&self.member.name, &batch).await?;
             self.metrics.sent();
@@ -66,10 +76,7 @@ impl Presence {
     /// away.
     pub(super) async fn leave(&self) {
         let left = async {
-            if let Some(batch) = self.metrics.batch() {
-                self.store.add_sums(&self.member.name, &batch).await?;
-                self.metrics.sent();
-            }
+            self.send_sums().await?;
             self.store.leave(&self.member).await
         };
         match timeout(FAREWELL, left).await {

@@ -64,7 +64,9 @@ impl Runner for Scheduler<'_> {
         let enqueuer = Enqueuer::<J>::new(&self.client, self.metrics.clone())?;
         let clock = self.store.clock();
         let mut ticks = pin!(slot_starts(slots, clock.clone()));
-        let (mut due, mut missed) = (None, Missed::default());
+        let (mut due, mut missed) = (None, NotBegun::default());
+        // A slot whose job has just been enqueued.
+        let mut enqueued = None;
         // Why the job that is due is not enqueued yet.
         let why = Mutex::new(Reason::RedisAway);
         let started = Instant::now();
@@ -83,32 +85,33 @@ impl Runner for Scheduler<'_> {
                     missed.add(*why.lock(), std::mem::replace(&mut due, next).map(J::due));
                 }
                 () = self.enqueue(due, &enqueuer, &why), if due.is_some() => {
-                    due = None;
+                    enqueued = due.take();
                     *why.lock() = Reason::RedisAway;
                 }
-                () = self.tell(&mut missed), if is_told(due, &why) && !missed.is_empty() => {}
+                () = self.note_unclaimed(&enqueuer, enqueued), if enqueued.is_some() => enqueued = None,
+                () = self.note(&mut missed), if is_reachable(due, &why) && !missed.is_empty() => {}
                 () = self.shutdown.cancelled() => return Ok(()),
             }
         }
     }
 }
 
-/// Whether missed jobs can be told: Redis answers.
-fn is_told(due: Option<Slot>, why: &Mutex<Reason>) -> bool {
+/// Whether Redis has answered lately, so that something can be noted there.
+fn is_reachable(due: Option<Slot>, why: &Mutex<Reason>) -> bool {
     due.is_none() || *why.lock() == Reason::Paused
 }
 
 /// Jobs that were not enqueued while they were due, by reason.
-struct Missed<J>(BTreeMap<Reason, Vec<J>>);
+struct NotBegun<J>(BTreeMap<Reason, Vec<J>>);
 
-impl<J> Default for Missed<J> {
+impl<J> Default for NotBegun<J> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<J> Missed<J> {
-    /// More than a day of slots is told of by their absence.
+impl<J> NotBegun<J> {
+    /// The most jobs that are noted, about a day of slots: those beyond it count as not scheduled.
     const MOST: usize = 10_000;
 
     fn add(&mut self, reason: Reason, jobs: impl IntoIterator<Item = J>) {
@@ -134,13 +137,13 @@ fn slots_since(slots: Slots, clock: &Clock, ago: Duration) -> impl Iterator<Item
 }
 
 impl Scheduler<'_> {
-    /// Tells which jobs could not be enqueued, now that one could.
-    async fn tell<J: ScheduledJob>(&self, missed: &mut Missed<J>) {
+    /// Notes why jobs could not be enqueued, now that Redis answers.
+    async fn note<J: ScheduledJob>(&self, missed: &mut NotBegun<J>) {
         while let Some(of_reason) = missed.0.first_entry() {
             match J::not_begun(of_reason.get(), &self.store, *of_reason.key()).await {
                 Ok(()) => drop(of_reason.remove()),
                 Err(error) => {
-                    tracing::debug!(%error, "the ledger does not know yet");
+                    tracing::debug!(%error, "cannot note yet why slots were missed");
                     sleep(Duration::from_secs(1)).await;
                 }
             }
@@ -175,6 +178,8 @@ impl Scheduler<'_> {
             .with_max_delay(Duration::from_millis(400))
             .with_jitter()
             .without_max_times();
+        // Once for each slot, however often it is tried.
+        let mut is_reported = false;
         let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
             .notify(|error, _| match error {
@@ -188,25 +193,28 @@ impl Scheduler<'_> {
                 }
                 _ => {
                     *why.lock() = Reason::RedisAway;
-                    tracing::warn!(%error, slot = slot.start(), "enqueueing again");
+                    if !std::mem::replace(&mut is_reported, true) {
+                        tracing::warn!(%error, slot = slot.start(), "enqueueing again");
+                    }
                 }
             })
             .await;
         // The first slot may have begun long before this process.
         let is_tick = self.note_work::<J>();
         tracing::debug!(slot = slot.start(), queue = J::NAME, ?enqueued, "scheduled");
-        let clock = self.store.clock();
-        if let (true, Ok(Enqueued::New), Ok(start)) =
-            (is_tick, enqueued, u64::try_from(slot.start()))
+        // Of jobs that are for a slot, whose beginning they must not miss; not of a resumed queue.
+        let is_for_slot = job.slot().is_some() && *why.lock() != Reason::Paused;
+        if let (true, true, Ok(Enqueued::New), Ok(start)) =
+            (is_tick, is_for_slot, enqueued, u64::try_from(slot.start()))
         {
-            let lag = clock.now().saturating_sub(Duration::from_secs(start));
+            let lag = self.store.clock().now().saturating_sub(Duration::from_secs(start));
             self.metrics.measure(Metric::TickLag, &[], lag);
         }
-        self.note_unclaimed(enqueuer, slot).await;
     }
 
     /// Notes why jobs that wait for a worker, while none is alive, were not begun in time.
-    async fn note_unclaimed<J: ScheduledJob>(&self, enqueuer: &Enqueuer<J>, now: Slot) {
+    async fn note_unclaimed<J: ScheduledJob>(&self, enqueuer: &Enqueuer<J>, now: Option<Slot>) {
+        let Some(now) = now else { return };
         let noted = async {
             let mut jobs = enqueuer.unclaimed(&self.config.queue).await?;
             let slots = Slots::new(self.config.schedule.every)?;

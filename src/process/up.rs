@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::child::{Child, Family, Rank};
 use super::healthcheck;
 use crate::{
-    config::{self, Config, Flags, masked, variable},
+    config::{self, Config, ConfigError, Flags, masked, variable},
     http_client,
 };
 
@@ -49,6 +49,12 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
         config.up.data_dir = config::simulated_data_dir(&config.up);
     }
     let config = &config;
+    if let Some(listen) = config.metrics.listen {
+        let reason = "its processes cannot share an address: leave it out; /metrics of the api tells of \
+                      all of them";
+        let (key, value) = ("metrics.listen with cotiza up".to_owned(), listen.to_string());
+        return Err(ConfigError::NotAllowed { key, value, reason: reason.to_owned() }.into());
+    }
     is_free(config.api.listen, "api.listen").await?;
     if call.simulate {
         is_free(config.exchange.listen, "exchange.listen").await?;

@@ -4,14 +4,11 @@ use std::sync::LazyLock;
 
 use redis::{AsyncCommands, RedisResult, Script};
 
-use super::{Inspector, report::JobState, settings};
+use super::{Inspector, inspect::PIECE, report::JobState, settings};
 
 static PAUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pause.lua")));
 static RESUME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("resume.lua")));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remove.lua")));
-
-/// How many ids one call removes, so that Redis is never held up for long.
-const PIECE: usize = 500;
 
 impl Inspector {
     /// Pauses a queue: from now on nothing is enqueued into it, and workers take nothing from it. Jobs that
@@ -40,21 +37,18 @@ impl Inspector {
         Ok(was_paused)
     }
 
-    /// Removes all jobs in a state from a queue, but not running ones. Gives what was to be done.
-    ///
-    /// # Errors
-    /// If Redis fails; some may have been removed by then.
-    pub async fn purge(&self, queue: &'static str, state: JobState) -> RedisResult<Vec<Vec<u8>>> {
+    /// Removes all jobs that are in a state now from a queue, but not running ones. Gives what was to be
+    /// done by those that were removed, and how it ended.
+    pub async fn purge(&self, queue: &str, state: JobState) -> (Vec<Vec<u8>>, RedisResult<()>) {
         let mut removed = Vec::new();
-        loop {
-            let (_, jobs) = self.jobs(&[queue], &[state], 0, PIECE).await?;
-            let ids: Vec<String> = jobs.into_iter().map(|job| job.id).collect();
-            let piece = self.remove(queue, state, &ids).await?;
-            if piece.is_empty() {
-                return Ok(removed);
+        let ended = async {
+            for ids in self.ids(queue, state).await?.chunks(PIECE) {
+                removed.extend(self.remove(queue, state, ids).await?);
             }
-            removed.extend(piece);
-        }
+            Ok(())
+        };
+        let ended = ended.await;
+        (removed, ended)
     }
 
     /// Removes jobs in a state from a queue, but not running ones. Gives what was to be done by those that

@@ -19,7 +19,7 @@ use crate::{
 
 static WAITING: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("waiting.lua")));
 
-/// Jobs without a worker that are told at a time.
+/// Of the jobs without a worker, those that are looked at: each look is a slot after the one before.
 const UNCLAIMED: usize = 100;
 
 /// Puts jobs of one kind into their queue.
@@ -130,7 +130,7 @@ impl<J: Job> Enqueuer<J> {
         Ok(Enqueued::New)
     }
 
-    /// The oldest jobs that wait while no worker is alive.
+    /// The newest jobs that wait while no worker is alive.
     ///
     /// # Errors
     /// If Redis fails.

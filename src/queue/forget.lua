@@ -8,9 +8,11 @@ local forgotten = 0
 for at = 3, #ARGV do
     local id = ARGV[at]
     -- A job that could not be read was never begun; apalis notes its end, by the worker's clock.
-    local times = redis.call('HMGET', ARGV[1] .. ':' .. id, 'begun_ms', 'done_at')
-    local ended = times[1] and times[1] / 1000 or times[2] or 0
-    if tonumber(ended) < before then
+    -- What somebody else has put there counts as nothing.
+    local times = redis.pcall('HMGET', ARGV[1] .. ':' .. id, 'begun_ms', 'done_at')
+    local begun = tonumber(times[1])
+    local ended = begun and begun / 1000 or tonumber(times[2]) or 0
+    if ended < before then
         redis.call('SREM', KEYS[1], id)
         redis.call('HDEL', KEYS[2], id)
         redis.call('UNLINK', ARGV[1] .. ':' .. id)

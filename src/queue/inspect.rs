@@ -1,26 +1,31 @@
-//! How the queues are, and which jobs are in them. Reads alone.
+//! How the queues are, and which jobs are in them.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use apalis_redis::Config;
 use redis::{Client, RedisResult, Script, pipe};
 
 use super::{
-    report::{JobReport, JobState, Pause, QueueReport, job_report},
+    report::{JobReport, JobState, Pause, QueueReport, created_ms, job_report},
     settings,
 };
-use crate::connection::{self, SharedConnection};
+use crate::{
+    config,
+    connection::{self, SharedConnection},
+};
 
 static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
 
-/// The most jobs that are listed at a time, counted from the newest one.
-const DEEPEST: usize = 100_000;
+/// How many ids one call reads, so that Redis is never held up for long.
+pub(super) const PIECE: usize = 500;
 
-/// Reads queues.
+/// Looks at queues and their jobs, and changes them for operators.
 #[derive(Debug, Clone)]
 pub struct Inspector {
     pub(super) connection: SharedConnection,
     queues: Vec<&'static str>,
+    /// The silence after which a worker counts as dead.
+    silence: Duration,
 }
 
 impl Inspector {
@@ -28,8 +33,13 @@ impl Inspector {
     ///
     /// # Errors
     /// If the URL of the client cannot be used.
-    pub fn new(client: &Client, queues: Vec<&'static str>) -> RedisResult<Self> {
-        Ok(Self { connection: connection::shared(client)?, queues })
+    pub fn new(
+        client: &Client,
+        queues: Vec<&'static str>,
+        config: &config::Queue,
+    ) -> RedisResult<Self> {
+        let connection = connection::shared(client)?;
+        Ok(Self { connection, queues, silence: config.silence() })
     }
 
     /// The names of the queues.
@@ -50,20 +60,24 @@ impl Inspector {
     }
 
     async fn queue(&self, name: &'static str) -> RedisResult<QueueReport> {
-        type Answer = (u64, u64, u64, u64, u64, i64, String, String, String);
+        type Answer = (u64, u64, u64, u64, u64, i64, String, String, String, String, String);
         let settings = settings::settings(name, 1);
         let mut report = REPORT.key(settings.active_jobs_list());
         report.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
         report.key(settings.dead_jobs_set()).key(settings.workers_set());
         report.key(settings::pause(&settings)).key(settings::held(&settings));
+        report.key(settings::alive_set(&settings));
         report.arg(settings.inflight_jobs_set()).arg(settings.job_meta_hash());
-        let (waiting, running, done, dead, workers, age, since, by, note): Answer =
+        report.arg(u64::try_from(self.silence.as_millis()).unwrap_or(u64::MAX));
+        let (waiting, running, done, dead, workers, now, oldest, enqueued, since, by, note): Answer =
             report.invoke_async(&mut self.connection.clone()).await?;
+        // A job of an older version has no such note, but an id that was made when it was enqueued.
+        let enqueued = enqueued.parse().ok().or_else(|| created_ms(&oldest));
         Ok(QueueReport {
             name,
             paused: since.parse().ok().map(|since| Pause { since, by, note }),
             jobs: [waiting, running, done, dead],
-            oldest_age_ms: u64::try_from(age).ok(),
+            oldest_age_ms: enqueued.map(|at| u64::try_from(now - at).unwrap_or_default()),
             workers,
         })
     }
@@ -82,18 +96,18 @@ impl Inspector {
     ) -> RedisResult<(u64, Vec<JobReport>)> {
         let mut total = 0;
         let mut ids = Vec::new();
-        let most = skipped.saturating_add(count).min(DEEPEST);
         for queue in queues {
             let report = self.queue(queue).await?;
             for state in states {
                 total += report.count(*state);
-                if report.count(*state) > 0 {
-                    let newest = self.newest(queue, *state, most).await?;
-                    ids.extend(newest.into_iter().map(|id| (id, *queue, *state)));
+                if count > 0 && report.count(*state) > 0 {
+                    let of_state = self.ids(queue, *state).await?;
+                    ids.extend(of_state.into_iter().map(|id| (id, *queue, *state)));
                 }
             }
         }
         ids.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+        ids.dedup_by(|one, other| one.0 == other.0);
         let page: Vec<_> = ids.into_iter().skip(skipped).take(count).collect();
         Ok((total, self.read(page).await?))
     }
@@ -126,21 +140,18 @@ impl Inspector {
         Ok(None)
     }
 
-    /// The ids of the newest jobs in a state.
-    async fn newest(&self, queue: &str, state: JobState, most: usize) -> RedisResult<Vec<String>> {
+    /// The ids of all jobs in a state, in any order; one may come twice while others are removed.
+    pub(super) async fn ids(&self, queue: &str, state: JobState) -> RedisResult<Vec<String>> {
         let settings = settings::settings(queue, 1);
-        let mut ids = match state {
-            JobState::Waiting => self.waiting(&settings).await?,
-            JobState::Running => self.in_flight(&settings).await?,
-            JobState::Done => self.sorted(settings.done_jobs_set(), most).await?,
-            JobState::Dead => self.sorted(settings.dead_jobs_set(), most).await?,
-        };
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        ids.truncate(most);
-        Ok(ids)
+        match state {
+            JobState::Waiting => self.waiting(&settings).await,
+            JobState::Running => self.in_flight(&settings).await,
+            JobState::Done => self.members(settings.done_jobs_set()).await,
+            JobState::Dead => self.members(settings.dead_jobs_set()).await,
+        }
     }
 
-    pub(super) async fn waiting(&self, settings: &Config) -> RedisResult<Vec<String>> {
+    async fn waiting(&self, settings: &Config) -> RedisResult<Vec<String>> {
         let mut read = pipe();
         read.lrange(settings.active_jobs_list(), 0, -1);
         read.zrange(settings.scheduled_jobs_set(), 0, -1);
@@ -166,10 +177,19 @@ impl Inspector {
         Ok(jobs.concat())
     }
 
-    async fn sorted(&self, set: String, most: usize) -> RedisResult<Vec<String>> {
-        let mut sort = redis::cmd("SORT");
-        sort.arg(set).arg("ALPHA").arg("DESC").arg("LIMIT").arg(0).arg(most);
-        sort.query_async(&mut self.connection.clone()).await
+    async fn members(&self, set: String) -> RedisResult<Vec<String>> {
+        let (mut cursor, mut ids) = (0_u64, Vec::new());
+        loop {
+            let mut scan = redis::cmd("SSCAN");
+            scan.arg(&set).arg(cursor).arg("COUNT").arg(PIECE);
+            let (next, piece): (u64, Vec<String>) =
+                scan.query_async(&mut self.connection.clone()).await?;
+            ids.extend(piece);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(ids);
+            }
+        }
     }
 
     async fn read(

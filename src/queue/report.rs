@@ -116,6 +116,11 @@ pub(super) fn job_report(
     }
 }
 
+/// The unix millisecond in which the id of a job was made, by the clock of the machine that enqueued it.
+pub(super) fn created_ms(id: &str) -> Option<i64> {
+    i64::try_from(ulid::Ulid::from_string(id).ok()?.timestamp_ms()).ok()
+}
+
 /// The error in what apalis keeps as the result of a job: `{"Err":"AbortError: ..."}`.
 fn error_of(result: &str) -> String {
     let value: Value = serde_json::from_str(result).unwrap_or_default();

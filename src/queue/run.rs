@@ -43,7 +43,7 @@ impl<J: Job> Delivery<J> {
     pub(super) async fn run(self) -> Result<(), BoxDynError> {
         let slot = read::<J>(&self.payload).and_then(|job| job.slot());
         // Of the level of errors, so that the fields are there at any `log.level`.
-        let span = tracing::error_span!("run", job = %self.id, queue = J::NAME, slot);
+        let span = tracing::error_span!("run", job = self.id.to_string(), queue = J::NAME, slot);
         self.run_job().instrument(span).await
     }
 

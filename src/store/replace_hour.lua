@@ -4,7 +4,7 @@
 -- KEYS[3]: {prices}:meta (HASH)
 -- KEYS[4]: {prices}:changes (STREAM)
 -- KEYS[5]: {prices}:provenance:<hour> (HASH)
--- KEYS[6..12]: the missed slots of each reason (ZSETs)
+-- KEYS[6..]: the missed slots of each reason (ZSETs)
 -- ARGV[1]: the first second of the hour
 -- ARGV[2]: the first second after the hour
 -- ARGV[3]: its members and scores as they were read, one a line
@@ -29,7 +29,7 @@ for _ = 1, ARGV[9] do
     redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1])
     at = at + 2
 end
-for key = 6, 12 do
+for key = 6, #KEYS do
     local missed = at <= #ARGV and redis.call('ZCOUNT', KEYS[key], ARGV[at], '(' .. ARGV[2]) or 0
     for slot = at, missed > 0 and #ARGV or 0 do redis.call('ZREM', KEYS[key], ARGV[slot]) end
 end

@@ -20,6 +20,8 @@ pub(super) struct Drawing<'a> {
     /// The unix seconds of the left and the right edge.
     pub(super) since: i64,
     pub(super) until: i64,
+    /// The unix seconds between which each slot should have a price.
+    pub(super) expected: (i64, i64),
     /// The length of a candle in seconds.
     pub(super) length: i64,
     pub(super) width: u32,
@@ -156,12 +158,14 @@ impl Drawing<'_> {
         Ok(((x.start, x.end), (y.start, y.end)))
     }
 
-    /// Marks the time without prices between others.
+    /// Marks the time without prices.
     fn gaps(&self, plot: &mut Plot<'_, '_>, (low, high): (f64, f64)) -> Drawn {
         let style = self.palette().gap.mix(0.10).filled();
-        let pairs = self.candles.iter().zip(self.candles.iter().skip(1));
-        let gaps = pairs.filter(|(one, next)| next.start > one.end);
-        let edges = gaps.map(|(one, next)| (one.end.max(self.since), next.start.min(self.until)));
+        let (first, last) = self.expected;
+        let starts = self.candles.iter().map(|candle| candle.start).chain([last]);
+        let ends = [first].into_iter().chain(self.candles.iter().map(|candle| candle.end));
+        let edges =
+            ends.zip(starts).map(|(end, start)| (end.max(self.since), start.min(self.until)));
         plot.draw_series(edges.filter(|(from, until)| from < until).map(|(from, until)| {
             Rectangle::new([(float(from), low), (float(until), high)], style)
         }))?;

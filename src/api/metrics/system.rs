@@ -11,59 +11,63 @@ use super::known::{Gauges, Labels, float, gauge, set};
 use crate::{
     config::Config,
     domain::{CircuitState, Missed, Reason, TimeRange},
-    history::{History, HistoryError},
-    metrics::{Sums, exposed},
+    history::History,
+    metrics::exposed,
     queue::{Inspector, JobState, QueueReport},
-    store::{ProcessReport, Role, ServerReport, SourceReport, StoreError},
+    store::{ProcessReport, Role, ServerReport, SourceReport},
 };
 
 type Counters = Family<Labels, Counter>;
 
-/// What was read from Redis for one scrape.
-pub(super) struct System {
-    server: ServerReport,
-    processes: Vec<ProcessReport>,
-    queues: Vec<QueueReport>,
-    sources: Vec<(String, SourceReport)>,
-    missed: Missed,
-    sums: Sums,
+/// What `redis_up` says.
+pub(super) const REDIS_UP: &str = "Whether Redis can be reached";
+
+/// Adds what Redis tells. What cannot be read, since something else is under its key, is left out.
+pub(super) async fn register(
+    registry: &mut Registry,
+    server: &ServerReport,
+    history: &History,
+    inspector: &Inspector,
+    config: &Config,
+) {
+    let store = history.store();
+    let names: Vec<&str> = config.sources.named.keys().map(String::as_str).collect();
+    let all = TimeRange::default();
+    let (reports, found, queued, covered, sums) = tokio::join!(
+        store.source_reports(&names),
+        store.processes(),
+        inspector.queues(),
+        history.coverage(&all, history.now()),
+        store.sums(),
+    );
+    redis(registry, server);
+    if let Some(covered) = readable("coverage", covered) {
+        missed(registry, &covered.value.missed);
+    }
+    if let Some(found) = readable("processes", found) {
+        processes(registry, &found);
+    }
+    if let Some(queued) = readable("queues", queued) {
+        queues(registry, &queued);
+    }
+    if let Some(reports) = readable("sources", reports) {
+        sources(registry, &names, &reports);
+    }
+    if let Some(sums) = readable("sums", sums) {
+        registry.register_collector(Box::new(exposed(sums, |is_shared| is_shared)));
+    }
 }
 
-impl System {
-    pub(super) async fn read(
-        history: &History,
-        inspector: &Inspector,
-        config: &Config,
-    ) -> Result<Self, HistoryError> {
-        let store = history.store();
-        let names: Vec<&str> = config.sources.named.keys().map(String::as_str).collect();
-        let queues = inspector.queues().await;
-        let queues =
-            queues.map_err(|cause| StoreError::Redis { operation: "read the queues", cause })?;
-        let reports = store.source_reports(&names).await?;
-        Ok(Self {
-            server: store.server().await?,
-            processes: store.processes().await?,
-            queues,
-            sources: names.into_iter().map(str::to_owned).zip(reports).collect(),
-            missed: history.coverage(&TimeRange::default(), history.now()).await?.value.missed,
-            sums: store.sums().await?,
-        })
-    }
-
-    pub(super) fn register(self, registry: &mut Registry) {
-        redis(registry, &self.server);
-        missed(registry, &self.missed);
-        queues(registry, &self.queues);
-        processes(registry, &self.processes);
-        sources(registry, &self.sources);
-        registry.register_collector(Box::new(exposed(self.sums, |is_shared| is_shared)));
-    }
+/// What was read, or nothing.
+fn readable<T>(what: &str, read: Result<T, impl std::fmt::Display>) -> Option<T> {
+    read.inspect_err(|error| tracing::debug!(%error, what, "a scrape leaves something out")).ok()
 }
 
 fn redis(registry: &mut Registry, server: &ServerReport) {
-    gauge(registry, "redis_up", "Whether Redis can be reached", 1.0);
-    gauge(registry, "redis_memory_bytes", "Memory that Redis' data takes", float(server.memory));
+    gauge(registry, "redis_up", REDIS_UP, 1.0);
+    if let Some(memory) = server.memory {
+        gauge(registry, "redis_memory_bytes", "Memory that Redis' data takes", float(memory));
+    }
     if let Some(most) = server.max_memory {
         gauge(registry, "redis_max_memory_bytes", "Memory that it may take", float(most));
     }
@@ -121,12 +125,12 @@ fn processes(registry: &mut Registry, processes: &[ProcessReport]) {
     registry.register("clock_skew_seconds", help, skews);
 }
 
-fn sources(registry: &mut Registry, sources: &[(String, SourceReport)]) {
+fn sources(registry: &mut Registry, names: &[&str], reports: &[SourceReport]) {
     let (answers, failures) = (Counters::default(), Counters::default());
     let (samples, workers) = (Counters::default(), Gauges::default());
-    for (name, report) in sources {
+    for (name, report) in names.iter().zip(reports) {
         let add = |counters: &Counters, more: &[(&'static str, &str)], count| {
-            let labels = [&[("source", name.as_str())], more].concat();
+            let labels = [&[("source", *name)], more].concat();
             let labels = labels.into_iter().map(|(label, value)| (label, value.to_owned()));
             counters.get_or_create(&labels.collect()).inc_by(count);
         };

@@ -1,11 +1,11 @@
 //! What is answered about jobs.
 
 use poem_openapi::{Enum, Object};
+use redis::RedisResult;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    api::error::ApiError,
     domain::{Page, PageNumber, PageSize},
     queue::{Inspector, JobReport, JobState},
 };
@@ -53,13 +53,16 @@ pub enum JobStateResponse {
 }
 
 /// One page of jobs, newest first; `None` past the end.
-pub(super) async fn page(
+///
+/// # Errors
+/// If Redis fails.
+pub async fn job_page(
     inspector: &Inspector,
     queues: &[&'static str],
     states: &[JobState],
     number: PageNumber,
     size: PageSize,
-) -> Result<Option<Page<JobResponse>>, ApiError> {
+) -> RedisResult<Option<Page<JobResponse>>> {
     let (count, _) = inspector.jobs(queues, states, 0, 0).await?;
     let Some((number, pages)) = number.locate(count, size) else { return Ok(None) };
     let skipped = usize::try_from((number - 1) * size.get()).unwrap_or(usize::MAX);
@@ -85,6 +88,19 @@ impl From<JobReport> for JobResponse {
             worker: report.worker,
             error: report.error,
         }
+    }
+}
+
+impl JobStateResponse {
+    /// Its name, as people and programs read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => JobState::Waiting,
+            Self::Running => JobState::Running,
+            Self::Done => JobState::Done,
+            Self::Dead => JobState::Dead,
+        }
+        .name()
     }
 }
 

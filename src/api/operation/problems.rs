@@ -6,7 +6,10 @@ use super::{
     queues::QueueResponse,
     status::{ProcessCounts, StatusPrice},
 };
-use crate::{api::sources::SourceSummary, store::ServerReport};
+use crate::{
+    api::sources::SourceSummary,
+    store::{ServerReport, StoreError},
+};
 
 /// The share of Redis' memory from which it is nearly full.
 const NEARLY_FULL: f64 = 0.9;
@@ -42,6 +45,8 @@ pub enum ProblemCode {
     SourceFailing,
     /// The memory of Redis is nearly full.
     RedisMemory,
+    /// Something under Cotiza's keys in Redis cannot be read.
+    RedisData,
 }
 
 /// What is wrong.
@@ -53,13 +58,31 @@ impl Problems {
         self.0.push(ProblemResponse { code, text, help: help.to_owned() });
     }
 
-    pub(super) fn of_redis(&mut self, server: Option<&ServerReport>) {
-        let Some(server) = server else {
-            let text = "Redis cannot be reached.".to_owned();
-            return self.add(ProblemCode::RedisAway, "redis-away", text);
+    /// What was read; a problem if it cannot be, though Redis answers.
+    pub(super) fn read<T>(
+        &mut self,
+        what: &str,
+        is_up: bool,
+        read: Result<T, StoreError>,
+    ) -> Option<T> {
+        if let (Err(error), true) = (&read, is_up) {
+            let text = format!("The {what} cannot be read: {error}");
+            self.add(ProblemCode::RedisData, "redis-data", text);
+        }
+        read.ok()
+    }
+
+    pub(super) fn of_redis(&mut self, server: &Result<ServerReport, StoreError>) {
+        let server = match server {
+            Ok(server) => server,
+            Err(error) => {
+                let text = format!("Redis cannot be used: {error}");
+                return self.add(ProblemCode::RedisAway, "redis-away", text);
+            }
         };
         #[allow(clippy::cast_precision_loss, reason = "a share of few digits")]
-        let share = server.max_memory.map(|most| server.memory as f64 / most as f64);
+        let share =
+            server.memory.zip(server.max_memory).map(|(used, most)| used as f64 / most as f64);
         if let Some(share) = share.filter(|share| *share > NEARLY_FULL) {
             let text = format!("The memory of Redis is {:.0} % full.", share * 100.0);
             self.add(ProblemCode::RedisMemory, "redis-memory", text);

@@ -14,7 +14,7 @@ use crate::{
         sources::{SourceSummary, summaries},
     },
     config::{Config, SIMULATED},
-    domain::{Observation, TimeRange, UnixTime},
+    domain::{Missed, Observation, TimeRange, UnixTime},
     history::{Freshness, History},
     queue::Inspector,
     store::{ProcessReport, Role, ServerReport},
@@ -33,7 +33,8 @@ pub struct StatusResponse {
     pub problems: Vec<ProblemResponse>,
     /// The last price; null if none was ever recorded, or if it is not known now.
     pub price: Option<StatusPrice>,
-    /// How much of the last 24 hours was recorded; null while it is not known.
+    /// How much of the last 24 hours was recorded; null while it is not known. While Redis is away, the
+    /// reasons are not known: all are 0.
     pub coverage: Option<CoverageResponse>,
     /// The queues; empty while Redis is away.
     pub queues: Vec<QueueResponse>,
@@ -122,16 +123,17 @@ pub async fn status(history: &History, inspector: &Inspector, config: &Config) -
         history.latest(),
         coverage(history, now),
     );
-    let processes = processes.ok();
-    let queues = queues.map(|list| list.queues).unwrap_or_default();
-    let sources = sources.unwrap_or_default();
+    let mut problems = Problems::default();
+    problems.of_redis(&server);
+    let is_up = server.is_ok();
+    let processes = problems.read("processes", is_up, processes);
+    let queues = problems.read("queues", is_up, queues).map(|list| list.queues).unwrap_or_default();
+    let sources = problems.read("sources", is_up, sources).unwrap_or_default();
     let is_empty = matches!(&latest, Ok(latest) if latest.value.is_none());
     let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
     let latest = latest.ok().and_then(|latest| latest.value);
     let price = latest.map(|observation| price(observation, now, stale_after));
     let counts = processes.as_deref().map(ProcessCounts::of);
-    let mut problems = Problems::default();
-    problems.of_redis(server.as_ref().ok());
     problems.of_processes(counts.as_ref());
     problems.of_queues(&queues);
     problems.of_price(price.as_ref(), is_empty);
@@ -158,14 +160,16 @@ fn is_simulated(config: &Config, price: Option<&StatusPrice>) -> bool {
     is_asked || source.split('+').any(|name| name == SIMULATED)
 }
 
-/// How much of the last 24 hours was recorded; without reasons while Redis cannot tell them.
+/// How much of the last 24 hours was recorded. While Redis cannot tell the reasons, all are 0.
 async fn coverage(history: &History, now: i64) -> Option<CoverageResponse> {
     let range = TimeRange::new(Some(UnixTime::from_seconds(now - DAY)), None).ok()?;
-    let known = match history.coverage(&range, now).await {
-        Ok(known) => known,
-        Err(_) => history.counted(&range, now).await.ok()?,
-    };
-    Some(CoverageResponse::from(&known.value))
+    if let Ok(known) = history.coverage(&range, now).await {
+        return Some(CoverageResponse::from(&known.value));
+    }
+    let mut counted = history.counted(&range, now).await.ok()?.value;
+    let missed = counted.missed.total();
+    counted.missed = Missed::default();
+    Some(CoverageResponse { missed, ..CoverageResponse::from(&counted) })
 }
 
 fn price(Observation { sample, provenance }: Observation, now: i64, limit: i64) -> StatusPrice {
@@ -218,10 +222,10 @@ impl RedisResponse {
         let latency = server.as_ref().map(|server| server.latency.as_secs_f64() * 1000.0);
         Self {
             up: server.is_some(),
-            memory: server.as_ref().map(|server| server.memory),
+            memory: server.as_ref().and_then(|server| server.memory),
             max_memory: server.as_ref().and_then(|server| server.max_memory),
             latency_ms: latency.map(|ms| (ms * 1000.0).round() / 1000.0),
-            version: server.map(|server| server.version),
+            version: server.and_then(|server| server.version),
             clock_skew,
         }
     }

@@ -4,17 +4,19 @@ pub(super) mod list;
 mod run_now;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Subcommand, ValueEnum};
+use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Operator,
-    output::{moment_of, nothing, print, print_json, table},
+    output::{moment_of, nothing, print, print_done, print_json, table},
 };
 use crate::{
     api::JobResponse,
     config::Config,
     domain::{PageNumber, PageSize, Reason, UnixTime},
-    jobs::{self, Runner, ScheduledJob},
+    jobs::{self, QUEUES, Runner, ScheduledJob},
     queue::{JobReport, JobState},
 };
 
@@ -31,7 +33,7 @@ pub enum Command {
         #[arg(long, value_enum)]
         state: Option<State>,
         /// Those of this queue
-        #[arg(long)]
+        #[arg(long, value_parser = PossibleValuesParser::new(QUEUES))]
         queue: Option<String>,
         /// Which page: a number from 1, or `last`
         #[arg(long, default_value = "1")]
@@ -58,7 +60,8 @@ pub enum Command {
                       current slot)"
     )]
     Run {
-        /// The name of the job: `fetch_btc_ars` or `housekeeping`
+        /// The name of the job
+        #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         job: String,
         /// The slot of `fetch_btc_ars`, by a second in it; the current one without it. A price of now is not
         /// one of then: past slots are refused
@@ -67,6 +70,9 @@ pub enum Command {
         /// For the audit log
         #[arg(long)]
         note: Option<String>,
+        /// Say what was done as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a job that waits for a worker
     #[command(after_help = "Examples:\n  cotiza job cancel 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
@@ -76,6 +82,9 @@ pub enum Command {
         /// For the audit log
         #[arg(long)]
         note: Option<String>,
+        /// Say what was done as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Forget a job that has ended
     #[command(after_help = "Examples:\n  cotiza job delete 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
@@ -85,6 +94,9 @@ pub enum Command {
         /// For the audit log
         #[arg(long)]
         note: Option<String>,
+        /// Say what was done as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -112,11 +124,15 @@ impl From<State> for JobState {
     }
 }
 
-/// Runs the command.
+/// Runs the command; `shutdown` ends the wait for a job.
 ///
 /// # Errors
 /// If there is no such job or queue, if it cannot be done, or if Redis fails.
-pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+pub async fn run(
+    config: &Config,
+    command: Command,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let operator = &Operator::at_work(config).await?;
     match command {
         Command::Ls { state, queue, page, page_size, json } => {
@@ -124,9 +140,15 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             list::run(operator, &states, queue.as_deref(), page, page_size, json).await
         }
         Command::Show { id, json } => show(operator, &id, json).await,
-        Command::Run { job, slot, note } => run_now::run(operator, &job, slot, note).await,
-        Command::Cancel { id, note } => cancel(operator, &id, note).await,
-        Command::Delete { id, note } => delete(operator, &id, note).await,
+        Command::Run { job, slot, note, json } => {
+            let run = run_now::RunNow { operator, name: &job, slot, note, json };
+            tokio::select! {
+                ended = jobs::run_each(&run) => ended,
+                () = shutdown.cancelled() => bail!("not waited for; the job may still run"),
+            }
+        }
+        Command::Cancel { id, note, json } => cancel(operator, &id, note, json).await,
+        Command::Delete { id, note, json } => delete(operator, &id, note, json).await,
     }
 }
 
@@ -144,7 +166,7 @@ async fn show(operator: &Operator<'_>, id: &str, json: bool) -> anyhow::Result<(
         ("id", job.id),
         ("queue", job.queue),
         ("job", job.job.to_string()),
-        ("state", format!("{:?}", job.state).to_lowercase()),
+        ("state", job.state.name().to_owned()),
         ("enqueued", moment_of(job.enqueued_at)),
         ("started", moment_of(job.started_at)),
         ("ended", moment_of(job.ended_at)),
@@ -156,18 +178,31 @@ async fn show(operator: &Operator<'_>, id: &str, json: bool) -> anyhow::Result<(
     print(&table(&[], rows.map(|(name, value)| vec![name.to_owned(), value])))
 }
 
-async fn cancel(operator: &Operator<'_>, id: &str, note: Option<String>) -> anyhow::Result<()> {
+async fn cancel(
+    operator: &Operator<'_>,
+    id: &str,
+    note: Option<String>,
+    json: bool,
+) -> anyhow::Result<()> {
     let job = found(operator, id).await?;
     let state = job.state.name();
     ensure!(job.state == JobState::Waiting, "job {id} is {state}; only a waiting one is cancelled");
     let removed = operator.inspector.remove(job.queue, job.state, &[id.to_owned()]).await?;
     ensure!(!removed.is_empty(), "job {id} does not wait any more");
-    note_removed(operator, job.queue, &removed).await?;
-    operator.note(format!("job cancel {id} ({} {})", job.queue, job.job), note).await?;
-    print(&format!("cancelled {id}"))
+    let text = format!("cancelled {id}");
+    // What was removed is noted, whatever else fails.
+    let noted = operator.note(format!("job cancel {id} ({} {})", job.queue, job.job), note).await;
+    let told = note_held_back(operator, job.queue, &removed).await;
+    noted.and(told).with_context(|| text.clone())?;
+    print_done(json, &text, &json!({ "id": id, "removed": true }))
 }
 
-async fn delete(operator: &Operator<'_>, id: &str, note: Option<String>) -> anyhow::Result<()> {
+async fn delete(
+    operator: &Operator<'_>,
+    id: &str,
+    note: Option<String>,
+    json: bool,
+) -> anyhow::Result<()> {
     let job = found(operator, id).await?;
     let state = job.state.name();
     let has_ended = matches!(job.state, JobState::Done | JobState::Dead);
@@ -175,22 +210,22 @@ async fn delete(operator: &Operator<'_>, id: &str, note: Option<String>) -> anyh
     let removed = operator.inspector.remove(job.queue, job.state, &[id.to_owned()]).await?;
     ensure!(!removed.is_empty(), "job {id} is not there any more");
     operator.note(format!("job delete {id} ({} {})", job.queue, job.job), note).await?;
-    print(&format!("deleted {id}"))
+    print_done(json, &format!("deleted {id}"), &json!({ "id": id, "removed": true }))
 }
 
-/// Notes that jobs will not be run since an operator has removed them.
-pub(super) async fn note_removed(
+/// Notes that jobs are not run since an operator has removed them or paused their queue.
+pub(super) async fn note_held_back(
     operator: &Operator<'_>,
     queue: &'static str,
     payloads: &[Vec<u8>],
 ) -> anyhow::Result<()> {
-    struct Removed<'a> {
+    struct HeldBack<'a> {
         operator: &'a Operator<'a>,
         queue: &'static str,
         payloads: &'a [Vec<u8>],
     }
 
-    impl Runner for Removed<'_> {
+    impl Runner for HeldBack<'_> {
         async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
             if J::NAME != self.queue {
                 return Ok(());
@@ -207,15 +242,5 @@ pub(super) async fn note_removed(
     if payloads.is_empty() {
         return Ok(());
     }
-    jobs::run_each(&Removed { operator, queue, payloads }).await
-}
-
-/// Refuses the name of a job that there is not.
-fn unknown(name: &str) -> anyhow::Error {
-    anyhow::anyhow!("there is no job {name:?}; there are {}", jobs::QUEUES.join(", "))
-}
-
-/// Refuses what makes no sense for this job.
-fn no_slots(name: &str) -> anyhow::Result<()> {
-    bail!("--slot: {name} is not run for a slot")
+    jobs::run_each(&HeldBack { operator, queue, payloads }).await
 }

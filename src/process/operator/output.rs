@@ -9,11 +9,19 @@ use anyhow::Context as _;
 use chrono::DateTime;
 use comfy_table::{Table, presets};
 use poem_openapi::types::ToJSON;
+use serde_json::Value;
+
+use crate::exchange::escaped;
 
 /// Prints an answer of the API as JSON, as the API gives it.
 pub(super) fn print_json(answer: &impl ToJSON) -> anyhow::Result<()> {
     let value = answer.to_json().unwrap_or_default();
     print(&serde_json::to_string_pretty(&value)?)
+}
+
+/// Prints what was done: as a sentence, or as JSON.
+pub(super) fn print_done(json: bool, text: &str, done: &Value) -> anyhow::Result<()> {
+    if json { print(&serde_json::to_string_pretty(done)?) } else { print(text) }
 }
 
 /// Prints a text.
@@ -24,17 +32,29 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 /// A table without lines.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(printable).collect::<Vec<_>>()));
+    table.load_style(presets::NOTHING);
+    if !header.is_empty() {
+        table.set_header(header);
+    }
+    table.add_rows(
+        rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect::<Vec<_>>()),
+    );
     let text = table.to_string();
     let lines: Vec<&str> =
         text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect();
     lines.join("\n")
 }
 
-/// A text of others without what a terminal would obey.
-pub(super) fn printable(text: String) -> String {
-    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
+/// The longest text in a cell of a table.
+const LONGEST: usize = 300;
+
+/// A text of others without what a terminal would obey, and not longer than people read.
+pub(super) fn printable(text: &str) -> String {
+    let mut safe: String = text.chars().take(LONGEST).collect();
+    if safe.len() < text.len() {
+        safe.push_str("...");
+    }
+    escaped(&safe)
 }
 
 /// A moment in unix seconds, in UTC.

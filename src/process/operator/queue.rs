@@ -1,15 +1,19 @@
 //! `cotiza queue`: look at queues, pause and resume them, remove their jobs.
 
-use clap::{Subcommand, ValueEnum};
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
+use poem_openapi::types::ToJSON;
+use serde_json::json;
 
 use super::{
     Operator,
     job::{self, list},
-    output::{lasting, moment, nothing, print, print_json, table},
+    output::{lasting, moment, nothing, print, print_done, print_json, table},
 };
 use crate::{
-    api::{QueueListResponse, QueueResponse, queues},
+    api::{JobResponse, QueueResponse, queues},
     config::Config,
+    jobs::QUEUES,
     queue::JobState,
 };
 
@@ -27,8 +31,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  cotiza queue inspect fetch_btc_ars")]
     Inspect {
         /// The name of the queue
+        #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
-        /// As JSON
+        /// As JSON: the queue and its newest jobs
         #[arg(long)]
         json: bool,
     },
@@ -39,24 +44,33 @@ pub enum Command {
     )]
     Pause {
         /// The name of the queue
+        #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
         /// Why; shown by `queue ls`, on the page and in the audit log
         #[arg(long)]
         note: Option<String>,
+        /// Say what was done as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Resume a paused queue
     #[command(after_help = "Examples:\n  cotiza queue resume fetch_btc_ars")]
     Resume {
         /// The name of the queue
+        #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
         /// For the audit log
         #[arg(long)]
         note: Option<String>,
+        /// Say what was done as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Remove all jobs in a state; running ones cannot be removed
     #[command(after_help = "Examples:\n  cotiza queue purge fetch_btc_ars --state dead")]
     Purge {
         /// The name of the queue
+        #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
         /// Which jobs
         #[arg(long, value_enum)]
@@ -64,6 +78,9 @@ pub enum Command {
         /// For the audit log
         #[arg(long)]
         note: Option<String>,
+        /// Say what was done as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -90,6 +107,8 @@ impl From<Removable> for JobState {
 
 /// The newest jobs that are shown of a queue.
 const SHOWN: usize = 10;
+/// The newest waiting jobs whose slots are noted when a queue is paused.
+const HELD: usize = 1000;
 
 /// Runs the command.
 ///
@@ -103,9 +122,11 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             if json { print_json(&list) } else { print(&queue_table(&list.queues)) }
         }
         Command::Inspect { queue, json } => inspect(&operator, &queue, json).await,
-        Command::Pause { queue, note } => pause(&operator, &queue, note).await,
-        Command::Resume { queue, note } => resume(&operator, &queue, note).await,
-        Command::Purge { queue, state, note } => purge(&operator, &queue, state.into(), note).await,
+        Command::Pause { queue, note, json } => pause(&operator, &queue, note, json).await,
+        Command::Resume { queue, note, json } => resume(&operator, &queue, note, json).await,
+        Command::Purge { queue, state, note, json } => {
+            purge(&operator, &queue, state.into(), note, json).await
+        }
     }
 }
 
@@ -135,34 +156,53 @@ async fn inspect(operator: &Operator<'_>, name: &str, json: bool) -> anyhow::Res
     let name = operator.queue(name)?;
     let mut list = queues(&operator.inspector).await?;
     list.queues.retain(|queue| queue.name == name);
+    let (_, jobs) = operator.inspector.jobs(&[name], &JobState::ALL, 0, SHOWN).await?;
+    let jobs: Vec<JobResponse> = jobs.into_iter().map(Into::into).collect();
     if json {
-        return print_json(&QueueListResponse { queues: list.queues });
+        let queue = list.queues.first().and_then(ToJSON::to_json);
+        let answer = json!({ "queue": queue, "newest_jobs": jobs });
+        return print(&serde_json::to_string_pretty(&answer)?);
     }
     print(&queue_table(&list.queues))?;
-    let (_, jobs) = operator.inspector.jobs(&[name], &JobState::ALL, 0, SHOWN).await?;
     print("")?;
-    print(&list::job_table(jobs.into_iter().map(Into::into).collect()))
+    print(&list::job_table(jobs))
 }
 
-async fn pause(operator: &Operator<'_>, name: &str, note: Option<String>) -> anyhow::Result<()> {
+async fn pause(
+    operator: &Operator<'_>,
+    name: &str,
+    note: Option<String>,
+    json: bool,
+) -> anyhow::Result<()> {
     let name = operator.queue(name)?;
     let by = super::who();
     let is_new = operator.inspector.pause(name, &by, note.as_deref().unwrap_or_default()).await?;
     operator.note(format!("queue pause {name}"), note).await?;
-    print(&if is_new {
+    // Their slots may end before it is resumed; a job that is run in time takes its reason away.
+    let (_, held) = operator.inspector.jobs(&[name], &[JobState::Waiting], 0, HELD).await?;
+    let held: Vec<Vec<u8>> = held.iter().map(|job| job.job.to_string().into_bytes()).collect();
+    job::note_held_back(operator, name, &held).await?;
+    let text = if is_new {
         format!("{name} is paused; `cotiza queue resume {name}` resumes it")
     } else {
         format!("{name} was paused already")
-    })
+    };
+    print_done(json, &text, &json!({ "queue": name, "paused": true, "changed": is_new }))
 }
 
-async fn resume(operator: &Operator<'_>, name: &str, note: Option<String>) -> anyhow::Result<()> {
+async fn resume(
+    operator: &Operator<'_>,
+    name: &str,
+    note: Option<String>,
+    json: bool,
+) -> anyhow::Result<()> {
     let name = operator.queue(name)?;
-    if !operator.inspector.resume(name).await? {
-        return print(&format!("{name} was not paused"));
+    let was_paused = operator.inspector.resume(name).await?;
+    if was_paused {
+        operator.note(format!("queue resume {name}"), note).await?;
     }
-    operator.note(format!("queue resume {name}"), note).await?;
-    print(&format!("{name} is resumed"))
+    let text = format!("{name} {}", if was_paused { "is resumed" } else { "was not paused" });
+    print_done(json, &text, &json!({ "queue": name, "paused": false, "changed": was_paused }))
 }
 
 async fn purge(
@@ -170,14 +210,21 @@ async fn purge(
     name: &str,
     state: JobState,
     note: Option<String>,
+    json: bool,
 ) -> anyhow::Result<()> {
     let name = operator.queue(name)?;
-    let removed = operator.inspector.purge(name, state).await?;
-    if state == JobState::Waiting {
-        job::note_removed(operator, name, &removed).await?;
-    }
-    operator.note(format!("queue purge {name} --state {}", state.name()), note).await?;
-    print(&format!("removed {} jobs that were {} from {name}", removed.len(), state.name()))
+    let (removed, ended) = operator.inspector.purge(name, state).await;
+    let (count, of_state) = (removed.len(), state.name());
+    let text = format!("removed {count} jobs that were {of_state} from {name}");
+    // What was removed is noted, whatever else fails.
+    let noted = operator.note(format!("queue purge {name} --state {of_state}"), note).await;
+    let told = match state {
+        JobState::Waiting => job::note_held_back(operator, name, &removed).await,
+        _ => Ok(()),
+    };
+    ended.with_context(|| format!("{text}, but not all"))?;
+    noted.and(told).with_context(|| text.clone())?;
+    print_done(json, &text, &json!({ "queue": name, "state": of_state, "removed": count }))
 }
 
 /// How long ago, for people.

@@ -62,11 +62,15 @@ pub async fn run(
         };
     }
     loop {
-        let text = text(&look(&operator, &history).await);
-        writeln!(stdout(), "{CLEAR}{text}")?;
-        stdout().flush()?;
+        let shown = async {
+            let text = text(&look(&operator, &history).await);
+            writeln!(stdout(), "{CLEAR}{text}")?;
+            stdout().flush()?;
+            sleep(EVERY).await;
+            anyhow::Ok(())
+        };
         tokio::select! {
-            () = sleep(EVERY) => {}
+            shown = shown => shown?,
             () = shutdown.cancelled() => return Ok(()),
         }
     }
@@ -89,7 +93,7 @@ fn text(status: &StatusResponse) -> String {
     lines.push(redis(status));
     lines.push(history(status));
     for problem in &status.problems {
-        lines.push(printable(format!("problem     {} (README: {})", problem.text, problem.help)));
+        lines.push(printable(&format!("problem     {} (README: {})", problem.text, problem.help)));
     }
     if !status.queues.is_empty() {
         lines.push(String::new());
@@ -117,7 +121,7 @@ fn price(status: &StatusResponse) -> String {
     let stale = if price.stale { ", STALE" } else { "" };
     let source = price.source.as_deref().unwrap_or("unknown");
     let (amount, age) = (price.price, ago(status.now, price.timestamp));
-    printable(format!("price       {amount:.2} ARS, {age}{stale}, from {source}"))
+    printable(&format!("price       {amount:.2} ARS, {age}{stale}, from {source}"))
 }
 
 fn coverage(status: &StatusResponse) -> String {
@@ -146,7 +150,7 @@ fn redis(status: &StatusResponse) -> String {
     let memory = bytes(redis.memory.unwrap_or_default());
     let most = redis.max_memory.map_or_else(|| "no limit".to_owned(), bytes);
     let latency = redis.latency_ms.unwrap_or_default();
-    printable(format!("redis       {version}, {memory} of {most}, answers in {latency:.1} ms"))
+    printable(&format!("redis       {version}, {memory} of {most}, answers in {latency:.1} ms"))
 }
 
 fn history(status: &StatusResponse) -> String {

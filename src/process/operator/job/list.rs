@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::{
-    api::JobResponse,
-    domain::{PageNumber, PageSize},
+    api::{JobResponse, job_page},
+    domain::{Page, PageNumber, PageSize},
     process::operator::{
         Operator,
         output::{moment_of, nothing, print, table},
@@ -25,12 +25,8 @@ pub(super) async fn run(
         None => operator.inspector.names().to_vec(),
         Some(name) => vec![operator.queue(name)?],
     };
-    let (count, _) = operator.inspector.jobs(&queues, states, 0, 0).await?;
-    let (number, pages) = page.locate(count, size).context("there is no such page")?;
-    let skipped = usize::try_from((number - 1) * size.get())?;
-    let most = usize::try_from(size.get())?;
-    let (_, jobs) = operator.inspector.jobs(&queues, states, skipped, most).await?;
-    let jobs: Vec<JobResponse> = jobs.into_iter().map(Into::into).collect();
+    let page = job_page(&operator.inspector, &queues, states, page, size).await?;
+    let Page { count, number, pages, items: jobs } = page.context("there is no such page")?;
     if json {
         let answer = json!({ "count": count, "page": number, "pages": pages, "results": jobs });
         return print(&serde_json::to_string_pretty(&answer)?);
@@ -46,7 +42,7 @@ pub(in crate::process::operator) fn job_table(jobs: Vec<JobResponse>) -> String 
             job.id,
             job.queue,
             job.job.to_string(),
-            format!("{:?}", job.state).to_lowercase(),
+            job.state.name().to_owned(),
             moment_of(job.enqueued_at),
             job.duration.map_or_else(nothing, |took| format!("{took:.3} s")),
             job.error.unwrap_or_else(nothing),

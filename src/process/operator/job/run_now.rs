@@ -3,39 +3,29 @@
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{no_slots, unknown};
 use crate::{
     domain::{Slots, UnixTime},
-    jobs::{self, Runner, ScheduledJob},
+    jobs::{Runner, ScheduledJob},
     metrics::Metrics,
-    process::operator::{Operator, output::print},
+    process::operator::{Operator, output::print_done},
     queue::{Enqueuer, JobState},
 };
 
 /// How long the end of the job is waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// How often the state of the job is looked at.
 const EVERY: Duration = Duration::from_millis(100);
 
-struct RunNow<'a> {
-    operator: &'a Operator<'a>,
-    name: &'a str,
-    slot: Option<UnixTime>,
-    note: Option<String>,
-}
-
-pub(super) async fn run(
-    operator: &Operator<'_>,
-    name: &str,
-    slot: Option<UnixTime>,
-    note: Option<String>,
-) -> anyhow::Result<()> {
-    if !jobs::QUEUES.contains(&name) {
-        return Err(unknown(name));
-    }
-    jobs::run_each(&RunNow { operator, name, slot, note }).await
+/// Runs the job of a name once, and waits for its end.
+pub(super) struct RunNow<'a> {
+    pub(super) operator: &'a Operator<'a>,
+    pub(super) name: &'a str,
+    pub(super) slot: Option<UnixTime>,
+    pub(super) note: Option<String>,
+    pub(super) json: bool,
 }
 
 impl Runner for RunNow<'_> {
@@ -60,9 +50,7 @@ impl RunNow<'_> {
         let Some(wanted) = self.slot else { return Ok(J::due(now)) };
         let slot = slots.containing(wanted.second());
         let job = J::due(slot);
-        if job.slot().is_none() {
-            no_slots(J::NAME)?;
-        }
+        ensure!(job.slot().is_some(), "--slot: {} is not run for a slot", J::NAME);
         let start = slot.start();
         if slot.end() <= now.start() {
             let ago = clock.unix_seconds() - slot.end();
@@ -73,7 +61,7 @@ impl RunNow<'_> {
     }
 
     async fn wait_for(&self, id: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LONGEST_WAIT;
         let mut state = JobState::Waiting;
         while Instant::now() < deadline {
             let Some(job) = self.operator.inspector.job(id).await? else {
@@ -81,7 +69,10 @@ impl RunNow<'_> {
             };
             state = job.state;
             match state {
-                JobState::Done => return print(&format!("job {id} is done")),
+                JobState::Done => {
+                    let done = json!({ "id": id, "state": "done" });
+                    return print_done(self.json, &format!("job {id} is done"), &done);
+                }
                 JobState::Dead => {
                     bail!("job {id} was given up: {}", job.error.unwrap_or_default())
                 }
