@@ -175,7 +175,7 @@ where
     Some(EventStream { socket, events, is_chunked })
 }
 
-/// Serves HTTP/2 alone: an event stream of HTTP/1 needs [`http1`], which gives it the socket.
+/// Serves HTTP/2 alone: an event stream of HTTP/1 needs [`http1()`], which gives it the socket.
 async fn http2<S, B>(
     max_head: usize,
     socket: TokioIo<Socket>,
