@@ -179,6 +179,11 @@ fn main() -> ExitCode {
     let Err(error) = run(cli) else {
         return ExitCode::SUCCESS;
     };
+    // Whoever read the output has read enough, such as `head`.
+    let is_unread = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_unread) {
+        return ExitCode::SUCCESS;
+    }
     let _unread = writeln!(io::stderr(), "cotiza: {}", explained(&error));
     if error.is::<ConfigError>() { USAGE.into() } else { ExitCode::FAILURE }
 }

@@ -218,7 +218,7 @@ async fn observe(
 ) -> Result<Observation, FetchError> {
     let clock = context.store.clock();
     let left = clock.until(slot.end());
-    if left.is_zero() {
+    if left <= MARGIN {
         return Err(FetchError::TooLate);
     }
     let until = Instant::now() + left;
@@ -233,7 +233,7 @@ async fn observe(
         let (recent, earlier) = while_in(slot, context, || context.store.evidence(slot)).await?;
         let doubt = context.doubt.knowing(recent, earlier);
         // What came so late that it cannot be recorded any more is no answer in time.
-        let round = context.sources.ask(&doubt, until - left.min(MARGIN)).await;
+        let round = context.sources.ask(&doubt, until - MARGIN).await;
         attempts.extend(round.attempts);
         let delay = match &round.outcome {
             // What a source believes it seldom takes back at once.

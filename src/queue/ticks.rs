@@ -27,8 +27,11 @@ impl Schedule<Utc> for SlotStarts {
     }
 }
 
-/// Yields the current slot at once, then each slot as it starts, for ever. Waits until the clock of
-/// Redis is known.
+/// With less time left in the current slot, its job would come too late.
+const LEAST: Duration = Duration::from_millis(200);
+
+/// Yields the current slot at once, unless it is about to end, then each slot as it starts, for ever. Waits
+/// until the clock of Redis is known.
 ///
 /// `CronScheduler` ends when a tick comes late: after a pause of the process, a suspended machine, a
 /// clock that was set. It is then built again, beginning with the current slot; the slots in between
@@ -37,7 +40,11 @@ pub fn slot_starts(slots: Slots, clock: Clock) -> impl Stream<Item = Slot> {
     stream::unfold((None, clock), move |(last, clock)| async move {
         clock.synchronized().await;
         let slot = match last {
-            None => slots.containing(clock.unix_seconds()),
+            None => {
+                let current = slots.containing(clock.unix_seconds());
+                let is_ending = clock.until(current.end()) < LEAST;
+                if is_ending { next(slots, &clock, current).await } else { current }
+            }
             Some(last) => next(slots, &clock, last).await,
         };
         Some((slot, (Some(slot), clock)))

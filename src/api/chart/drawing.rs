@@ -65,7 +65,7 @@ type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Times, RangedCo
 type Drawn = Result<(), Box<dyn Error>>;
 
 /// The room of a label of time, and of one character, in pixels.
-const TIME_LABEL: u32 = 95;
+const TIME_LABEL: u32 = 72;
 const TEXT_SIZE: i32 = 12;
 const PRICE_LABELS: u32 = 74;
 

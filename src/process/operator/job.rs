@@ -4,7 +4,7 @@ pub(super) mod list;
 mod run_now;
 
 use anyhow::{Context as _, bail, ensure};
-use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
+use clap::{Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ pub enum Command {
     Ls {
         /// Those in this state
         #[arg(long, value_enum)]
-        state: Option<State>,
+        state: Option<JobState>,
         /// Those of this queue
         #[arg(long, value_parser = PossibleValuesParser::new(QUEUES))]
         queue: Option<String>,
@@ -100,30 +100,6 @@ pub enum Command {
     },
 }
 
-/// The states of jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum State {
-    /// In the queue, for a worker to take
-    Waiting,
-    /// A worker has it
-    Running,
-    /// It has ended well
-    Done,
-    /// It was given up
-    Dead,
-}
-
-impl From<State> for JobState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Waiting => Self::Waiting,
-            State::Running => Self::Running,
-            State::Done => Self::Done,
-            State::Dead => Self::Dead,
-        }
-    }
-}
-
 /// Runs the command; `shutdown` ends the wait for a job.
 ///
 /// # Errors
@@ -136,7 +112,7 @@ pub async fn run(
     let operator = &Operator::at_work(config).await?;
     match command {
         Command::Ls { state, queue, page, page_size, json } => {
-            let states = state.map_or_else(|| JobState::ALL.to_vec(), |state| vec![state.into()]);
+            let states = state.map_or_else(|| JobState::ALL.to_vec(), |state| vec![state]);
             list::run(operator, &states, queue.as_deref(), page, page_size, json).await
         }
         Command::Show { id, json } => show(operator, &id, json).await,
