@@ -101,6 +101,8 @@ async fn any_range_is_drawn_also_an_empty_one() {
         assert_eq!(answer.status, 200, "{query}: {}", answer.text);
         assert!(answer.text.trim_end().ends_with("</svg>"), "{query}");
     }
+    let future = api.get("/api/chart.svg?since=2099-01-01").await.text;
+    assert!(future.contains("data-since=\"4070908800\""), "{future}");
     let empty = Api::start(&Database::new().await).await;
     assert_eq!(empty.get("/api/chart.svg").await.status, 200);
 }

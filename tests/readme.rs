@@ -138,13 +138,18 @@ async fn every_cotiza_command_that_is_named_exists() {
     let text = read("README.md") + &read("README.es.md");
     let named = text.match_indices("cotiza ").filter_map(|(at, word)| {
         let rest = &text[at + word.len()..];
-        let command: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
-        (!command.is_empty() && text[..at].ends_with(['`', '\n'])).then_some(command)
+        let word =
+            |text: &str| -> String { text.chars().take_while(char::is_ascii_lowercase).collect() };
+        let command = word(rest);
+        let has_commands = ["queue", "job", "process", "prices", "sources"].contains(&&*command);
+        let below = rest.strip_prefix(&format!("{command} ")).filter(|_| has_commands).map(word);
+        (!command.is_empty() && text[..at].ends_with(['`', '\n'])).then_some((command, below))
     });
-    let named: BTreeSet<String> = named.collect();
-    assert!(named.len() >= 4, "{named:?}");
-    for command in named {
-        assert_eq!(run(&["help", &command], &[]).await.code, 0, "cotiza {command}");
+    let named: BTreeSet<(String, Option<String>)> = named.collect();
+    assert!(named.len() >= 15, "{named:?}");
+    for (command, below) in named {
+        let arguments: Vec<&str> = ["help", &command].into_iter().chain(below.as_deref()).collect();
+        assert_eq!(run(&arguments, &[]).await.code, 0, "{arguments:?}");
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
 /// The pixels of a point of a line, and of a candle.
 const POINT: i64 = 1;
 const CANDLE: i64 = 8;
-/// What is drawn where nothing was ever recorded, in seconds.
+/// What is drawn where nothing was recorded, in seconds.
 const EMPTY: i64 = 3600;
 
 /// The lengths of candles that people know, in seconds.
@@ -71,6 +71,10 @@ impl Charts {
         let until = range.until().map_or(now, UnixTime::second);
         let first = size.first.unwrap_or(until - EMPTY);
         let since = range.since().map_or(first, UnixTime::second);
+        // A range that begins in the future is drawn as it is: empty.
+        if range.until().is_none() && since >= until {
+            return (since, since + EMPTY);
+        }
         (since.min(until - self.slot), until)
     }
 
