@@ -94,6 +94,8 @@ async fn any_range_is_drawn_also_an_empty_one() {
         "since=2030-01-01&until=2030-01-01",
         "until=1970-01-01",
         "since=now",
+        "since=9999-12-31T23:59:59Z",
+        "since=0001-01-01&until=0001-01-01",
         "width=100&height=100",
         "width=4000&height=4000&kind=candles",
     ] {
