@@ -84,7 +84,7 @@ impl Problem {
 
     /// A store that cannot be reached.
     pub(super) fn unavailable() -> Self {
-        Self::unavailable_because("The store cannot be reached right now; try again shortly.")
+        Self::unavailable_because("The store cannot be used right now; try again shortly.")
     }
 
     /// Something that cannot be answered right now.

@@ -51,10 +51,13 @@ async fn beat_once(
     beat.key(settings::held(settings));
     beat.arg(worker).arg(u64::try_from(queue.silence().as_millis()).unwrap_or(u64::MAX));
     beat.arg(settings.inflight_jobs_set());
-    let (registered, dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
+    let (registered, mut dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
+    // An earlier generation of this worker was given up by this worker itself.
+    let process = |name: &str| name.rsplit_once('-').map(|(process, _)| process.to_owned());
+    dead.retain(|name| process(name) != process(worker));
     if !dead.is_empty() {
-        let queue = settings.queue.as_ref();
-        tracing::warn!(queue, ?dead, "workers are silent; their jobs are given to others");
+        let (queue, dead) = (settings.queue.as_ref(), dead.join(", "));
+        tracing::warn!(queue, dead, "workers are silent; their jobs are given to others");
     }
     Ok(registered)
 }
