@@ -1,7 +1,7 @@
 //! The job queue: apalis on Redis, with its known defects worked around.
 //!
-//! Every apalis setting and repair lives here; the rest of the crate sees jobs, an
-//! [`Enqueuer`], [`work`] and [`slot_starts`]. May use the domain and the configuration.
+//! Every apalis setting and repair lives here; the rest of the crate sees jobs, an [`Enqueuer`],
+//! [`work`], [`slot_starts`], and an [`Inspector`] for operators. May use the domain and the configuration.
 //!
 //! What was measured of apalis-redis 1.0, and where it is answered:
 //! - any Redis error ends a worker for good: `worker` rebuilds it whole, with backoff

@@ -12,7 +12,7 @@ use crate::{
 /// The time between two heartbeats of a process.
 pub(super) const EVERY: Duration = Duration::from_secs(2);
 /// How long a process that ends may take to remove itself.
-const FAREWELL: Duration = Duration::from_millis(500);
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The presence of this process among all processes.
 pub(super) struct Presence {
@@ -79,7 +79,7 @@ impl Presence {
             self.send_sums().await?;
             self.store.leave(&self.member).await
         };
-        match timeout(FAREWELL, left).await {
+        match timeout(LEAVE_TIMEOUT, left).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "cannot remove this process from the list"),
             Err(_) => tracing::debug!("cannot remove this process from the list in time"),

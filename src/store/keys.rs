@@ -1,6 +1,6 @@
-//! The names of all keys in Redis, each with its type. The queue's own are
-//! apalis-redis's: `fetch_btc_ars:*`, `housekeeping:*`, and its list of queues,
-//! `core:apalis:queues:list`.
+//! The names of all keys in Redis, each with its type. Those of the queues are named by apalis-redis,
+//! `fetch_btc_ars:*`, `housekeeping:*` and `core:apalis:queues:list`, and by `queue/settings.rs`:
+//! `<queue>:alive`, `<queue>:paused`, `<queue>:held`.
 
 /// ZSET: the samples as text, one member each, `<price>:<unix seconds>`; its score is the unix
 /// second at which the price was observed. The old stack wrote members without ':'.
@@ -39,16 +39,16 @@ pub const MISSED: [&str; 9] = [
     "{prices}:missed:paused",
 ];
 
-/// ZSET: one member a scheduler, `<host>-<pid>`; its score is the unix second of its last work.
+/// ZSET: one member a scheduler, `<host>-<pid>.<random>`; its score is the unix second of its last work.
 pub const SCHEDULERS_SEEN: &str = "{prices}:seen:scheduler";
 
-/// ZSET: one member a worker, `<host>-<pid>`; its score is the unix second of its last work.
+/// ZSET: one member a worker, `<host>-<pid>.<random>`; its score is the unix second of its last work.
 pub const WORKERS_SEEN: &str = "{prices}:seen:worker";
 
-/// ZSET: one member an api, `<host>-<pid>`; its score is the unix second of its last work.
+/// ZSET: one member an api, `<host>-<pid>.<random>`; its score is the unix second of its last work.
 pub const APIS_SEEN: &str = "{prices}:seen:api";
 
-/// ZSET: one member a process, `<host>-<pid>`; its score is how far the clock of its machine is
+/// ZSET: one member a process, `<host>-<pid>.<random>`; its score is how far the clock of its machine is
 /// ahead of the clock of Redis, in seconds.
 pub const SKEW: &str = "{prices}:skew";
 
