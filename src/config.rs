@@ -11,7 +11,7 @@ mod simulation;
 mod sources;
 mod validate;
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::{collections::HashMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,9 +104,10 @@ impl Config {
         Ok(config)
     }
 
-    /// The age from which the last price is stale.
-    pub fn stale_after(&self) -> Duration {
-        self.api.stale_after.unwrap_or(self.schedule.every * CURRENT_SLOTS)
+    /// The age in seconds beyond which the last price is stale.
+    pub fn stale_after(&self) -> i64 {
+        let age = self.api.stale_after.unwrap_or(self.schedule.every * CURRENT_SLOTS);
+        i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
     }
 
     /// The effective values as TOML, passwords masked.

@@ -7,6 +7,7 @@
 //! compresses answers and permits pages of other origins to read them. A `connection` answers requests;
 //! an `event_stream` has it for itself.
 
+mod accept;
 mod connection;
 mod connections;
 mod content;
@@ -31,7 +32,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::connections::Limits;
+pub use self::{accept::media_ranges, connections::Limits};
 use self::{connection::Connection, connections::Connections};
 
 /// The bytes that the kernel holds for a client that does not read.

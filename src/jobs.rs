@@ -73,7 +73,7 @@ pub trait ScheduledJob: Job<Context = Context> {
     /// The job that is due when the slot, of that length, begins.
     fn due(slot: Slot) -> Self;
 
-    /// Is told which jobs were not begun in time, and why.
+    /// Called with jobs that were not begun in time, and the reason.
     ///
     /// # Errors
     /// If that cannot be noted yet.

@@ -179,7 +179,7 @@ fn main() -> ExitCode {
     let Err(error) = run(cli) else {
         return ExitCode::SUCCESS;
     };
-    // Whoever read the output has read enough, such as `head`.
+    // The reader of the output, such as `head`, has closed it.
     let is_unread = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_unread) {
         return ExitCode::SUCCESS;

@@ -2,7 +2,7 @@
 //!
 //! Each process adds to its own sums. Those of shared metrics are also sent to Redis every two seconds
 //! (`store/sums.rs`), where they are added to the sums of all processes: an api exposes these.
-//! Depends on the connection, whose repairs it counts.
+//! Depends on the connection, whose repairs it counts, and on the HTTP server.
 
 mod exposition;
 mod system_process;
@@ -11,8 +11,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-pub use exposition::{Exposition, exposed};
-pub use system_process::{register_build, register_process};
+pub use exposition::{answer, exposed};
+pub use system_process::of_process;
 
 /// The upper bounds of the buckets of all histograms, in seconds.
 const BUCKETS: [f64; 14] =
@@ -181,7 +181,7 @@ impl Metrics {
         self.0.lock().total.clone()
     }
 
-    /// What is to be sent to Redis; the same again until [`Metrics::sent`] is told that it arrived.
+    /// What is to be sent to Redis. Returns the same batch until [`Metrics::sent`] is called.
     pub fn batch(&self) -> Option<Batch> {
         let mut state = self.0.lock();
         if state.sending.is_none() && !state.unsent.is_empty() {

@@ -22,6 +22,18 @@ impl Site {
         site
     }
 
+    /// A site where a job waits, and neither a worker nor a scheduler runs.
+    async fn with_waiting_job() -> Self {
+        let site = Self::new().await;
+        let scheduler = site.start("scheduler");
+        eventually(SOON, "a job waits", || async {
+            site.database.command::<u64>(&["LLEN", "fetch_btc_ars:active"]).await >= 1
+        })
+        .await;
+        drop(scheduler);
+        site
+    }
+
     fn environment(&self) -> Vec<(&'static str, &str)> {
         vec![
             ("REDIS_URL", self.database.url.as_str()),
@@ -138,13 +150,7 @@ async fn jobs_are_run_listed_shown_and_deleted_by_hand() {
 
 #[tokio::test]
 async fn jobs_that_an_operator_removes_are_told_as_the_reason() {
-    let site = Site::new().await;
-    let scheduler = site.start("scheduler");
-    eventually(SOON, "a job waits", || async {
-        site.database.command::<u64>(&["LLEN", "fetch_btc_ars:active"]).await >= 1
-    })
-    .await;
-    drop(scheduler);
+    let site = Site::with_waiting_job().await;
     site.prints(&["queue", "purge", "fetch_btc_ars", "--state", "waiting"]).await;
     assert!(site.missed("paused").await + site.missed("no_worker").await >= 1);
     assert_eq!(site.database.command::<u64>(&["LLEN", "fetch_btc_ars:active"]).await, 0);
@@ -152,13 +158,7 @@ async fn jobs_that_an_operator_removes_are_told_as_the_reason() {
 
 #[tokio::test]
 async fn a_job_that_waits_when_its_queue_is_paused_has_that_reason() {
-    let site = Site::new().await;
-    let scheduler = site.start("scheduler");
-    eventually(SOON, "a job waits", || async {
-        site.database.command::<u64>(&["LLEN", "fetch_btc_ars:active"]).await >= 1
-    })
-    .await;
-    drop(scheduler);
+    let site = Site::with_waiting_job().await;
     let paused = site.prints(&["queue", "pause", "fetch_btc_ars", "--json"]).await;
     let paused: Value = serde_json::from_str(&paused).unwrap();
     assert_eq!((&paused["paused"], &paused["changed"]), (&true.into(), &true.into()));

@@ -61,8 +61,7 @@ enum PictureAnswer {
 
 impl Charts {
     pub(super) fn new(history: Arc<History>, config: &Config, slot: i64) -> Self {
-        let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
-        Self { history, slot, stale_after }
+        Self { history, slot, stale_after: config.stale_after() }
     }
 
     /// The unix seconds of the edges of a chart.

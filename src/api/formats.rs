@@ -15,6 +15,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::params::Format;
+use crate::http_server::media_ranges;
 
 const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
@@ -42,18 +43,14 @@ impl Format {
 
     /// Of the formats that a header `Accept` names, the one with the highest weight; JSON if it is none.
     fn preferred(accept: &str) -> Self {
-        let accept = accept.to_ascii_lowercase();
-        let weighted = accept.split(',').filter_map(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let format = match parts.next()? {
+        let weighted = media_ranges(accept).into_iter().filter_map(|(kind, weight)| {
+            let format = match kind.as_str() {
                 CSV | "text/*" => Self::Csv,
                 NDJSON | "application/ndjson" | "application/jsonl" => Self::Ndjson,
                 JSON | "application/*" | "*/*" => Self::Json,
                 _ => return None,
             };
-            let weight = parts.find_map(|part| part.strip_prefix("q="));
-            let weight = weight.map_or(Some(1.0), |weight| weight.parse().ok())?;
-            (weight > 0.0_f32).then_some((format, weight))
+            (weight > 0.0).then_some((format, weight))
         });
         // The first one of the highest weight.
         let highest = weighted.reduce(|one, other| if other.1 > one.1 { other } else { one });

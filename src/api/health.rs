@@ -7,6 +7,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi, payload::Json};
 use super::{
     Tag,
     error::{Problem, RETRY_AFTER},
+    numbers::rounded,
 };
 use crate::{
     config::Config,
@@ -80,7 +81,7 @@ struct ReadinessResponse {
 
 impl Health {
     pub(super) fn new(history: Arc<History>, config: &Config) -> Self {
-        let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
+        let stale_after = config.stale_after();
         Self { history, stale_after, is_unready_when_stale: config.api.unready_when_stale }
     }
 }
@@ -101,8 +102,7 @@ impl Health {
     /// else 503: send no requests meanwhile.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> ReadinessAnswer {
-        // Adding zero makes -0.0 to 0.0.
-        let clock_skew = (self.history.store().clock().skew() * 1000.0).round() / 1000.0 + 0.0;
+        let clock_skew = rounded(self.history.store().clock().skew());
         let last = self.history.size().last;
         let age = last.map(|last| (self.history.now() - last).max(0));
         let price_stale = age.is_none_or(|age| age > self.stale_after);

@@ -38,7 +38,7 @@ fn normal(uri: &Uri) -> Option<Uri> {
     let path = uri.path_and_query()?.path();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let normal = format!("/{}", parts.join("/"));
-    // An OPTIONS may be about `*`, which is no path.
+    // The target of an OPTIONS request may be `*`, which is not a path.
     if normal == path || !path.starts_with('/') {
         return None;
     }

@@ -89,8 +89,7 @@ struct Day {
 
 impl Latest {
     pub(super) fn new(history: Arc<History>, config: &config::Config) -> Self {
-        let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
-        Self { history, stale_after }
+        Self { history, stale_after: config.stale_after() }
     }
 
     async fn day(&self, now: i64) -> Result<Day, ApiError> {

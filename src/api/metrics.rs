@@ -6,13 +6,13 @@ mod system;
 
 use std::sync::Arc;
 
-use poem::{Endpoint, Request, Response, endpoint::make, http::header};
+use poem::{Endpoint, Request, endpoint::make};
 use prometheus_client::registry::Registry;
 
 use crate::{
     config::Config,
     history::History,
-    metrics::{Exposition, Metrics, exposed, register_build, register_process},
+    metrics::{Metrics, answer, exposed, of_process},
     queue::Inspector,
     store::Role,
 };
@@ -35,20 +35,13 @@ pub(super) fn endpoint(
     let scraped = Arc::new(Scraped { history, inspector, metrics, config: config.clone() });
     make(move |request: Request| {
         let scraped = Arc::clone(&scraped);
-        async move {
-            let accept = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
-            let format = Exposition::preferred(accept);
-            let text = format.text(&scraped.registry().await);
-            Response::builder().content_type(format.content_type()).body(text)
-        }
+        async move { answer(&request, &scraped.registry().await) }
     })
 }
 
 impl Scraped {
     async fn registry(&self) -> Registry {
-        let mut registry = Registry::default();
-        register_build(&mut registry, Role::Api.name());
-        register_process(&mut registry);
+        let mut registry = of_process(Role::Api.name());
         let own = registry.sub_registry_with_prefix("cotiza");
         own.register_collector(Box::new(exposed(self.metrics.total(), |is_shared| !is_shared)));
         known::register(own, &self.history, &self.config).await;

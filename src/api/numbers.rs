@@ -31,6 +31,18 @@ pub(super) fn percent(amount: i64, of: i64) -> f64 {
     number((share * Decimal::ONE_HUNDRED).round_dp(4))
 }
 
+/// A number to 3 decimals, never -0.
+pub(super) fn rounded(number: f64) -> f64 {
+    // Adding zero makes -0.0 to 0.0.
+    (number * 1000.0).round() / 1000.0 + 0.0
+}
+
+/// Milliseconds as seconds.
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+pub(super) fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1000.0
+}
+
 /// A length of time in microseconds.
 pub(super) fn micros(span: Span) -> i64 {
     span.seconds().saturating_mul(1_000_000)

@@ -99,7 +99,7 @@ impl Operation {
         let queues = self.chosen(queue.0.as_deref())?;
         let states = match state.0 {
             None => JobState::ALL.to_vec(),
-            Some(name) => vec![name.into()],
+            Some(JobStateName(state)) => vec![state],
         };
         let (number, size) = (page.0.unwrap_or_default(), page_size.0.unwrap_or_default());
         let page = job_page(&self.inspector, &queues, &states, number, size).await?;

@@ -100,22 +100,26 @@ words!(
     /// The colours of a chart.
     Theme, "theme", "a theme": Light = "light", Dark = "dark",
 );
-words!(
-    /// A state of jobs.
-    JobStateName, "job state", "a state":
-    Waiting = "waiting", Running = "running", Done = "done", Dead = "dead",
-);
+/// A state of jobs. Without it, all are meant: it has no default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct JobStateName(pub(super) JobState);
 
-impl From<JobStateName> for JobState {
-    fn from(name: JobStateName) -> Self {
-        match name {
-            JobStateName::Waiting => Self::Waiting,
-            JobStateName::Running => Self::Running,
-            JobStateName::Done => Self::Done,
-            JobStateName::Dead => Self::Dead,
-        }
+impl JobStateName {
+    const NAMES: &[&str] = &["waiting", "running", "done", "dead"];
+}
+
+impl FromStr for JobStateName {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let state = JobState::ALL.into_iter().find(|state| state.name() == text);
+        let given = || text.chars().take(40).collect();
+        let unknown = || UnknownWord { given: given(), what: "a state", known: Self::NAMES };
+        state.map(Self).ok_or_else(unknown)
     }
 }
+
+parameter!(JobStateName, "job state", MetaSchema { default: None, ..of_words(Self::NAMES) });
 
 parameter!(
     Moment,

@@ -87,7 +87,7 @@ impl<'a> Forwarded<'a> {
         )
     }
 
-    /// What of it can be believed: nothing that would make links lead elsewhere.
+    /// Keeps only valid values, so that links cannot lead to another site.
     fn new(
         scheme: Option<&'a str>,
         host: Option<&str>,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use poem::{Request, Response, http::header};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, NoLabelSet, text::encode},
@@ -10,10 +11,11 @@ use prometheus_client::{
 };
 
 use super::{BUCKETS, MICROS, Metric, SEPARATOR, Sums};
+use crate::http_server::media_ranges;
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exposition {
+enum Exposition {
     /// The text format 0.0.4 of Prometheus: what everything reads.
     Prometheus,
     /// OpenMetrics 1.0.
@@ -22,17 +24,11 @@ pub enum Exposition {
 
 impl Exposition {
     /// The format that a header `Accept` prefers; Prometheus' own unless it is OpenMetrics.
-    pub fn preferred(accept: Option<&str>) -> Self {
+    fn preferred(accept: Option<&str>) -> Self {
+        let ranges = media_ranges(accept.unwrap_or_default());
         let weight = |kind: &str| {
-            let ranges = accept.unwrap_or_default().split(',').filter_map(|range| {
-                let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
-                if parts.next()? != kind {
-                    return None;
-                }
-                let weight = parts.find_map(|part| part.strip_prefix("q=").map(str::to_owned));
-                weight.map_or(Some(1.0), |weight| weight.parse().ok())
-            });
-            ranges.fold(0.0_f32, f32::max)
+            let of_kind = ranges.iter().filter(|(range, _)| range == kind);
+            of_kind.fold(0.0, |most, (_, weight)| weight.max(most))
         };
         let wanted = weight("application/openmetrics-text");
         let is_wanted = wanted > 0.0 && wanted >= weight("text/plain");
@@ -40,7 +36,7 @@ impl Exposition {
     }
 
     /// The value of the header `Content-Type`.
-    pub fn content_type(self) -> &'static str {
+    fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -48,7 +44,7 @@ impl Exposition {
     }
 
     /// All metrics of a registry in this format.
-    pub fn text(self, registry: &Registry) -> String {
+    fn text(self, registry: &Registry) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _written = encode(&mut text, registry);
@@ -57,6 +53,13 @@ impl Exposition {
             Self::Prometheus => as_prometheus(&text),
         }
     }
+}
+
+/// The answer to a scrape: all metrics of a registry, in the format that the request prefers.
+pub fn answer(request: &Request, registry: &Registry) -> Response {
+    let accept = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    let format = Exposition::preferred(accept);
+    Response::builder().content_type(format.content_type()).body(format.text(registry))
 }
 
 /// The differences of the two formats: OpenMetrics describes a counter without the suffix of its name,

@@ -8,8 +8,16 @@ use prometheus_client::{
 
 use crate::connection;
 
+/// The metrics that every process has.
+pub fn of_process(role: &str) -> Registry {
+    let mut registry = Registry::default();
+    register_build(&mut registry, role);
+    register_process(&mut registry);
+    registry
+}
+
 /// Adds the version of this process, its role, and how often it connected to Redis again.
-pub fn register_build(registry: &mut Registry, role: &str) {
+fn register_build(registry: &mut Registry, role: &str) {
     let info = Family::<Vec<(&'static str, String)>, Gauge>::default();
     let labels = vec![("version", env!("COTIZA_VERSION").to_owned()), ("role", role.to_owned())];
     info.get_or_create(&labels).set(1);
@@ -23,11 +31,11 @@ pub fn register_build(registry: &mut Registry, role: &str) {
 
 /// Adds processor time, memory, files and threads of this process; on Linux alone.
 #[cfg(not(target_os = "linux"))]
-pub fn register_process(_registry: &mut Registry) {}
+fn register_process(_registry: &mut Registry) {}
 
 /// Adds processor time, memory, files and threads of this process; on Linux alone.
 #[cfg(target_os = "linux")]
-pub fn register_process(registry: &mut Registry) {
+fn register_process(registry: &mut Registry) {
     use std::sync::atomic::AtomicU64;
 
     use procfs::{

@@ -57,8 +57,7 @@ async fn seen(config: &Config, role: Role) -> anyhow::Result<()> {
     ensure!(latest.is_alive(), "the {name} of host {host} was last at work {silence} s ago");
     if role == Role::Worker && config.worker.unhealthy_when_stale {
         here.retain(ProcessReport::is_alive);
-        let stale_after = i64::try_from(config.stale_after().as_secs())?;
-        records(&here, stale_after, store.clock().unix_seconds())?;
+        records(&here, config.stale_after(), store.clock().unix_seconds())?;
     }
     let newest = store.counts().await?.newest;
     #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]

@@ -77,13 +77,26 @@ impl Inspector {
             name,
             paused: since.parse().ok().map(|since| Pause { since, by, note }),
             jobs: [waiting, running, done, dead],
-            oldest_age_ms: enqueued.map(|at| u64::try_from(now - at).unwrap_or_default()),
+            oldest_age_ms: enqueued.map(|at: i64| (now - at).max(0)),
             workers,
         })
     }
 
+    /// How many jobs are in one of the states of one of the queues.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn count(&self, queues: &[&'static str], states: &[JobState]) -> RedisResult<u64> {
+        let mut count = 0;
+        for queue in queues {
+            let report = self.queue(queue).await?;
+            count += states.iter().map(|state| report.count(*state)).sum::<u64>();
+        }
+        Ok(count)
+    }
+
     /// Some of the jobs in one of the states of one of the queues, newest first: `count` of them after
-    /// `skipped`; and how many there are in all.
+    /// `skipped`.
     ///
     /// # Errors
     /// If Redis fails.
@@ -93,23 +106,17 @@ impl Inspector {
         states: &[JobState],
         skipped: usize,
         count: usize,
-    ) -> RedisResult<(u64, Vec<JobReport>)> {
-        let mut total = 0;
+    ) -> RedisResult<Vec<JobReport>> {
         let mut ids = Vec::new();
         for queue in queues {
-            let report = self.queue(queue).await?;
             for state in states {
-                total += report.count(*state);
-                if count > 0 && report.count(*state) > 0 {
-                    let of_state = self.ids(queue, *state).await?;
-                    ids.extend(of_state.into_iter().map(|id| (id, *queue, *state)));
-                }
+                let of_state = self.ids(queue, *state).await?;
+                ids.extend(of_state.into_iter().map(|id| (id, *queue, *state)));
             }
         }
         ids.sort_unstable_by(|one, other| other.0.cmp(&one.0));
         ids.dedup_by(|one, other| one.0 == other.0);
-        let page: Vec<_> = ids.into_iter().skip(skipped).take(count).collect();
-        Ok((total, self.read(page).await?))
+        self.read(ids.into_iter().skip(skipped).take(count).collect()).await
     }
 
     /// The job of an id, wherever it is.

@@ -1,11 +1,16 @@
-//! What is told of queues and jobs.
+//! Reports about queues and jobs.
 
 use std::collections::HashMap;
 
+use clap::ValueEnum;
+use poem_openapi::Enum;
+use serde::Serialize;
 use serde_json::Value;
 
 /// Where a job is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Enum, Serialize)]
+#[oai(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// In the queue, for a worker to take.
     Waiting,
@@ -27,7 +32,7 @@ pub struct QueueReport {
     /// Jobs by state, in the order of [`JobState::ALL`].
     pub jobs: [u64; 4],
     /// The milliseconds since the oldest waiting job was enqueued; `None` if there is none.
-    pub oldest_age_ms: Option<u64>,
+    pub oldest_age_ms: Option<i64>,
     /// Workers that take jobs from it.
     pub workers: u64,
 }

@@ -11,7 +11,7 @@ pub struct ServerReport {
     pub version: Option<String>,
     /// The bytes of memory that its data takes; `None` if it does not tell.
     pub memory: Option<u64>,
-    /// The most bytes that it may take; `None` if there is no limit.
+    /// The limit of that memory in bytes; `None` if there is none.
     pub max_memory: Option<u64>,
     /// How long it took to answer.
     pub latency: Duration,

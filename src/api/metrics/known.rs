@@ -55,10 +55,10 @@ async fn price(registry: &mut Registry, history: &History, config: &Config) {
     let Ok(latest) = history.latest().await else { return };
     let Some(latest) = latest.value else { return };
     let second = latest.sample.timestamp.second();
-    let age = u64::try_from(history.now() - second).unwrap_or_default();
+    let age = (history.now() - second).max(0);
+    let is_stale = age > config.stale_after();
     gauge(registry, "price_pesos", "The last price of one bitcoin", pesos(latest.sample.price));
-    gauge(registry, "price_age_seconds", "The age of the last price", float(age));
-    let is_stale = age > config.stale_after().as_secs();
+    gauge(registry, "price_age_seconds", "The age of the last price", float(age.unsigned_abs()));
     let help = "Whether the last price is so old that something is wrong";
     gauge(registry, "price_stale", help, f64::from(u8::from(is_stale)));
     let help = "When the last price was observed, in unix seconds";

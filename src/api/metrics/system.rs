@@ -9,6 +9,7 @@ use prometheus_client::{
 
 use super::known::{Gauges, Labels, float, gauge, set};
 use crate::{
+    api::numbers::seconds,
     config::Config,
     domain::{CircuitState, Missed, Reason, TimeRange},
     history::History,
@@ -91,7 +92,7 @@ fn queues(registry: &mut Registry, queues: &[QueueReport]) {
             let labels = [("queue", queue.name), ("state", state.name())];
             set(&jobs, &labels, float(queue.count(state)));
         }
-        let age = float(queue.oldest_age_ms.unwrap_or_default()) / 1000.0;
+        let age = seconds(queue.oldest_age_ms.unwrap_or_default());
         set(&ages, &[("queue", queue.name)], age);
         set(&paused, &[("queue", queue.name)], f64::from(u8::from(queue.paused.is_some())));
     }

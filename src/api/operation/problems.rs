@@ -1,6 +1,7 @@
 //! What is wrong, as the status tells it.
 
-use poem_openapi::{Enum, Object};
+use poem_openapi::{Enum, Object, types::ToJSON};
+use serde_json::Value;
 
 use super::{
     queues::QueueResponse,
@@ -54,8 +55,11 @@ pub enum ProblemCode {
 pub(super) struct Problems(pub(super) Vec<ProblemResponse>);
 
 impl Problems {
-    fn add(&mut self, code: ProblemCode, help: &str, text: String) {
-        self.0.push(ProblemResponse { code, text, help: help.to_owned() });
+    fn add(&mut self, code: ProblemCode, text: String) {
+        // A section is called as its problem.
+        let name = code.to_json().as_ref().and_then(Value::as_str).map(str::to_owned);
+        let help = name.unwrap_or_default().replace('_', "-");
+        self.0.push(ProblemResponse { code, text, help });
     }
 
     /// What was read; a problem if it cannot be, though Redis answers.
@@ -67,7 +71,7 @@ impl Problems {
     ) -> Option<T> {
         if let (Err(error), true) = (&read, is_up) {
             let text = format!("The {what} cannot be read: {error}");
-            self.add(ProblemCode::RedisData, "redis-data", text);
+            self.add(ProblemCode::RedisData, text);
         }
         read.ok()
     }
@@ -77,7 +81,7 @@ impl Problems {
             Ok(server) => server,
             Err(error) => {
                 let text = format!("Redis cannot be used: {error}");
-                return self.add(ProblemCode::RedisAway, "redis-away", text);
+                return self.add(ProblemCode::RedisAway, text);
             }
         };
         #[allow(clippy::cast_precision_loss, reason = "a share of few digits")]
@@ -85,7 +89,7 @@ impl Problems {
             server.memory.zip(server.max_memory).map(|(used, most)| used as f64 / most as f64);
         if let Some(share) = share.filter(|share| *share > NEARLY_FULL) {
             let text = format!("The memory of Redis is {:.0} % full.", share * 100.0);
-            self.add(ProblemCode::RedisMemory, "redis-memory", text);
+            self.add(ProblemCode::RedisMemory, text);
         }
     }
 
@@ -93,11 +97,11 @@ impl Problems {
         let Some(counts) = counts else { return };
         if counts.scheduler == 0 {
             let text = "No scheduler is at work: no job is enqueued.".to_owned();
-            self.add(ProblemCode::NoScheduler, "no-scheduler", text);
+            self.add(ProblemCode::NoScheduler, text);
         }
         if counts.worker == 0 {
             let text = "No worker is at work: no price is fetched.".to_owned();
-            self.add(ProblemCode::NoWorker, "no-worker", text);
+            self.add(ProblemCode::NoWorker, text);
         }
     }
 
@@ -109,18 +113,18 @@ impl Problems {
                 "" => format!("The queue {name} was paused by {by}."),
                 note => format!("The queue {name} was paused by {by}: {note}."),
             };
-            self.add(ProblemCode::QueuePaused, "queue-paused", text);
+            self.add(ProblemCode::QueuePaused, text);
         }
     }
 
     pub(super) fn of_price(&mut self, price: Option<&StatusPrice>, is_empty: bool) {
         if is_empty {
             let text = "No price was recorded yet.".to_owned();
-            self.add(ProblemCode::NothingRecorded, "nothing-recorded", text);
+            self.add(ProblemCode::NothingRecorded, text);
         }
         if let Some(price) = price.filter(|price| price.stale) {
             let text = format!("The last price is {} s old.", price.age);
-            self.add(ProblemCode::PriceStale, "price-stale", text);
+            self.add(ProblemCode::PriceStale, text);
         }
     }
 
@@ -128,7 +132,7 @@ impl Problems {
         for source in sources.iter().filter(|source| source.enabled && source.is_failing()) {
             let why = source.last_failure.as_deref().unwrap_or("it fails");
             let text = format!("The source {} is not asked for a while: {why}", source.name);
-            self.add(ProblemCode::SourceFailing, "source-failing", text);
+            self.add(ProblemCode::SourceFailing, text);
         }
     }
 }

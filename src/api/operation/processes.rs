@@ -3,8 +3,9 @@
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
 
-use super::{jobs::seconds, queues::failed};
+use super::queues::failed;
 use crate::{
+    api::numbers::{rounded, seconds},
     queue::{Inspector, JobReport, JobState},
     store::{ProcessReport, Role, Store, StoreError},
 };
@@ -77,9 +78,11 @@ pub async fn processes(
     store: &Store,
     inspector: &Inspector,
 ) -> Result<ProcessListResponse, StoreError> {
-    let reports = store.processes().await?;
-    let running = inspector.jobs(inspector.names(), &[JobState::Running], 0, MOST_RUNNING).await;
-    let (_, running) = running.map_err(failed)?;
+    let (reports, running) = tokio::join!(
+        store.processes(),
+        inspector.jobs(inspector.names(), &[JobState::Running], 0, MOST_RUNNING),
+    );
+    let (reports, running) = (reports?, running.map_err(failed)?);
     let processes = reports.into_iter().map(|report| response(report, &running)).collect();
     Ok(ProcessListResponse { processes })
 }
@@ -109,8 +112,7 @@ fn response(report: ProcessReport, running: &[JobReport]) -> ProcessResponse {
         version: report.version,
         started_at: report.started_at,
         last_seen: report.last_seen,
-        // Adding zero makes -0.0 to 0.0.
-        clock_skew: report.clock_skew.map(|skew| skew + 0.0),
+        clock_skew: report.clock_skew.map(rounded),
         name: report.name,
     }
 }

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 
 use crate::{
-    api::error::ApiError,
+    api::{error::ApiError, numbers::seconds},
     queue::{Inspector, JobState, Pause, QueueReport},
     store::StoreError,
 };
@@ -70,15 +70,13 @@ impl From<redis::RedisError> for ApiError {
 impl From<QueueReport> for QueueResponse {
     fn from(report: QueueReport) -> Self {
         let count = |state| report.count(state);
-        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let oldest_due_age = report.oldest_age_ms.map(|age| age as f64 / 1000.0);
         Self {
             name: report.name.to_owned(),
             waiting: count(JobState::Waiting),
             running: count(JobState::Running),
             done: count(JobState::Done),
             dead: count(JobState::Dead),
-            oldest_due_age,
+            oldest_due_age: report.oldest_age_ms.map(seconds),
             workers: report.workers,
             paused: report.paused.map(|Pause { since, by, note }| PauseResponse {
                 since,

@@ -10,7 +10,7 @@ use crate::{
     api::{
         coverage::CoverageResponse,
         latest::DAY,
-        numbers::pesos,
+        numbers::{pesos, rounded},
         sources::{SourceSummary, summaries},
     },
     config::{Config, SIMULATED},
@@ -87,7 +87,7 @@ pub struct RedisResponse {
     pub version: Option<String>,
     /// The bytes of memory that its data takes.
     pub memory: Option<u64>,
-    /// The most bytes that it may take; null if there is no limit.
+    /// The limit of that memory in bytes; null if there is none.
     pub max_memory: Option<u64>,
     /// The milliseconds that it took to answer.
     pub latency_ms: Option<f64>,
@@ -130,9 +130,8 @@ pub async fn status(history: &History, inspector: &Inspector, config: &Config) -
     let queues = problems.read("queues", is_up, queues).map(|list| list.queues).unwrap_or_default();
     let sources = problems.read("sources", is_up, sources).unwrap_or_default();
     let is_empty = matches!(&latest, Ok(latest) if latest.value.is_none());
-    let stale_after = i64::try_from(config.stale_after().as_secs()).unwrap_or(i64::MAX);
     let latest = latest.ok().and_then(|latest| latest.value);
-    let price = latest.map(|observation| price(observation, now, stale_after));
+    let price = latest.map(|observation| price(observation, now, config.stale_after()));
     let counts = processes.as_deref().map(ProcessCounts::of);
     problems.of_processes(counts.as_ref());
     problems.of_queues(&queues);
@@ -217,16 +216,14 @@ impl ProcessCounts {
 
 impl RedisResponse {
     fn of(server: Option<ServerReport>, skew: f64) -> Self {
-        // Adding zero makes -0.0 to 0.0.
-        let clock_skew = (skew * 1000.0).round() / 1000.0 + 0.0;
         let latency = server.as_ref().map(|server| server.latency.as_secs_f64() * 1000.0);
         Self {
             up: server.is_some(),
             memory: server.as_ref().and_then(|server| server.memory),
             max_memory: server.as_ref().and_then(|server| server.max_memory),
-            latency_ms: latency.map(|ms| (ms * 1000.0).round() / 1000.0),
+            latency_ms: latency.map(rounded),
             version: server.and_then(|server| server.version),
-            clock_skew,
+            clock_skew: rounded(skew),
         }
     }
 }

@@ -117,8 +117,8 @@ impl Feed {
         })
     }
 
-    /// Writes the events of the last slots, for ever. After a pause it begins anew with as many as are
-    /// kept: clients read older ones from the history.
+    /// Keeps the events of the last slots up to date, for ever. After a pause of recording it skips older
+    /// slots, which clients read from the history.
     async fn write(&self) {
         let mut changes = self.history.changes();
         let mut next: Option<i64> = None;

@@ -103,7 +103,7 @@ pub enum Command {
 /// Runs the command; `shutdown` ends the wait for a job.
 ///
 /// # Errors
-/// If there is no such job or queue, if it cannot be done, or if Redis fails.
+/// If the job does not exist, if its state does not allow the action, or if Redis fails.
 pub async fn run(
     config: &Config,
     command: Command,
@@ -123,8 +123,8 @@ pub async fn run(
                 () = shutdown.cancelled() => bail!("not waited for; the job may still run"),
             }
         }
-        Command::Cancel { id, note, json } => cancel(operator, &id, note, json).await,
-        Command::Delete { id, note, json } => delete(operator, &id, note, json).await,
+        Command::Cancel { id, note, json } => remove(operator, &CANCEL, &id, note, json).await,
+        Command::Delete { id, note, json } => remove(operator, &DELETE, &id, note, json).await,
     }
 }
 
@@ -154,39 +154,52 @@ async fn show(operator: &Operator<'_>, id: &str, json: bool) -> anyhow::Result<(
     print(&table(&[], rows.map(|(name, value)| vec![name.to_owned(), value])))
 }
 
-async fn cancel(
-    operator: &Operator<'_>,
-    id: &str,
-    note: Option<String>,
-    json: bool,
-) -> anyhow::Result<()> {
-    let job = found(operator, id).await?;
-    let state = job.state.name();
-    ensure!(job.state == JobState::Waiting, "job {id} is {state}; only a waiting one is cancelled");
-    let removed = operator.inspector.remove(job.queue, job.state, &[id.to_owned()]).await?;
-    ensure!(!removed.is_empty(), "job {id} does not wait any more");
-    let text = format!("cancelled {id}");
-    // What was removed is noted, whatever else fails.
-    let noted = operator.note(format!("job cancel {id} ({} {})", job.queue, job.job), note).await;
-    let told = note_held_back(operator, job.queue, &removed).await;
-    noted.and(told).with_context(|| text.clone())?;
-    print_done(json, &text, &json!({ "id": id, "removed": true }))
+/// A way to remove a job.
+struct Removal {
+    action: &'static str,
+    done: &'static str,
+    /// The states in which it is allowed, and what is said of others.
+    states: &'static [JobState],
+    rule: &'static str,
+    /// What is said of a job that has left such a state meanwhile.
+    too_late: &'static str,
 }
 
-async fn delete(
+const CANCEL: Removal = Removal {
+    action: "cancel",
+    done: "cancelled",
+    states: &[JobState::Waiting],
+    rule: "only a waiting one is cancelled",
+    too_late: "does not wait any more",
+};
+const DELETE: Removal = Removal {
+    action: "delete",
+    done: "deleted",
+    states: &[JobState::Done, JobState::Dead],
+    rule: "only one that has ended is deleted",
+    too_late: "is not there any more",
+};
+
+async fn remove(
     operator: &Operator<'_>,
+    removal: &Removal,
     id: &str,
     note: Option<String>,
     json: bool,
 ) -> anyhow::Result<()> {
-    let job = found(operator, id).await?;
-    let state = job.state.name();
-    let has_ended = matches!(job.state, JobState::Done | JobState::Dead);
-    ensure!(has_ended, "job {id} is {state}; only one that has ended is deleted");
-    let removed = operator.inspector.remove(job.queue, job.state, &[id.to_owned()]).await?;
-    ensure!(!removed.is_empty(), "job {id} is not there any more");
-    operator.note(format!("job delete {id} ({} {})", job.queue, job.job), note).await?;
-    print_done(json, &format!("deleted {id}"), &json!({ "id": id, "removed": true }))
+    let JobReport { queue, job, state, .. } = found(operator, id).await?;
+    ensure!(removal.states.contains(&state), "job {id} is {}; {}", state.name(), removal.rule);
+    let removed = operator.inspector.remove(queue, state, &[id.to_owned()]).await?;
+    ensure!(!removed.is_empty(), "job {id} {}", removal.too_late);
+    let text = format!("{} {id}", removal.done);
+    // What was removed is noted, whatever else fails.
+    let noted = operator.note(format!("job {} {id} ({queue} {job})", removal.action), note).await;
+    let told = match state {
+        JobState::Waiting => note_held_back(operator, queue, &removed).await,
+        _ => Ok(()),
+    };
+    noted.and(told).with_context(|| text.clone())?;
+    print_done(json, &text, &json!({ "id": id, "removed": true }))
 }
 
 /// Notes that jobs are not run since an operator has removed them or paused their queue.

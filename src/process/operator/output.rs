@@ -78,7 +78,7 @@ pub(super) fn lasting(seconds: i64) -> String {
     humantime::format_duration(seconds).to_string()
 }
 
-/// What stands where there is no value.
+/// The text of a cell without a value.
 pub(super) fn nothing() -> String {
     "-".to_owned()
 }

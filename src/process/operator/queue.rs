@@ -113,7 +113,7 @@ const HELD: usize = 1000;
 /// Runs the command.
 ///
 /// # Errors
-/// If there is no such queue, or Redis fails.
+/// If Redis fails.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let operator = Operator::at_work(config).await?;
     match command {
@@ -156,7 +156,7 @@ async fn inspect(operator: &Operator<'_>, name: &str, json: bool) -> anyhow::Res
     let name = operator.queue(name)?;
     let mut list = queues(&operator.inspector).await?;
     list.queues.retain(|queue| queue.name == name);
-    let (_, jobs) = operator.inspector.jobs(&[name], &JobState::ALL, 0, SHOWN).await?;
+    let jobs = operator.inspector.jobs(&[name], &JobState::ALL, 0, SHOWN).await?;
     let jobs: Vec<JobResponse> = jobs.into_iter().map(Into::into).collect();
     if json {
         let queue = list.queues.first().and_then(ToJSON::to_json);
@@ -179,7 +179,7 @@ async fn pause(
     let is_new = operator.inspector.pause(name, &by, note.as_deref().unwrap_or_default()).await?;
     operator.note(format!("queue pause {name}"), note).await?;
     // Their slots may end before it is resumed; a job that is run in time takes its reason away.
-    let (_, held) = operator.inspector.jobs(&[name], &[JobState::Waiting], 0, HELD).await?;
+    let held = operator.inspector.jobs(&[name], &[JobState::Waiting], 0, HELD).await?;
     let held: Vec<Vec<u8>> = held.iter().map(|job| job.job.to_string().into_bytes()).collect();
     job::note_held_back(operator, name, &held).await?;
     let text = if is_new {
