@@ -14,7 +14,9 @@ mod validate;
 use std::{collections::HashMap, path::Path};
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
+use crate::connection;
 use password::Kind;
 
 pub use error::ConfigError;
@@ -22,7 +24,7 @@ pub use layers::variable;
 pub use networks::Networks;
 pub use password::{lock_file, own_password_file, simulated_data_dir};
 pub use sections::{
-    Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Redis, Schedule, Up, Worker,
+    Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Redis, Schedule, SentinelTls, Up, Worker,
 };
 pub use simulation::{SIMULATED, simulation};
 pub use sources::{Policy, Source, Sources};
@@ -77,11 +79,11 @@ impl Config {
         #[allow(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
         let mut environment = std::env::vars().collect();
         let mut config = Self::from_layers(file, &environment, flags)?;
-        if password::find_own(&mut config)? == Some(Kind::Simulated) {
+        if password::find_own(&mut config) == Some(Kind::Simulated) {
             // The processes beside a simulation ask what its own ones ask.
             environment.extend(simulation(&config));
             config = Self::from_layers(file, &environment, flags)?;
-            password::find_own(&mut config)?;
+            password::find_own(&mut config);
         }
         Ok(config)
     }
@@ -98,9 +100,8 @@ impl Config {
         // An image says in its environment where its configuration is, so that every command that
         // is run in a container finds it.
         let file = file.or_else(|| environment.get(FILE_VARIABLE).map(Path::new));
-        let mut config = layers::merge(file, environment, flags)?;
+        let config = layers::merge(file, environment, flags)?;
         validate::check(&config)?;
-        password::add(&mut config.redis)?;
         Ok(config)
     }
 
@@ -113,7 +114,7 @@ impl Config {
     /// The effective values as TOML, passwords masked.
     pub fn to_masked_toml(&self) -> String {
         let mut shown = self.clone();
-        shown.redis.url = masked(&self.redis.url);
+        shown.redis.url = connection::shown(&self.redis.url);
         for source in shown.sources.named.values_mut() {
             if let Ok(url) = masked(source.url.as_str()).parse() {
                 source.url = url;
@@ -135,31 +136,30 @@ impl Default for Config {
     }
 }
 
-/// A URL with its password or token, and what looks like one in its query, replaced by `***`; also
-/// one that cannot be parsed.
+/// A URL with its password or token, and what looks like one in its query, replaced by `***`. Of one that
+/// cannot be parsed only the scheme is shown.
 pub fn masked(url: &str) -> String {
-    let (address, query) = url.split_once('?').map_or((url, None), |(a, q)| (a, Some(q)));
-    let address = match address.split_once("://") {
-        Some((scheme, rest)) => match rest.rsplit_once('@') {
-            Some((login, host)) => {
-                let user =
-                    login.split_once(':').map_or(String::new(), |(user, _)| format!("{user}:"));
-                format!("{scheme}://{user}***@{host}")
-            }
-            None => address.to_owned(),
-        },
-        None => address.to_owned(),
+    let Ok(mut shown) = Url::parse(url) else {
+        return url.split_once("://").map_or("***".to_owned(), |(scheme, _)| format!("{scheme}://***"));
     };
-    let Some(query) = query else { return address };
+    // These fail for URLs without a host, which have no password.
+    if shown.password().is_some() {
+        let _kept: Result<(), ()> = shown.set_password(Some("***"));
+    } else if !shown.username().is_empty() {
+        let _kept: Result<(), ()> = shown.set_username("***");
+    }
     let secret = |name: &str| {
         let name = name.to_lowercase();
         ["key", "token", "secret", "sign", "pass", "auth"].iter().any(|word| name.contains(word))
     };
-    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if secret(name) => format!("{name}=***"),
-        _ => pair.to_owned(),
-    });
-    format!("{address}?{}", pairs.collect::<Vec<_>>().join("&"))
+    if let Some(query) = shown.query().map(str::to_owned) {
+        let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if secret(name) => format!("{name}=***"),
+            _ => pair.to_owned(),
+        });
+        shown.set_query(Some(&pairs.collect::<Vec<_>>().join("&")));
+    }
+    shown.into()
 }
 
 #[cfg(test)]

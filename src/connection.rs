@@ -1,40 +1,110 @@
-//! Connections to Redis that fail soon instead of hanging. Depends on nothing of the crate.
+//! Connections to a Redis of any kind: one server, the primary of a service that Sentinels watch, or a
+//! Redis Cluster; by TCP, TLS or a Unix socket. Depends on nothing of the crate.
+//!
+//! [`Server`] is a Redis and how to reach it, [`Connection`] one connection, which is not used any more once
+//! it is unfit, and [`SharedConnection`] opens another one then. [`health`] decides what makes one unfit.
 
-use std::{
-    error::Error,
-    io,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+mod address;
+mod cluster;
+mod fault;
+mod health;
+mod sentinel;
+mod server;
+mod shared;
+mod tls;
+
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
-    ServerErrorKind, Value,
-    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+    Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The longest that opening a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest that Redis may take to answer. redis-rs's own 500 ms is too short for a server
-/// that is loading or saving.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+pub use self::{
+    address::{AddressError, shown},
+    cluster::QUEUE_TAG,
+    fault::{advice, is_away},
+    health::reconnects,
+    server::{Facts, Options, Server, field},
+    shared::SharedConnection,
+};
+use self::cluster::Cluster;
 
-/// A connection that is shared by clones and opened again when it breaks.
-///
-/// A connection that broke unnoticed (Redis was restarted while nothing was asked) shows it only
-/// when it is used; then the request is made once more, on a new one. So what goes through here
-/// may be done twice, and must come to the same.
+/// One connection. Clones share it. Once it is unfit it stays so.
 #[derive(Clone)]
-pub struct SharedConnection(ConnectionManager);
+pub struct Connection {
+    link: Link,
+    facts: Arc<Facts>,
+    unfit: CancellationToken,
+    /// Ends the task that watches it, with the last clone.
+    _watch: Arc<DropGuard>,
+}
 
-impl ConnectionLike for SharedConnection {
+/// What a connection is made of.
+#[derive(Clone)]
+enum Link {
+    Node(MultiplexedConnection),
+    Cluster(Cluster),
+}
+
+impl Connection {
+    /// A connection that is watched from now on.
+    fn new(link: Link, facts: Facts, server: Server) -> Self {
+        let unfit = CancellationToken::new();
+        tokio::spawn(health::watch(link.clone(), facts.address.clone(), server, unfit.clone()));
+        let _watch = Arc::new(unfit.clone().drop_guard());
+        Self { link, facts: Arc::new(facts), unfit, _watch }
+    }
+
+    /// What the server said when the connection was made. In a cluster it is the node that was asked first.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether this is a Redis Cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.link, Link::Cluster(_))
+    }
+
+    /// Whether it can be used as far as is known.
+    pub fn is_fit(&self) -> bool {
+        !self.unfit.is_cancelled()
+    }
+
+    /// Waits until it is unfit.
+    pub async fn unfit(&self) {
+        self.unfit.cancelled().await;
+    }
+
+    /// Sends a command that has no key, such as INFO, to the primary that has `key`.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn send_to(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
+        let answer = match &mut self.link {
+            Link::Node(node) => node.send_packed_command(&command).await,
+            Link::Cluster(cluster) => cluster.send_to(key, command).await,
+        };
+        self.judge(answer.as_ref());
+        answer.and_then(Value::extract_error)
+    }
+
+    /// Takes the connection out of use if an answer says that it is unfit.
+    fn judge(&self, answer: Result<&Value, &redis::RedisError>) {
+        if health::makes_unfit(answer) {
+            health::give_up(&self.unfit, answer.err());
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         async move {
-            match self.0.send_packed_command(command).await {
-                Err(error) if broke(&error) => self.0.send_packed_command(command).await,
-                answer => answer,
-            }
+            let answer = self.link.req_packed_command(command).await;
+            self.judge(answer.as_ref());
+            answer
         }
         .boxed()
     }
@@ -46,90 +116,51 @@ impl ConnectionLike for SharedConnection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         async move {
-            match self.0.send_packed_commands(commands, offset, count).await {
-                Err(error) if broke(&error) => {
-                    self.0.send_packed_commands(commands, offset, count).await
-                }
-                answers => answers,
+            let answers = self.link.req_packed_commands(commands, offset, count).await;
+            match &answers {
+                Ok(values) => values.iter().for_each(|value| self.judge(Ok(value))),
+                Err(error) => self.judge(Err(error)),
             }
+            answers
         }
         .boxed()
     }
 
     fn get_db(&self) -> i64 {
-        self.0.get_db()
+        self.link.get_db()
     }
 }
 
-/// How often a connection of this process was found broken, and another one was made.
-static RECONNECTS: AtomicU64 = AtomicU64::new(0);
-
-/// How often a shared connection of this process was found broken.
-pub fn reconnects() -> u64 {
-    RECONNECTS.load(Ordering::Relaxed)
-}
-
-/// Whether the connection was found broken. A time-out is not that: Redis may be at it.
-fn broke(error: &RedisError) -> bool {
-    let is_broken = error.is_connection_dropped() && !error.is_timeout();
-    if is_broken {
-        RECONNECTS.fetch_add(1, Ordering::Relaxed);
-    }
-    is_broken
-}
-
-/// Whether an error, or one that caused it, says that Redis cannot be used at all: it is not reached, does
-/// not answer, does not accept the password, or is loading its data. The follower of the clock reports
-/// that once for the whole process, so other log lines about it are for debugging.
-pub fn is_away(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let is_away = match error.downcast_ref::<RedisError>() {
-            Some(error) => matches!(
-                error.kind(),
-                ErrorKind::Io
-                    | ErrorKind::AuthenticationFailed
-                    | ErrorKind::Server(ServerErrorKind::BusyLoading)
-            ),
-            None => error.is::<io::Error>(),
-        };
-        if is_away {
-            return true;
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Node(node) => node.req_packed_command(command),
+            Self::Cluster(cluster) => cluster.req_packed_command(command),
         }
-        cause = error.source();
     }
-    false
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Node(node) => node.req_packed_commands(commands, offset, count),
+            Self::Cluster(cluster) => cluster.req_packed_commands(commands, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Node(node) => node.get_db(),
+            Self::Cluster(cluster) => cluster.get_db(),
+        }
+    }
 }
 
-/// A [`SharedConnection`]. It is opened on first use, so a process starts while Redis is away. Must
-/// be called within a tokio runtime. With two retries a command fails within about 40 ms where
-/// nothing listens; the crate's default of six takes nine seconds.
-///
-/// # Errors
-/// Only if the URL cannot be used.
-pub fn shared(client: &Client) -> RedisResult<SharedConnection> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_number_of_retries(2)
-        .set_min_delay(Duration::from_millis(10))
-        .set_max_delay(Duration::from_millis(100));
-    ConnectionManager::new_lazy_with_config(client.clone(), config).map(SharedConnection)
-}
-
-/// A connection that stays broken once it broke, for whoever rebuilds all that hangs on it.
-///
-/// # Errors
-/// If Redis cannot be reached in time.
-pub async fn single(client: &Client) -> RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(RESPONSE_TIMEOUT));
-    client.get_multiplexed_async_connection_with_config(&config).await
-}
-
-impl std::fmt::Debug for SharedConnection {
+impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SharedConnection").finish_non_exhaustive()
+        f.debug_struct("Connection").field("facts", &self.facts).finish_non_exhaustive()
     }
 }

@@ -90,6 +90,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check whether Redis and all else that is needed is there and fit; exit with 1 if something is not
+    #[command(
+        after_help = "Examples:\n  cotiza doctor\n  cotiza doctor --json\n  cotiza doctor --redis-url \
+                      rediss://user@host:6380/0"
+    )]
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the sources of the price by hand
     #[command(subcommand)]
     Sources(Sources),
@@ -229,6 +239,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Job(command) => operator::job(&config, command, shutdown).await,
             Command::Process(command) => operator::processes(&config, command).await,
             Command::Audit { json } => operator::audit(&config, json).await,
+            Command::Doctor { json } => process::doctor::run(&config, json).await,
             Command::Sources(command) => process::sources::run(&config, command).await,
             Command::Prices(command) => process::prices::run(&config, command).await,
             Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),

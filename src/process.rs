@@ -1,6 +1,7 @@
 //! The processes: each wires the other rooms together and runs until it is told to stop.
 
 pub mod api;
+pub mod doctor;
 pub mod exchange;
 pub mod healthcheck;
 pub mod openapi;
@@ -13,25 +14,45 @@ pub mod worker;
 
 mod http;
 mod metrics;
+mod preflight;
 mod presence;
-
-use anyhow::Context as _;
 
 use crate::{
     clock::Clock,
-    config::{Config, masked},
+    config::Config,
+    connection::{self, Server, shown},
     domain::{Doubt, Price, Slots},
     history::{History, Limits, Retention},
     store::Store,
     telemetry::seconds,
 };
 
-/// The store and the client of the configured Redis, whose clock is followed from now on.
-fn store(config: &Config) -> anyhow::Result<(Store, redis::Client)> {
-    let client = redis::Client::open(config.redis.url.as_str()).context("redis.url")?;
+/// The configured Redis and the store on it. Its clock is followed from now on.
+fn store(config: &Config) -> anyhow::Result<(Store, Server)> {
+    let server = config.redis.server()?;
     let slots = Slots::new(config.schedule.every)?;
-    let clock = Clock::following(&client)?;
-    Ok((Store::new(&client, slots, clock)?, client))
+    let clock = Clock::following(&server);
+    Ok((Store::new(&server, slots, clock), server))
+}
+
+/// What a command got from Redis; if Redis could not be reached, the error says where it was looked for and
+/// what would help.
+fn reached<T, E: std::error::Error + Send + Sync + 'static>(
+    answer: Result<T, E>,
+    server: &Server,
+) -> anyhow::Result<T> {
+    answer.map_err(|error| {
+        let address = server.shown();
+        if !connection::is_away(&error) {
+            return error.into();
+        }
+        let advice = connection::advice(&error).unwrap_or("is it running?");
+        let context = format!(
+            "no Redis at {address}: {advice} It is named by --redis-url or REDIS_URL; without them, the one of a \
+             `cotiza up` is used whose data folder is here; `cotiza doctor` tells more"
+        );
+        anyhow::Error::new(error).context(context)
+    })
 }
 
 /// The log line that each role begins with; a worker names the sources that it asks, the first one first.
@@ -44,7 +65,7 @@ fn log_start(role: &'static str, name: &str, config: &Config) {
     tracing::info!(
         role,
         version = env!("COTIZA_VERSION"),
-        redis = masked(&config.redis.url),
+        redis = shown(&config.redis.url),
         sources,
         concurrency = asks.then_some(config.worker.concurrency),
         every_s = seconds(config.schedule.every),

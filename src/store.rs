@@ -13,6 +13,8 @@ mod hour;
 mod hours;
 pub mod keys;
 mod missed;
+mod once;
+mod permissions;
 mod presence;
 mod record;
 mod replace;
@@ -22,7 +24,7 @@ mod sources;
 mod sums;
 mod upgrade;
 
-use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
 pub use audit::Action;
 pub use block::{BlockError, MAX_SAMPLES, decode, encode};
@@ -36,14 +38,13 @@ pub use sources::{Rejected, SourceReport};
 
 use crate::{
     clock::Clock,
-    connection::{self, SharedConnection},
+    connection::{Server, SharedConnection},
     domain::Slots,
 };
 
 /// The store: a handle that is cheap to clone, on one shared connection.
 #[derive(Clone)]
 pub struct Store {
-    client: Client,
     connection: SharedConnection,
     slots: Slots,
     clock: Clock,
@@ -84,12 +85,8 @@ pub enum StoreError {
 impl Store {
     /// A store on the given Redis, which is connected to on first use, of samples that are
     /// recorded once a slot. `clock` is the one of that Redis.
-    ///
-    /// # Errors
-    /// If the URL of the client cannot be used.
-    pub fn new(client: &Client, slots: Slots, clock: Clock) -> Result<Self, StoreError> {
-        let connection = connection::shared(client).map_err(failed("open a connection"))?;
-        Ok(Self { client: client.clone(), connection, slots, clock })
+    pub fn new(server: &Server, slots: Slots, clock: Clock) -> Self {
+        Self { connection: server.shared(), slots, clock }
     }
 }
 

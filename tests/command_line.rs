@@ -86,7 +86,7 @@ async fn a_role_begins_with_what_it_is_and_hides_the_password() {
         assert!(sources.is_none_or(|sources| line.contains(sources)), "{line}");
         // One that was never there is an outage, too, but not at once.
         let away = process.says("Redis is away").await;
-        assert!(away.contains("redis=\"127.0.0.1:1\""), "{away}");
+        assert!(away.contains("redis=\"redis://me:***@127.0.0.1:1/3\""), "{away}");
         assert!(process.lines().iter().all(|line| !line.contains("secret")));
     }
 }

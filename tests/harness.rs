@@ -3,6 +3,7 @@
 mod api;
 mod exchange;
 mod fake_time;
+mod forwarder;
 mod market;
 mod measured;
 mod naive;
@@ -11,6 +12,8 @@ mod process;
 mod recorder;
 mod redis_server;
 mod rogue;
+mod stack;
+mod topology;
 
 use std::{future::Future, net::TcpListener, time::Duration};
 
@@ -19,6 +22,7 @@ use tokio::time::{Instant, sleep};
 pub use api::{Answer, Api, Event, get_text};
 pub use exchange::FakeExchange;
 pub use fake_time::wrong_clock;
+pub use forwarder::Forwarder;
 pub use market::Market;
 pub use measured::{open_files, resident, setting};
 pub use naive::Naive;
@@ -27,6 +31,8 @@ pub use process::{Cotiza, Output, run};
 pub use recorder::record;
 pub use redis_server::{Database, LIMITS, RedisServer, observation};
 pub use rogue::{Rogue, Wrong};
+pub use stack::Stack;
+pub use topology::{Cluster, Node, Watched, ask};
 
 /// Waits until the condition holds, looking every 20 ms; fails the test after `limit`.
 pub async fn eventually<F: Future<Output = bool>>(

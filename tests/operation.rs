@@ -16,7 +16,7 @@ use crate::harness::{
 
 /// An inspector of the queue of the probes.
 fn inspector(bench: &QueueBench) -> Inspector {
-    Inspector::new(&bench.database.client, vec!["probe"], &bench.config.queue).unwrap()
+    Inspector::new(&bench.database.server, vec!["probe"], &bench.config.queue)
 }
 
 async fn count(inspector: &Inspector, state: JobState) -> u64 {
@@ -37,7 +37,7 @@ fn member(name: &str, role: Role) -> Member {
 #[tokio::test]
 async fn waiting_jobs_are_told_with_their_age() {
     let database = Database::new().await;
-    let enqueuer = Enqueuer::<FetchBtcArs>::new(&database.client, Metrics::default()).unwrap();
+    let enqueuer = Enqueuer::<FetchBtcArs>::new(&database.server, Metrics::default());
     for slot in [1_717_184_860, 1_717_184_870] {
         enqueuer.enqueue(&FetchBtcArs { slot }).await.unwrap();
     }
@@ -297,7 +297,7 @@ async fn the_status_says_what_is_wrong_also_without_redis() {
     store.heartbeat(&member("host-1.0a", Role::Scheduler), Activity::default()).await.unwrap();
     store.heartbeat(&member("host-2.0b", Role::Worker), Activity::default()).await.unwrap();
     let inspector =
-        Inspector::new(&database.client, QUEUES.to_vec(), &Config::default().queue).unwrap();
+        Inspector::new(&database.server, QUEUES.to_vec(), &Config::default().queue);
     inspector.pause("housekeeping", "ana@host", "a test").await.unwrap();
     eventually(SOON, "the price is known", || async {
         !api.get("/api/status/").await.ok()["price"].is_null()

@@ -188,7 +188,7 @@ async fn an_outage_is_one_line_when_it_starts_and_one_when_it_ends() {
     database.answers().await;
     for process in &processes {
         let line: Value = serde_json::from_str(&process.says("Redis is back").await).unwrap();
-        assert_eq!(line["redis"], format!("127.0.0.1:{}", server.port));
+        assert_eq!(line["redis"], server.url());
         assert!(line["lasted_s"].as_f64().is_some_and(|lasted| lasted >= 3.0), "{line}");
         let lines = process.lines();
         for text in ["Redis is away", "Redis is back"] {

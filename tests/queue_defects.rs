@@ -108,8 +108,8 @@ async fn what_is_done_with_is_forgotten_after_its_time() {
     bench.config.queue.keep_done = Duration::ZERO;
     bench.config.queue.keep_dead = Duration::from_hours(1);
     sleep(Duration::from_secs(1)).await;
-    let caretaker = Caretaker::new(&bench.database.client, vec!["probe"], &bench.config.queue);
-    let forgotten = caretaker.unwrap().tidy().await.unwrap();
+    let caretaker = Caretaker::new(&bench.database.server, vec!["probe"], &bench.config.queue);
+    let forgotten = caretaker.tidy().await.unwrap();
     assert_eq!(forgotten, 25, "the jobs that were done");
     assert_eq!((bench.finished("done").await, bench.finished("dead").await), (0, 25));
     let data: u32 = bench.database.command(&["HLEN", "probe:data"]).await;
@@ -117,8 +117,8 @@ async fn what_is_done_with_is_forgotten_after_its_time() {
     assert_eq!((data, metas.len()), (25, 25));
 
     bench.config.queue.keep_dead = Duration::ZERO;
-    let caretaker = Caretaker::new(&bench.database.client, vec!["probe"], &bench.config.queue);
-    assert_eq!(caretaker.unwrap().tidy().await.unwrap(), 25);
+    let caretaker = Caretaker::new(&bench.database.server, vec!["probe"], &bench.config.queue);
+    assert_eq!(caretaker.tidy().await.unwrap(), 25);
     let keys: Vec<String> = bench.database.command(&["KEYS", "probe:[^i]*"]).await;
     assert!(keys.is_empty(), "left behind: {keys:?}");
 }

@@ -28,6 +28,9 @@
 //! - `queue`: what the queue promises
 //! - `queue_defects`: each defect of the library that is guarded against
 //! - `impaired`: a Redis that is full, read-only, busy, or has foreign data
+//! - `connections`: connections that are no good any more
+//! - `sentinel`: a primary that Sentinels watch
+//! - `cluster`: a Redis Cluster
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
 //! - `clients`: clients of the API that are slow, silent, too many or too greedy
@@ -58,7 +61,9 @@ mod chaos;
 mod charts;
 mod clients;
 mod clocks;
+mod cluster;
 mod command_line;
+mod connections;
 mod compatible;
 mod conventions;
 mod errors;
@@ -86,6 +91,7 @@ mod retention;
 mod sealing;
 mod soak;
 mod source_reports;
+mod sentinel;
 mod sources;
 mod stale;
 mod stream;

@@ -1,9 +1,9 @@
 //! Asking Redis for the time, again and again; and logging when it is away, since this is what every
 //! process does all the time.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
-use redis::{Client, RedisResult, Value, aio::ConnectionLike};
+use redis::{RedisResult, Script, aio::ConnectionLike};
 use tokio::time::sleep;
 
 use super::{
@@ -11,7 +11,11 @@ use super::{
     outage::{Outages, Report},
     uptime,
 };
-use crate::{connection, telemetry::seconds};
+use crate::{connection::{self, Server}, telemetry::seconds};
+
+static TIME: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('TIME')"));
+/// The key in whose slot of a cluster the samples are.
+const KEY: &str = "prices";
 
 /// How often Redis is asked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -24,17 +28,15 @@ impl Clock {
     /// A clock that follows the one of Redis for as long as the runtime lives. Must be called within
     /// a tokio runtime.
     ///
-    /// # Errors
-    /// If the URL of the client cannot be used.
-    pub fn following(client: &Client) -> RedisResult<Self> {
-        let (clock, mut connection) = (Self::default(), connection::shared(client)?);
+    pub fn following(server: &Server) -> Self {
+        let (clock, mut connection) = (Self::default(), server.shared());
         let followed = clock.clone();
-        let address = client.get_connection_info().addr().to_string();
+        let address = server.shown();
         tokio::spawn(async move {
             let (mut answers, mut outages) = (0, Outages::default());
             loop {
                 let sent = uptime();
-                let asked = followed.follow(&mut connection).await;
+                let asked = followed.ask(&mut connection).await;
                 log_outage(&mut outages, &address, sent, &asked);
                 answers += u32::from(asked.is_ok());
                 match asked {
@@ -44,26 +46,17 @@ impl Clock {
                 }
             }
         });
-        Ok(clock)
+        clock
     }
 
-    /// Asks Redis for the time; fails also while Redis is loading its data, when it answers `TIME` and
-    /// hardly anything else.
-    async fn follow(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
-        self.ask(connection).await?;
-        match redis::cmd("PING").query_async::<Value>(connection).await {
-            Err(error) if connection::is_away(&error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Asks Redis for the time, and takes the answer in.
+    /// Asks Redis for the time, and takes the answer in. It is asked by a script: in a cluster that runs on
+    /// the server whose clock recording goes by, and a server that is loading its data refuses it.
     ///
     /// # Errors
     /// If Redis fails; the estimate stays.
     pub async fn ask(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
         let sent = uptime();
-        let (seconds, micros): (u64, u32) = redis::cmd("TIME").query_async(connection).await?;
+        let (seconds, micros): (u64, u32) = TIME.key(KEY).invoke_async(connection).await?;
         let time = Duration::new(seconds, micros.saturating_mul(1000));
         if let Some(by) = self.take_in(sent, uptime(), time) {
             tracing::warn!(
@@ -84,9 +77,12 @@ fn log_outage(outages: &mut Outages, redis: &str, sent: Duration, asked: &RedisR
             }
         }
         Err(error) => match outages.failed(sent, uptime()) {
-            Some(Report::Started) => tracing::warn!(redis, %error, "Redis is away"),
+            Some(Report::Started) => {
+                tracing::warn!(redis, %error, advice = connection::advice(error), "Redis is away");
+            }
             Some(Report::Lasts(lasted)) => {
-                tracing::warn!(redis, lasted_s = seconds(lasted), %error, "Redis is still away");
+                let (lasted_s, advice) = (seconds(lasted), connection::advice(error));
+                tracing::warn!(redis, lasted_s, %error, advice, "Redis is still away");
             }
             _ => {}
         },

@@ -4,6 +4,8 @@ use std::{collections::HashMap, path::Path};
 
 use toml::{Table, Value};
 
+use crate::connection;
+
 use super::{Config, ConfigError, DEFAULT_TOML, Flags};
 
 const PREFIX: &str = "COTIZA__";
@@ -210,7 +212,8 @@ fn wrong(setting: &Setting, defaults: &Table, reason: &str) -> ConfigError {
     }
     // A URL may hold a password, which parsers repeat.
     if let Some(url) = value.as_str().filter(|_| key.ends_with("url")) {
-        let masked = super::masked(url);
+        let is_redis = key == URL_KEY;
+        let masked = if is_redis { connection::shown(url) } else { super::masked(url) };
         (shown, reason) = (shown.replace(url, &masked), reason.replace(url, &masked));
     }
     ConfigError::Value(format!("{key} = {shown} in {origin}: {reason}; the default is {example}"))

@@ -8,7 +8,7 @@ use std::{
 
 use url::Url;
 
-use super::{Config, ConfigError, Redis, Up};
+use super::{Config, Up};
 
 /// The file with the password of the Redis that `cotiza up` runs on a data folder.
 pub fn own_password_file(data_dir: &Path) -> PathBuf {
@@ -39,11 +39,11 @@ pub(super) enum Kind {
 
 /// Makes the Redis of a `cotiza up` in this folder the one to use, if nobody chose another one; adds
 /// its password if it was chosen without. Gives what it holds, if it is used.
-pub(super) fn find_own(config: &mut Config) -> Result<Option<Kind>, ConfigError> {
+pub(super) fn find_own(config: &mut Config) -> Option<Kind> {
     if !config.redis.password_file.as_os_str().is_empty() {
-        return Ok(None);
+        return None;
     }
-    let Some((kind, file)) = found_password_file(&config.up) else { return Ok(None) };
+    let (kind, file) = found_password_file(&config.up)?;
     let port = config.up.redis_port;
     let is_own = |url: &str| {
         Url::parse(url).is_ok_and(|url| {
@@ -54,11 +54,10 @@ pub(super) fn find_own(config: &mut Config) -> Result<Option<Kind>, ConfigError>
     if !config.redis.chosen {
         config.redis.url = format!("redis://127.0.0.1:{port}/0");
     } else if !is_own(&config.redis.url) {
-        return Ok(None);
+        return None;
     }
     config.redis.password_file = file;
-    add(&mut config.redis)?;
-    Ok(Some(kind))
+    Some(kind)
 }
 
 /// The password file of the data folder that is there. Of two it is that of the real prices, unless a
@@ -82,31 +81,4 @@ fn found_password_file(up: &Up) -> Option<(Kind, PathBuf)> {
 fn is_locked(file: &Path) -> bool {
     let tried = File::open(file).map(|file| file.try_lock_shared());
     matches!(tried, Ok(Err(TryLockError::WouldBlock)))
-}
-
-/// Puts the password into the URL, unless there is no file or the URL has one.
-pub(super) fn add(redis: &mut Redis) -> Result<(), ConfigError> {
-    if redis.password_file.as_os_str().is_empty() {
-        return Ok(());
-    }
-    let wrong = |reason: String| ConfigError::NotAllowed {
-        key: "redis.password_file".to_owned(),
-        value: redis.password_file.display().to_string(),
-        reason,
-    };
-    let text = fs::read_to_string(&redis.password_file)
-        .map_err(|error| wrong(format!("cannot read it: {error}")))?;
-    let password = text.trim();
-    if password.is_empty() {
-        return Err(wrong("it is empty; give a file with a password".to_owned()));
-    }
-    let mut url = Url::parse(&redis.url).map_err(|error| wrong(format!("redis.url: {error}")))?;
-    if url.password().is_some() {
-        return Ok(());
-    }
-    // `Url` takes a % for one that is encoded already.
-    url.set_password(Some(&password.replace('%', "%25")))
-        .map_err(|()| wrong("redis.url names no host that would take a password".to_owned()))?;
-    redis.url = url.into();
-    Ok(())
 }

@@ -5,7 +5,8 @@ use std::{ops::RangeInclusive, time::Duration};
 use humantime::format_duration;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{Config, ConfigError, masked};
+use super::{Config, ConfigError};
+use crate::connection::AddressError;
 use crate::domain::{Slots, SlotsError};
 
 mod api;
@@ -16,10 +17,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     slots("queue.housekeeping_every", config.queue.housekeeping_every)?;
     at_least_a_day("prices.keep", config.prices.keep)?;
     at_least_a_day("prices.text", config.prices.text)?;
-    redis::Client::open(config.redis.url.as_str()).map_err(|error| ConfigError::NotAllowed {
-        key: "redis.url".to_owned(),
-        value: masked(&config.redis.url),
-        reason: format!("{error}; give redis://[user:password@]host[:port][/database]"),
+    config.redis.server().map_err(|AddressError { key, value, reason }| {
+        ConfigError::NotAllowed { key: key.to_owned(), value, reason }
     })?;
     sources::check(&config.sources)?;
     log_level(&config.log.level)?;

@@ -11,10 +11,10 @@ use crate::{
 /// # Errors
 /// If the configuration cannot be used.
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
-    let client = redis::Client::open(config.redis.url.as_str())?;
-    let store = Store::new(&client, Slots::new(config.schedule.every)?, Clock::default())?;
+    let server = config.redis.server()?;
+    let store = Store::new(&server, Slots::new(config.schedule.every)?, Clock::default());
     let history = Arc::new(super::history(config, store)?);
-    let inspector = Inspector::new(&client, jobs::QUEUES.to_vec(), &config.queue)?;
+    let inspector = Inspector::new(&server, jobs::QUEUES.to_vec(), &config.queue);
     let print = if yaml { api::openapi_yaml } else { api::openapi_json };
     Ok(print(history, inspector, config))
 }

@@ -17,6 +17,7 @@ pub use self::{
 };
 use crate::{
     config::Config,
+    connection::Server,
     jobs,
     queue::Inspector,
     store::{Action, Store},
@@ -25,7 +26,7 @@ use crate::{
 /// An operator at work on one Redis.
 struct Operator<'a> {
     config: &'a Config,
-    client: redis::Client,
+    server: Server,
     store: Store,
     inspector: Inspector,
 }
@@ -34,16 +35,14 @@ impl<'a> Operator<'a> {
     /// An operator on the configured Redis, which must answer.
     async fn at_work(config: &'a Config) -> anyhow::Result<Self> {
         let operator = Self::new(config)?;
-        let masked = crate::config::masked(&config.redis.url);
-        let hint = "is it running? REDIS_URL or --redis-url name another one";
-        operator.store.ask_time().await.with_context(|| format!("no Redis at {masked}; {hint}"))?;
+        super::reached(operator.store.ask_time().await, &operator.server)?;
         Ok(operator)
     }
 
     fn new(config: &'a Config) -> anyhow::Result<Self> {
-        let (store, client) = super::store(config)?;
-        let inspector = Inspector::new(&client, jobs::QUEUES.to_vec(), &config.queue)?;
-        Ok(Self { config, client, store, inspector })
+        let (store, server) = super::store(config)?;
+        let inspector = Inspector::new(&server, jobs::QUEUES.to_vec(), &config.queue);
+        Ok(Self { config, server, store, inspector })
     }
 
     /// The queue of that name.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::Config,
+    connection::Server,
     domain::{Reason, Slot, Slots},
     jobs::{self, Runner, ScheduledJob},
     metrics::{Metric, Metrics},
@@ -23,7 +24,7 @@ use crate::{
     store::{Role, Store},
 };
 
-use super::presence::Presence;
+use super::{preflight, presence::Presence};
 
 /// How much later than its slot a job may be enqueued by a scheduler that is at work.
 const LATEST: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ const LATEST: Duration = Duration::from_secs(5);
 struct Scheduler<'a> {
     config: &'a Config,
     shutdown: &'a CancellationToken,
-    client: redis::Client,
+    server: Server,
     store: Store,
     metrics: Metrics,
     /// When each queue was last known to have the jobs that are due, and until when that is enough.
@@ -43,13 +44,14 @@ struct Scheduler<'a> {
 /// # Errors
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let (store, client) = super::store(config)?;
+    let (store, server) = super::store(config)?;
     let metrics = Metrics::default();
     super::metrics::serve(config, Role::Scheduler, metrics.clone(), shutdown)?;
     let presence = Presence::new(store.clone(), Role::Scheduler, metrics.clone());
     super::log_start("scheduler", presence.name(), config);
+    tokio::spawn(preflight::log(store.clone(), server.clone()));
     let enqueued = Mutex::default();
-    let scheduler = Scheduler { config, shutdown, client, store, metrics, enqueued };
+    let scheduler = Scheduler { config, shutdown, server, store, metrics, enqueued };
     let ended = tokio::select! {
         ended = jobs::run_each(&scheduler) => ended,
         () = presence.show(|| scheduler.is_at_work()) => Ok(()),
@@ -61,7 +63,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
 impl Runner for Scheduler<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
         let slots = Slots::new(J::every(self.config))?;
-        let enqueuer = Enqueuer::<J>::new(&self.client, self.metrics.clone())?;
+        let enqueuer = Enqueuer::<J>::new(&self.server, self.metrics.clone());
         let clock = self.store.clock();
         let mut ticks = pin!(slot_starts(slots, clock.clone()));
         let (mut due, mut missed) = (None, NotBegun::default());

@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use self::child::{Child, Family, Rank};
 use super::healthcheck;
 use crate::{
-    config::{self, Config, ConfigError, Flags, masked, variable},
+    config::{self, Config, ConfigError, Flags, variable},
+    connection::shown,
     http_client,
 };
 
@@ -172,7 +173,7 @@ fn announce(config: &Config, simulate: bool, redis_url: &str) -> anyhow::Result<
     let folder = config.up.data_dir.display();
     let (data, simulated) = if config.redis.chosen {
         let warning = "SIMULATED PRICES go into this Redis, which may hold real ones";
-        (masked(&config.redis.url), warning.to_owned())
+        (shown(&config.redis.url), warning.to_owned())
     } else {
         let note = format!("SIMULATED PRICES, kept apart from real ones in {folder}");
         (format!("{redis_url}, kept in {folder}"), note)

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
+    connection::Server,
     domain::Slots,
     exchange::Sources,
     history::{History, Limits},
@@ -19,7 +20,7 @@ use crate::{
     store::{Role, Store, StoreError},
 };
 
-use super::presence::{self, Presence};
+use super::{preflight, presence::{self, Presence}};
 
 /// A worker that has looked into its queues within this time is at work.
 const AT_WORK: Duration = Duration::from_secs(5);
@@ -30,7 +31,7 @@ const SUMMARIES_ALONE: Limits = Limits { memory: 0, stale_for: Duration::MAX };
 struct Worker<'a> {
     config: &'a Config,
     shutdown: &'a CancellationToken,
-    client: redis::Client,
+    server: Server,
     context: Context,
     presence: Presence,
     /// One for each queue that is worked on.
@@ -42,7 +43,7 @@ struct Worker<'a> {
 /// # Errors
 /// If the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let (store, client) = super::store(config)?;
+    let (store, server) = super::store(config)?;
     let metrics = Metrics::default();
     super::metrics::serve(config, Role::Worker, metrics.clone(), shutdown)?;
     let context = Context {
@@ -52,18 +53,19 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
         store: store.clone(),
         history: Arc::new(History::new(store.clone(), SUMMARIES_ALONE)),
         retention: super::retention(config),
-        caretaker: Caretaker::new(&client, jobs::QUEUES.to_vec(), &config.queue)?,
+        caretaker: Caretaker::new(&server, jobs::QUEUES.to_vec(), &config.queue),
         metrics: metrics.clone(),
         progress: Progress::default(),
     };
     let presence = Presence::new(store.clone(), Role::Worker, metrics);
     super::log_start("worker", presence.name(), config);
+    tokio::spawn(preflight::log(store.clone(), server.clone()));
     tokio::select! {
         () = store.clock().synchronized() => {}
         () = shutdown.cancelled() => return Ok(()),
     }
     tokio::spawn(set_slots(store.clone()));
-    let worker = Worker { config, shutdown, client, context, presence, pulses: Mutex::default() };
+    let worker = Worker { config, shutdown, server, context, presence, pulses: Mutex::default() };
     let ended = tokio::select! {
         // Boxed, as it is large.
         ended = Box::pin(jobs::run_each(&worker)) => ended,
@@ -75,13 +77,12 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
 
 impl Runner for Worker<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
-        let (client, context, pulse) =
-            (self.client.clone(), self.context.clone(), Pulse::default());
+        let (context, pulse) = (self.context.clone(), Pulse::default());
         self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(pulse.clone());
         let (name, metrics) = (self.presence.name(), self.context.metrics.clone());
-        let worked =
-            queue::work::<J>(client, self.config, context, name, pulse, metrics, self.shutdown);
-        Ok(worked.await?)
+        let (server, shutdown) = (&self.server, self.shutdown);
+        queue::work::<J>(server, self.config, context, name, pulse, metrics, shutdown).await;
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@
 -- KEYS[5]: held jobs (LIST)
 -- ARGV[1]: the name of the worker
 -- ARGV[2]: the milliseconds of silence after which a worker is dead
--- ARGV[3]: the prefix of the sets of jobs in flight
+-- ARGV[3]: the prefix of the sets of jobs in flight; ARGV[4]: the prefix of what apalis keeps of workers
 -- Returns {1 if the worker is registered, the names of dead workers whose jobs were given away}.
 -- A full Redis refuses the first write of a script, if it adds something; so this one comes first.
 redis.call('ZREM', KEYS[1], '')
@@ -33,6 +33,7 @@ for _, worker in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
         for _, id in ipairs(redis.call('SMEMBERS', in_flight)) do redis.call('LPUSH', KEYS[3], id) end
         redis.call('DEL', in_flight)
         redis.call('ZREM', KEYS[2], worker)
+        redis.call('UNLINK', ARGV[4] .. worker)
         dead[#dead + 1] = worker
     end
 end

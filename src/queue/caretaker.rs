@@ -1,15 +1,16 @@
 //! Keeps all queues within their bounds, one caretaker at a time.
 
-use redis::{Client, RedisResult, cmd};
+use redis::{RedisResult, cmd};
 
 use super::{settings, tidy};
 use crate::{
     config,
-    connection::{self, SharedConnection},
+    connection::{Server, SharedConnection},
 };
 
-/// STRING: there while somebody tidies up, with a time to live should he die of it.
-const LOCK: &str = "housekeeping:running";
+/// Of the queue whose key `<queue>:running` (STRING) is there while somebody tidies up. It has a time to live,
+/// should he die of it.
+const LOCKED: &str = "housekeeping";
 const LOCK_SECONDS: u64 = 10;
 
 /// Keeps the queues of the given names within their bounds.
@@ -22,16 +23,8 @@ pub struct Caretaker {
 
 impl Caretaker {
     /// A caretaker of the queues.
-    ///
-    /// # Errors
-    /// If the URL of the client cannot be used.
-    pub fn new(
-        client: &Client,
-        queues: Vec<&'static str>,
-        config: &config::Queue,
-    ) -> RedisResult<Self> {
-        let connection = connection::shared(client)?;
-        Ok(Self { connection, queues, config: config.clone() })
+    pub fn new(server: &Server, queues: Vec<&'static str>, config: &config::Queue) -> Self {
+        Self { connection: server.shared(), queues, config: config.clone() }
     }
 
     /// Forgets finished jobs that are old enough and workers that are gone. Gives how many they
@@ -41,8 +34,9 @@ impl Caretaker {
     /// If Redis fails; the next time completes it.
     pub async fn tidy(&self) -> RedisResult<u64> {
         let mut connection = self.connection.clone();
+        let key = settings::running(&settings::of(&connection, LOCKED).await?);
         let mut lock = cmd("SET");
-        lock.arg(LOCK).arg(1).arg("NX").arg("EX").arg(LOCK_SECONDS);
+        lock.arg(&key).arg(1).arg("NX").arg("EX").arg(LOCK_SECONDS);
         match lock.query_async::<bool>(&mut connection).await {
             Ok(true) => {}
             Ok(false) => return Ok(0),
@@ -52,10 +46,10 @@ impl Caretaker {
         }
         let mut forgotten = 0;
         for queue in &self.queues {
-            let settings = settings::settings(queue, 1);
+            let settings = settings::of(&connection, queue).await?;
             forgotten += tidy::forget(connection.clone(), &settings, &self.config).await?;
         }
-        cmd("DEL").arg(LOCK).query_async::<()>(&mut connection).await?;
+        cmd("DEL").arg(key).query_async::<()>(&mut connection).await?;
         Ok(forgotten)
     }
 }

@@ -1,14 +1,13 @@
-//! What operators do to queues and jobs.
+//! What operators do to queues and jobs. Requests are sent once: their answers tell what has changed.
 
 use std::sync::LazyLock;
 
 use redis::{AsyncCommands, RedisResult, Script};
 
-use super::{Inspector, inspect::PIECE, report::JobState, settings};
+use super::{Inspector, inspect::PIECE, report::JobState, settings, tidy};
 
 static PAUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pause.lua")));
 static RESUME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("resume.lua")));
-static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remove.lua")));
 
 impl Inspector {
     /// Pauses a queue: from now on nothing is enqueued into it, and workers take nothing from it. Jobs that
@@ -17,10 +16,10 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn pause(&self, queue: &str, by: &str, note: &str) -> RedisResult<bool> {
-        let settings = settings::settings(queue, 1);
+        let settings = settings::of(&self.connection, queue).await?;
         let mut pause = PAUSE.key(settings::pause(&settings));
         pause.key(settings.active_jobs_list()).key(settings::held(&settings)).arg(by).arg(note);
-        pause.invoke_async(&mut self.connection.clone()).await
+        pause.invoke_async(&mut self.connection.current().await?).await
     }
 
     /// Resumes a paused queue; gives whether it was paused.
@@ -28,8 +27,8 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn resume(&self, queue: &str) -> RedisResult<bool> {
-        let settings = settings::settings(queue, 1);
-        let mut connection = self.connection.clone();
+        let settings = settings::of(&self.connection, queue).await?;
+        let mut connection = self.connection.current().await?;
         let mut resume = RESUME.key(settings::pause(&settings));
         resume.key(settings.active_jobs_list()).key(settings::held(&settings));
         let was_paused: bool = resume.invoke_async(&mut connection).await?;
@@ -65,12 +64,9 @@ impl Inspector {
         if ids.is_empty() || state == JobState::Running {
             return Ok(Vec::new());
         }
-        let settings = settings::settings(queue, 1);
-        let mut remove = REMOVE.key(settings.active_jobs_list());
-        remove.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
-        remove.key(settings.dead_jobs_set()).key(settings.job_data_hash());
-        remove.key(settings::held(&settings));
-        remove.arg(settings.job_meta_hash()).arg(u8::from(state == JobState::Waiting)).arg(ids);
-        remove.invoke_async(&mut self.connection.clone()).await
+        let settings = settings::of(&self.connection, queue).await?;
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let remove = tidy::removal(&settings, state, &ids);
+        remove.invoke_async(&mut self.connection.current().await?).await
     }
 }

@@ -3,8 +3,8 @@
 use std::{marker::PhantomData, sync::LazyLock};
 
 use apalis::prelude::{TaskBuilder, TaskId};
-use apalis_redis::{Config, queries::push_tasks};
-use redis::{AsyncCommands, Client, RedisResult, Script};
+use apalis_redis::queries::push_tasks;
+use redis::{AsyncCommands, RedisResult, Script};
 
 use super::{
     Job, run,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config,
-    connection::{self, SharedConnection},
+    connection::{self, Server, SharedConnection},
     metrics::{Metric, Metrics},
 };
 
@@ -25,7 +25,6 @@ const UNCLAIMED: usize = 100;
 /// Puts jobs of one kind into their queue.
 pub struct Enqueuer<J> {
     connection: SharedConnection,
-    settings: Config,
     metrics: Metrics,
     job: PhantomData<fn(J)>,
 }
@@ -65,16 +64,8 @@ pub enum EnqueueError {
 
 impl<J: Job> Enqueuer<J> {
     /// An enqueuer on the given Redis, which is connected to on first use; it counts what it enqueues.
-    ///
-    /// # Errors
-    /// If the URL of the client cannot be used.
-    pub fn new(client: &Client, metrics: Metrics) -> RedisResult<Self> {
-        Ok(Self {
-            connection: connection::shared(client)?,
-            settings: settings::settings(J::NAME, 1),
-            metrics,
-            job: PhantomData,
-        })
+    pub fn new(server: &Server, metrics: Metrics) -> Self {
+        Self { connection: server.shared(), metrics, job: PhantomData }
     }
 
     /// Enqueues the job unless its key was enqueued before, and wakes an idle worker.
@@ -105,25 +96,26 @@ impl<J: Job> Enqueuer<J> {
             |error: redis::RedisError| failed(connection::is_away(&error), error.to_string());
         let payload = serde_json::to_vec(job).map_err(|error| failed(false, error.to_string()))?;
         let mut connection = self.connection.clone();
-        if connection.exists(settings::pause(&self.settings)).await.map_err(failed_redis)? {
+        let settings = settings::of(&connection, J::NAME).await.map_err(failed_redis)?;
+        if connection.exists(settings::pause(&settings)).await.map_err(failed_redis)? {
             return Err(EnqueueError::Paused { job: format!("{job:?}"), queue: J::NAME });
         }
         let mut task = TaskBuilder::new(payload).idempotency_key(key);
         if let Some(id) = id {
             task = task.task_id(TaskId::from(id));
         }
-        let (active, scheduled) = push_tasks(&mut connection, &self.settings, &[task.build()])
+        let (active, scheduled) = push_tasks(&mut connection, &settings, &[task.build()])
             .await
             .map_err(|error| failed(is_away(&error), error.to_string()))?;
         // Also if another process has pushed the job: it may have failed before this step.
-        tidy::promote(&mut connection, &self.settings).await.map_err(failed_redis)?;
+        tidy::promote(&mut connection, &settings).await.map_err(failed_redis)?;
         if active + scheduled == 0 {
             return Ok(Enqueued::Already);
         }
         self.metrics.count(Metric::JobsEnqueued, &[J::NAME]);
         // Only a hint: the workers look by themselves once a second.
         let announced: RedisResult<()> =
-            connection.publish(settings::channel(&self.settings), 1).await;
+            connection.publish(settings::channel(&settings), 1).await;
         if let Err(error) = announced {
             tracing::debug!(%error, "could not announce a job");
         }
@@ -136,8 +128,9 @@ impl<J: Job> Enqueuer<J> {
     /// If Redis fails.
     pub async fn unclaimed(&self, queue: &config::Queue) -> RedisResult<Vec<J>> {
         let silence = queue.silence().as_millis();
-        let mut look = WAITING.key(self.settings.active_jobs_list());
-        look.key(self.settings.job_data_hash()).key(settings::alive_set(&self.settings));
+        let settings = settings::of(&self.connection, J::NAME).await?;
+        let mut look = WAITING.key(settings.active_jobs_list());
+        look.key(settings.job_data_hash()).key(settings::alive_set(&settings));
         look.arg(u64::try_from(silence).unwrap_or(u64::MAX)).arg(UNCLAIMED);
         let jobs: Vec<Vec<u8>> = look.invoke_async(&mut self.connection.clone()).await?;
         Ok(jobs.iter().filter_map(|payload| run::read(payload)).collect())

@@ -50,7 +50,7 @@ async fn beat_once(
         .key(settings::pause(settings));
     beat.key(settings::held(settings));
     beat.arg(worker).arg(u64::try_from(queue.silence().as_millis()).unwrap_or(u64::MAX));
-    beat.arg(settings.inflight_jobs_set());
+    beat.arg(settings.inflight_jobs_set()).arg(settings::worker_metadata(settings));
     let (registered, mut dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
     // An earlier generation of this worker was given up by this worker itself.
     let process = |name: &str| name.rsplit_once('-').map(|(process, _)| process.to_owned());
@@ -76,7 +76,7 @@ pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, w
             silence.arg(alive_set(settings)).arg("XX").arg(0).arg(worker);
             return silence.query_async(&mut connection).await;
         }
-        let metadata = format!("{}:workers:metadata:{worker}", settings.queue.as_ref());
+        let metadata = format!("{}{worker}", settings::worker_metadata(settings));
         redis::pipe()
             .zrem(settings.workers_set(), worker)
             .zrem(alive_set(settings), worker)

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use apalis_redis::Config;
-use redis::{Client, RedisResult, Script, pipe};
+use redis::{RedisResult, Script, pipe};
 
 use super::{
     report::{JobReport, JobState, Pause, QueueReport, created_ms, job_report},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config,
-    connection::{self, SharedConnection},
+    connection::{Server, SharedConnection},
 };
 
 static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
@@ -30,16 +30,8 @@ pub struct Inspector {
 
 impl Inspector {
     /// An inspector of the queues of these names, on a Redis that is connected to on first use.
-    ///
-    /// # Errors
-    /// If the URL of the client cannot be used.
-    pub fn new(
-        client: &Client,
-        queues: Vec<&'static str>,
-        config: &config::Queue,
-    ) -> RedisResult<Self> {
-        let connection = connection::shared(client)?;
-        Ok(Self { connection, queues, silence: config.silence() })
+    pub fn new(server: &Server, queues: Vec<&'static str>, config: &config::Queue) -> Self {
+        Self { connection: server.shared(), queues, silence: config.silence() }
     }
 
     /// The names of the queues.
@@ -61,7 +53,7 @@ impl Inspector {
 
     async fn queue(&self, name: &'static str) -> RedisResult<QueueReport> {
         type Answer = (u64, u64, u64, u64, u64, i64, String, String, String, String, String);
-        let settings = settings::settings(name, 1);
+        let settings = settings::of(&self.connection, name).await?;
         let mut report = REPORT.key(settings.active_jobs_list());
         report.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
         report.key(settings.dead_jobs_set()).key(settings.workers_set());
@@ -125,7 +117,7 @@ impl Inspector {
     /// If Redis fails.
     pub async fn job(&self, id: &str) -> RedisResult<Option<JobReport>> {
         for queue in &self.queues {
-            let settings = settings::settings(queue, 1);
+            let settings = settings::of(&self.connection, queue).await?;
             let mut look = pipe();
             look.hexists(settings.job_data_hash(), id).sismember(settings.done_jobs_set(), id);
             look.sismember(settings.dead_jobs_set(), id);
@@ -149,7 +141,7 @@ impl Inspector {
 
     /// The ids of all jobs in a state, in any order; one may come twice while others are removed.
     pub(super) async fn ids(&self, queue: &str, state: JobState) -> RedisResult<Vec<String>> {
-        let settings = settings::settings(queue, 1);
+        let settings = settings::of(&self.connection, queue).await?;
         match state {
             JobState::Waiting => self.waiting(&settings).await,
             JobState::Running => self.in_flight(&settings).await,
@@ -208,7 +200,7 @@ impl Inspector {
         }
         let mut read = pipe();
         for (id, queue, _) in &jobs {
-            let settings = settings::settings(queue, 1);
+            let settings = settings::of(&self.connection, queue).await?;
             read.hget(settings.job_data_hash(), id);
             read.hgetall(format!("{}:{id}", settings.job_meta_hash()));
         }

@@ -5,8 +5,9 @@ use std::{convert::Infallible, time::Duration};
 use apalis::prelude::WorkerError;
 use apalis_core::backend::finalize::DurableError;
 use apalis_redis::{Config, Error};
+use redis::RedisResult;
 
-use crate::connection;
+use crate::connection::{self, QUEUE_TAG, SharedConnection};
 
 /// How long a job's key keeps it from being enqueued again: three of the longest slots, after
 /// which nobody enqueues it any more.
@@ -17,10 +18,17 @@ const IDEMPOTENCY_TTL: Duration = Duration::from_hours(3);
 /// unix time.
 const NEVER: Duration = Duration::from_hours(365 * 24);
 
-/// The settings of apalis-redis for the queue of this name.
-pub(super) fn settings(name: &str, concurrency: usize) -> Config {
+/// The settings of apalis-redis for the queue of this name, on the Redis of a connection.
+pub(super) async fn of(connection: &SharedConnection, name: &str) -> RedisResult<Config> {
+    Ok(settings(name, connection.current().await?.is_cluster(), 1))
+}
+
+/// The settings of apalis-redis for the queue of this name. In a cluster the keys of all queues are in one
+/// slot, see [`QUEUE_TAG`].
+pub(super) fn settings(name: &str, is_cluster: bool, concurrency: usize) -> Config {
+    let name = if is_cluster { format!("{QUEUE_TAG}{name}") } else { name.to_owned() };
     Config::default()
-        .queue(name)
+        .queue(&name)
         .heartbeat_interval(NEVER)
         .missed_heartbeats(1)
         // No more is fetched than can run at once: while jobs wait in its buffer a worker
@@ -54,6 +62,11 @@ pub(super) fn alive_set(settings: &Config) -> String {
     format!("{}:alive", settings.queue.as_ref())
 }
 
+/// The prefix of the keys of what apalis keeps of each worker.
+pub(super) fn worker_metadata(settings: &Config) -> String {
+    format!("{}:workers:metadata:", settings.queue.as_ref())
+}
+
 /// The key that is there while the queue is paused.
 pub(super) fn pause(settings: &Config) -> String {
     format!("{}:paused", settings.queue.as_ref())
@@ -62,6 +75,11 @@ pub(super) fn pause(settings: &Config) -> String {
 /// The key of the jobs that wait while the queue is paused.
 pub(super) fn held(settings: &Config) -> String {
     format!("{}:held", settings.queue.as_ref())
+}
+
+/// The key that is there while somebody tidies up the queues.
+pub(super) fn running(settings: &Config) -> String {
+    format!("{}:running", settings.queue.as_ref())
 }
 
 /// The channel on which a new job is announced to idle workers.

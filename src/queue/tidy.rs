@@ -1,16 +1,17 @@
-//! Keeps a queue within its bounds: forgets finished jobs and gone workers, takes out what would
+//! Keeps a queue within its bounds: forgets finished jobs, takes out what would
 //! stop its workers.
 
 use std::sync::LazyLock;
 
 use apalis_redis::Config;
-use redis::{RedisResult, Script, cmd};
+use redis::{RedisResult, Script, ScriptInvocation, cmd};
 
-use super::settings;
+use super::{report::JobState, settings};
 use crate::{config, connection::SharedConnection};
 
 static PROMOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("promote.lua")));
 static MEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.lua")));
+static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remove.lua")));
 static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget.lua")));
 
 /// How many jobs may wait. The library wedges at 8,000; ours are stale long before that.
@@ -23,8 +24,8 @@ const PIECE: usize = 500;
 pub(super) struct Mended {
     /// Ids without data or metadata.
     pub(super) unreadable: u64,
-    /// The payloads of the oldest jobs of a backlog.
-    pub(super) dropped: Vec<Vec<u8>>,
+    /// The oldest jobs of a backlog, with their payloads. They are still there: see [`drop_jobs`].
+    pub(super) excess: Vec<(String, Vec<u8>)>,
 }
 
 /// Makes all jobs of the queue ready to be taken.
@@ -39,7 +40,7 @@ pub(super) async fn promote(
     promote.invoke_async::<u64>(connection).await.map(|_| ())
 }
 
-/// Takes out what would stop the workers of the queue.
+/// Takes out jobs that would stop the workers of the queue, and finds those that are too many.
 pub(super) async fn mend(
     mut connection: SharedConnection,
     settings: &Config,
@@ -47,25 +48,47 @@ pub(super) async fn mend(
     promote(&mut connection, settings).await?;
     let mut mended = Mended::default();
     loop {
-        let (unreadable, dropped): (u64, Vec<Option<Vec<u8>>>) = MEND
+        let (unreadable, excess): (u64, Vec<(String, Vec<u8>)>) = MEND
             .key(settings.active_jobs_list())
             .key(settings.job_data_hash())
             .arg(settings.job_meta_hash())
             .arg(BACKLOG)
-            .arg(BACKLOG)
             .invoke_async(&mut connection)
             .await?;
-        let done = unreadable == 0 && dropped.is_empty();
         mended.unreadable += unreadable;
-        mended.dropped.extend(dropped.into_iter().flatten());
-        if done {
+        mended.excess = excess;
+        if unreadable == 0 {
             return Ok(mended);
         }
     }
 }
 
-/// Forgets what the queue has done with: finished jobs after `queue.keep_done` and
-/// `queue.keep_dead`, and the names of workers that are gone. Gives how much that was.
+/// Removes jobs that wait. Gives how many they were.
+pub(super) async fn drop_jobs(
+    mut connection: SharedConnection,
+    settings: &Config,
+    ids: &[&str],
+) -> RedisResult<usize> {
+    let removed: Vec<Vec<u8>> =
+        removal(settings, JobState::Waiting, ids).invoke_async(&mut connection).await?;
+    Ok(removed.len())
+}
+
+/// The step that removes those of the jobs that are in a state.
+pub(super) fn removal<'a>(
+    settings: &Config,
+    state: JobState,
+    ids: &[&str],
+) -> ScriptInvocation<'a> {
+    let mut remove = REMOVE.key(settings.active_jobs_list());
+    remove.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
+    remove.key(settings.dead_jobs_set()).key(settings.job_data_hash());
+    remove.key(settings::held(settings));
+    remove.arg(settings.job_meta_hash()).arg(u8::from(state == JobState::Waiting)).arg(ids);
+    remove
+}
+
+/// Forgets finished jobs after `queue.keep_done` and `queue.keep_dead`. Gives how many they were.
 pub(super) async fn forget(
     mut connection: SharedConnection,
     settings: &Config,
@@ -94,36 +117,5 @@ pub(super) async fn forget(
             }
         }
     }
-    Ok(forgotten + forget_workers(connection, settings).await?)
-}
-
-/// Forgets the names of workers that are no longer in the set of workers.
-async fn forget_workers(mut connection: SharedConnection, settings: &Config) -> RedisResult<u64> {
-    let prefix = format!("{}:workers:metadata:", settings.queue.as_ref());
-    let (mut cursor, mut forgotten) = (0_u64, 0);
-    loop {
-        let (next, names): (u64, Vec<String>) = cmd("SCAN")
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(format!("{prefix}*"))
-            .arg("COUNT")
-            .arg(PIECE)
-            .query_async(&mut connection)
-            .await?;
-        for key in names {
-            let name = key.strip_prefix(&prefix).unwrap_or_default();
-            let alive: Option<f64> = cmd("ZSCORE")
-                .arg(settings.workers_set())
-                .arg(name)
-                .query_async(&mut connection)
-                .await?;
-            if alive.is_none() {
-                forgotten += cmd("UNLINK").arg(&key).query_async::<u64>(&mut connection).await?;
-            }
-        }
-        cursor = next;
-        if cursor == 0 {
-            return Ok(forgotten);
-        }
-    }
+    Ok(forgotten)
 }

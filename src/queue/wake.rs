@@ -14,11 +14,15 @@ use std::{
 use apalis::prelude::{PollSnapshot, PollStrategy};
 use futures_util::{StreamExt, task::AtomicWaker};
 use parking_lot::Mutex;
-use redis::{Client, RedisResult};
+use redis::{RedisResult, Value};
 use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::connection::Server;
 
 /// How often a worker looks without being told.
 const TIMER: Duration = Duration::from_secs(1);
+/// A silent subscription is asked for a sign of life after this time, and must give it within the same.
+const PING_AFTER: Duration = Duration::from_secs(2);
 /// A message may come while a look is under way that missed the job: look again this much later.
 const SECOND_LOOK: Duration = Duration::from_millis(20);
 
@@ -100,27 +104,28 @@ impl PollStrategy for LookWhenTold {
 }
 
 /// Listens for announced jobs for ever; subscribes again when the connection breaks.
-pub(super) async fn listen(client: Client, channel: String, signal: Arc<Signal>) {
+pub(super) async fn listen(server: Server, channel: String, signal: Arc<Signal>) {
     loop {
-        if let Err(error) = listen_once(&client, &channel, &signal).await {
+        if let Err(error) = listen_once(&server, &channel, &signal).await {
             tracing::debug!(%error, "not listening for jobs; looking once a second instead");
         }
         sleep(TIMER).await;
     }
 }
 
-async fn listen_once(client: &Client, channel: &str, signal: &Signal) -> RedisResult<()> {
-    let subscribed = async {
-        let mut messages = client.get_async_pubsub().await?;
-        messages.subscribe(channel).await?;
-        RedisResult::Ok(messages)
-    };
-    let mut messages =
-        timeout(Duration::from_secs(2), subscribed).await.map_err(io::Error::from)??;
-    let mut messages = messages.on_message();
-    while messages.next().await.is_some() {
+/// Ends when the connection is closed or does not answer.
+async fn listen_once(server: &Server, channel: &str, signal: &Signal) -> RedisResult<()> {
+    let (mut sink, mut messages) = server.subscribe(channel).await?.split();
+    loop {
+        let Ok(next) = timeout(PING_AFTER, messages.next()).await else {
+            let pong = timeout(PING_AFTER, sink.ping::<Value>()).await.map_err(io::Error::from)?;
+            pong?;
+            continue;
+        };
+        if next.is_none() {
+            return Ok(());
+        }
         signal.told.store(true, Ordering::Release);
         signal.waker.wake();
     }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use std::{
 use apalis::prelude::{BackendExt, TaskId, WorkerBuilder, WorkerBuilderExt, WorkerError};
 use apalis_redis::{Config, RedisStorage};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use redis::{Client, RedisError, RedisResult};
+use redis::{RedisError, RedisResult};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     config::{self, Config as AppConfig},
-    connection::{self, SharedConnection},
+    connection::{self, Server, SharedConnection},
     metrics::{Metric, Metrics},
 };
 
@@ -37,9 +37,7 @@ const MEND_EVERY: Duration = Duration::from_secs(30);
 
 /// What stays the same from one generation of a worker to the next.
 struct Workplace<J: Job> {
-    client: Client,
     connection: SharedConnection,
-    settings: Config,
     context: J::Context,
     pulse: Pulse,
     metrics: Metrics,
@@ -72,23 +70,18 @@ impl From<WorkerError> for Failed {
 ///
 /// Any error of Redis ends an apalis worker, so a new one, a new generation, is built whenever
 /// one ends: new connection, new storage, new name (the old one stays taken for a while).
-///
-/// # Errors
-/// Only if the URL of the client cannot be used.
 pub async fn work<J: Job>(
-    client: Client,
+    server: &Server,
     config: &AppConfig,
     context: J::Context,
     name: &str,
     pulse: Pulse,
     metrics: Metrics,
     shutdown: &CancellationToken,
-) -> RedisResult<()> {
+) {
     let concurrency = config.worker.concurrency;
     let workplace = Workplace::<J> {
-        connection: connection::shared(&client)?,
-        client,
-        settings: settings::settings(J::NAME, concurrency),
+        connection: server.shared(),
         context,
         pulse,
         metrics,
@@ -122,7 +115,6 @@ pub async fn work<J: Job>(
             () = shutdown.cancelled() => break,
         }
     }
-    Ok(())
 }
 
 /// 100 ms at first, half a second later on, with jitter, without end: a Redis that is back is
@@ -140,18 +132,20 @@ impl<J: Job> Workplace<J> {
     /// One apalis worker, from its connection to its end.
     async fn generation(&self, name: &str, shutdown: &CancellationToken) -> Result<(), Failed> {
         let connection = tokio::select! {
-            connected = connection::single(&self.client) => connected?,
+            connected = self.connection.server().connect() => connected?,
             () = shutdown.cancelled() => return Ok(()),
         };
+        let settings = settings::settings(J::NAME, connection.is_cluster(), self.concurrency);
+        let unfit = connection.clone();
         let signal = Arc::new(Signal::default());
         let backend = RedisStorage::<Vec<u8>, _>::new(connection)
-            .with_config(self.settings.clone())
+            .with_config(settings.clone())
             .with_codec(Unread)
             .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
-        self.mend().await?;
+        self.mend(&settings).await?;
         let (context, pulse) = (self.context.clone(), self.pulse.clone());
         let (worker, metrics) = (name.to_owned(), self.metrics.clone());
-        let (shared, settings) = (self.connection.clone(), self.settings.clone());
+        let (shared, of_job) = (self.connection.clone(), settings.clone());
         let deliver = move |payload: Vec<u8>, id: TaskId| {
             let delivery = Delivery::<J> {
                 id,
@@ -159,7 +153,7 @@ impl<J: Job> Workplace<J> {
                 payload,
                 context: context.clone(),
                 connection: shared.clone(),
-                settings: settings.clone(),
+                settings: of_job.clone(),
                 metrics: metrics.clone(),
                 in_flight: pulse.begin(),
             };
@@ -177,56 +171,76 @@ impl<J: Job> Workplace<J> {
             shutdown.cancelled().await;
             sleep(self.drain).await;
         };
-        let aides = self.aides(name, signal);
+        let aides = self.aides(name, &settings, signal);
         let outcome = tokio::select! {
             ended = ran => ended.map_err(Failed::from),
             () = drained => {
                 let reason = "jobs in flight outlasted worker.drain".to_owned();
                 Err(Failed { reason, is_away: false })
             }
-            error = self.mend_now_and_then() => Err(error.into()),
+            error = self.mend_now_and_then(&settings) => Err(error.into()),
+            () = unfit.unfit() => {
+                Err(Failed { reason: "its connection to Redis is unfit".to_owned(), is_away: true })
+            }
         };
         // A heartbeat would undo the leaving.
         drop(aides);
-        let left = heartbeat::leave(self.connection.clone(), &self.settings, name);
+        let left = heartbeat::leave(self.connection.clone(), &settings, name);
         let _late = timeout(Duration::from_millis(500), left).await;
         outcome
     }
 
     /// What runs beside a worker and ends with it, in tasks of its own: whatever wakes the
     /// worker's task makes it look into the queue.
-    fn aides(&self, name: &str, signal: Arc<Signal>) -> JoinSet<()> {
+    fn aides(&self, name: &str, settings: &Config, signal: Arc<Signal>) -> JoinSet<()> {
         let mut aides = JoinSet::new();
-        let (connection, settings) = (self.connection.clone(), self.settings.clone());
-        aides.spawn(heartbeat::beat(connection, settings, name.to_owned(), self.queue.clone()));
-        aides.spawn(wake::listen(self.client.clone(), settings::channel(&self.settings), signal));
+        let (connection, of_worker) = (self.connection.clone(), settings.clone());
+        aides.spawn(heartbeat::beat(connection, of_worker, name.to_owned(), self.queue.clone()));
+        let server = self.connection.server().clone();
+        aides.spawn(wake::listen(server, settings::channel(settings), signal));
         aides
     }
 
     /// Takes out of the queue what would end every worker that meets it; ends with the first
     /// error.
-    async fn mend_now_and_then(&self) -> RedisError {
+    async fn mend_now_and_then(&self, settings: &Config) -> RedisError {
         loop {
             sleep(MEND_EVERY).await;
-            if let Err(error) = self.mend().await {
+            if let Err(error) = self.mend(settings).await {
                 return error;
             }
         }
     }
 
-    async fn mend(&self) -> RedisResult<()> {
-        let mended = tidy::mend(self.connection.clone(), &self.settings).await?;
-        if mended.unreadable > 0 {
-            let count = mended.unreadable;
-            tracing::warn!(queue = J::NAME, count, "took jobs out of the queue that have no data");
+    async fn mend(&self, settings: &Config) -> RedisResult<()> {
+        loop {
+            let mended = tidy::mend(self.connection.clone(), settings).await?;
+            if mended.unreadable > 0 {
+                let count = mended.unreadable;
+                tracing::warn!(queue = J::NAME, count, "took jobs out of the queue that have no data");
+            }
+            if mended.excess.is_empty() {
+                return Ok(());
+            }
+            self.drop_excess(settings, mended.excess).await?;
         }
-        if !mended.dropped.is_empty() {
-            let count = mended.dropped.len();
-            tracing::warn!(queue = J::NAME, count, "dropped the oldest jobs of a backlog");
-        }
-        for job in mended.dropped.iter().filter_map(|payload| run::read::<J>(payload)) {
-            self.metrics.count(Metric::JobsDead, &[J::NAME, "backlog"]);
+    }
+
+    /// Gives up the oldest jobs of a backlog. What became of them is noted before they are removed: an error
+    /// in between loses nothing.
+    async fn drop_excess(
+        &self,
+        settings: &Config,
+        excess: Vec<(String, Vec<u8>)>,
+    ) -> RedisResult<()> {
+        for job in excess.iter().filter_map(|(_, payload)| run::read::<J>(payload)) {
             job.given_up(self.context.clone(), GivenUp::Backlog).await;
+        }
+        let ids: Vec<&str> = excess.iter().map(|(id, _)| id.as_str()).collect();
+        let count = tidy::drop_jobs(self.connection.clone(), settings, &ids).await?;
+        tracing::warn!(queue = J::NAME, count, "dropped the oldest jobs of a backlog");
+        for _ in 0..count {
+            self.metrics.count(Metric::JobsDead, &[J::NAME, "backlog"]);
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! What operators have done, the last thing first.
 
-use redis::{RedisResult, pipe};
+use redis::pipe;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, answer, failed, keys};
+use super::{Store, StoreError, answer, keys};
 
 /// Actions that are remembered.
 const REMEMBERED: isize = 1000;
@@ -30,8 +30,7 @@ impl Store {
         let mut note = pipe();
         note.lpush(keys::AUDIT, serde_json::to_string(action).unwrap_or_default()).ignore();
         note.ltrim(keys::AUDIT, 0, REMEMBERED - 1).ignore();
-        let noted: RedisResult<()> = note.query_async(&mut self.connection.clone()).await;
-        noted.map_err(failed("note what an operator has done"))
+        self.once("note what an operator has done", &note).await
     }
 
     /// The last actions of operators, the last one first: at most 1000.

@@ -8,11 +8,11 @@
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
-use redis::{Script, aio::MultiplexedConnection, pipe};
+use redis::{Script, pipe};
 
 use super::{Store, StoreError, answer, failed, keys};
 use crate::{
-    connection,
+    connection::Connection,
     domain::{Observation, Sample, UnixTime},
 };
 
@@ -58,7 +58,7 @@ pub struct Counts {
 
 /// A reader of the stream, on a connection of its own: a read that waits would block others.
 pub struct Changes {
-    connection: MultiplexedConnection,
+    connection: Connection,
     /// What tells this run of this server from all others.
     pub server: String,
 }
@@ -101,12 +101,9 @@ impl Store {
     /// # Errors
     /// If Redis cannot be reached.
     pub async fn changes(&self) -> Result<Changes, StoreError> {
-        let mut connection = answer("connect", connection::single(&self.client)).await?;
-        let mut command = redis::cmd("INFO");
-        let info = command.arg("server").query_async::<String>(&mut connection);
-        let info = answer("ask which server this is", info).await?;
-        let server = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        Ok(Changes { connection, server: server.unwrap_or_default().to_owned() })
+        let connection = answer("connect", self.connection.server().connect()).await?;
+        let server = connection.facts().field("run_id").unwrap_or_default().to_owned();
+        Ok(Changes { connection, server })
     }
 }
 

@@ -4,9 +4,12 @@
 //! block, plus samples that were added as text since. After it the text is the hour, and the block
 //! is a copy that may be missing or outdated; it also has the provenance of the samples.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
-use redis::pipe;
+use redis::{Script, pipe};
 
 use super::{
     BlockError, Hour, Store, StoreError, answer, block, failed,
@@ -14,6 +17,12 @@ use super::{
     keys,
 };
 use crate::domain::{Observation, Provenance, Sample, SampleError, Schedule};
+
+/// Reads members with their scores as texts, as `replace_hour.lua` reads them to compare them. The command
+/// alone would give scores as numbers with RESP3.
+static ROWS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '(' .. ARGV[2], 'WITHSCORES')")
+});
 
 /// A member of `prices` and its score, as Redis writes it.
 pub(super) type Row = (Vec<u8>, String);
@@ -77,9 +86,9 @@ impl Store {
         also: &[i64],
     ) -> Result<Vec<StoredHour>, StoreError> {
         let mut connection = self.connection.clone();
-        let mut command = redis::cmd("ZRANGEBYSCORE");
-        command.arg(keys::PRICES).arg(from).arg(format!("({until}")).arg("WITHSCORES");
-        let rows: Vec<Row> = answer("read samples", command.query_async(&mut connection)).await?;
+        let mut step = ROWS.key(keys::PRICES);
+        step.arg(from).arg(until);
+        let rows: Vec<Row> = answer("read samples", step.invoke_async(&mut connection)).await?;
         let mut texts: BTreeMap<i64, Vec<Row>> =
             also.iter().map(|start| (*start, Vec::new())).collect();
         for (member, score) in rows {

@@ -59,6 +59,9 @@ pub const PROCESS: &str = "{prices}:process:";
 /// HASH: what all processes have counted and measured, see `crate::metrics`.
 pub const SUMS: &str = "{prices}:sums";
 
+/// STRINGs, one a request, whose token ends the name: that it has been carried out. They expire.
+pub const DONE: &str = "{prices}:done:";
+
 /// LIST: what operators have done, the last thing first, as JSON.
 pub const AUDIT: &str = "{prices}:audit";
 

@@ -3,7 +3,8 @@
 -- KEYS[2]: {prices}:meta (HASH)
 -- KEYS[3]: {prices}:changes (STREAM)
 -- KEYS[4]: {prices}:provenance:<hour> (HASH)
--- KEYS[5..]: the missed slots of each reason (ZSETs), as many as ARGV[6] says; then
+-- KEYS[5]: {prices}:done:<token> (STRING): there if this very request has been carried out
+-- KEYS[6..]: the missed slots of each reason (ZSETs), as many as ARGV[6] says; then
 --   {prices}:source:<name> of the sources of the price (HASHes)
 -- ARGV[1]: the unix second of the sample
 -- ARGV[2]: its member
@@ -17,16 +18,19 @@ local now = tonumber(redis.call('TIME')[1])
 -- Two seconds after its slot, a request that was made in time may still arrive.
 if tonumber(ARGV[1]) > now + 1 or now >= ARGV[4] + 2 then return -2 end
 if tonumber(ARGV[1]) < tonumber(redis.call('HGET', KEYS[2], 'boundary') or '-inf') then return -1 end
-if redis.call('ZCOUNT', KEYS[1], ARGV[3], '(' .. ARGV[4]) > 0 then return 0 end
+if redis.call('ZCOUNT', KEYS[1], ARGV[3], '(' .. ARGV[4]) > 0 then
+    return redis.call('EXISTS', KEYS[5])
+end
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[5] ~= '' then
     redis.call('HSET', KEYS[4], ARGV[1], ARGV[5])
 else
     redis.call('HDEL', KEYS[4], ARGV[1]) -- that of a sample that was removed by hand
 end
-for at = 5, 4 + ARGV[6] do redis.call('ZREM', KEYS[at], ARGV[3]) end
-for at = 5 + ARGV[6], #KEYS do redis.call('HINCRBY', KEYS[at], 'samples', 1) end
+for at = 6, 5 + ARGV[6] do redis.call('ZREM', KEYS[at], ARGV[3]) end
+for at = 6 + ARGV[6], #KEYS do redis.call('HINCRBY', KEYS[at], 'samples', 1) end
 local number = redis.call('HINCRBY', KEYS[2], 'changes', 1)
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'number', number,
     'score', ARGV[1], 'member', ARGV[2], 'provenance', ARGV[5])
+redis.call('SET', KEYS[5], '1', 'EX', 60)
 return 1

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Store, StoreError, answer, hour_of, keys};
+use super::{Store, StoreError, answer, hour_of, keys, once};
 use crate::domain::Observation;
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
@@ -34,7 +34,7 @@ impl Store {
         let sources = provenance.iter().flat_map(|from| from.source.split('+'));
         let mut step = RECORD.key(keys::PRICES);
         step.key(keys::META).key(keys::CHANGES).key(keys::provenance(hour_of(second)));
-        step.key(&keys::MISSED[..]);
+        step.key(once::done()).key(&keys::MISSED[..]);
         for source in sources {
             step.key(format!("{}{source}", keys::SOURCE));
         }

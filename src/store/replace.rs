@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use redis::Script;
 
 use super::{
-    BlockState, Hour, Store, StoreError, StoredHour, answer, block, hours::readable_members, keys,
+    BlockState, Hour, Store, StoreError, StoredHour, answer, block, hours::readable_members, keys, once,
 };
 use crate::domain::{Observation, Schedule};
 
@@ -141,7 +141,7 @@ impl Store {
         let Replacement { block, boundary, drops_text, text, recorded } = replacement;
         let mut step = REPLACE.key(keys::PRICES);
         step.key(keys::HOURS).key(keys::META).key(keys::CHANGES);
-        step.key(keys::provenance(stored.start)).key(&keys::MISSED[..]);
+        step.key(keys::provenance(stored.start)).key(once::done()).key(&keys::MISSED[..]);
         step.arg(stored.start).arg(stored.end());
         let lines = stored.text.iter().flat_map(|(member, score)| [member, score.as_bytes()]);
         step.arg(lines.collect::<Vec<_>>().join(&b'\n')).arg(&stored.block);

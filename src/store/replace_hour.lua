@@ -4,7 +4,8 @@
 -- KEYS[3]: {prices}:meta (HASH)
 -- KEYS[4]: {prices}:changes (STREAM)
 -- KEYS[5]: {prices}:provenance:<hour> (HASH)
--- KEYS[6..]: the missed slots of each reason (ZSETs)
+-- KEYS[6]: {prices}:done:<token> (STRING): there if this very request has been carried out
+-- KEYS[7..]: the missed slots of each reason (ZSETs)
 -- ARGV[1]: the first second of the hour
 -- ARGV[2]: the first second after the hour
 -- ARGV[3]: its members and scores as they were read, one a line
@@ -16,6 +17,7 @@
 -- ARGV[9]: how many members to add
 -- then the members to remove; score and member of each one to add; the slots that are recorded now, in order
 -- Returns 1 if it was replaced, 0 if it has changed.
+if redis.call('EXISTS', KEYS[6]) == 1 then return 1 end
 local text = redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '(' .. ARGV[2], 'WITHSCORES')
 if table.concat(text, '\n') ~= ARGV[3] then return 0 end
 if (redis.call('HGET', KEYS[2], ARGV[1]) or '') ~= ARGV[4] then return 0 end
@@ -29,7 +31,7 @@ for _ = 1, ARGV[9] do
     redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1])
     at = at + 2
 end
-for key = 6, #KEYS do
+for key = 7, #KEYS do
     local missed = at <= #ARGV and redis.call('ZCOUNT', KEYS[key], ARGV[at], '(' .. ARGV[2]) or 0
     for slot = at, missed > 0 and #ARGV or 0 do redis.call('ZREM', KEYS[key], ARGV[slot]) end
 end
@@ -43,4 +45,5 @@ if ARGV[6] ~= ARGV[4] or ARGV[8] ~= '0' then redis.call('DEL', KEYS[5]) end
 if ARGV[7] ~= '' then redis.call('HSET', KEYS[3], 'boundary', ARGV[7]) end
 local number = redis.call('HINCRBY', KEYS[3], 'changes', 1)
 redis.call('XADD', KEYS[4], 'MAXLEN', '~', 10000, '*', 'number', number, 'hour', ARGV[1])
+redis.call('SET', KEYS[6], '1', 'EX', 60)
 return 1

@@ -2,45 +2,77 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Store, StoreError, answer};
+use redis::FromRedisValue;
 
-/// How the server is.
+use super::{Store, StoreError, answer, keys};
+use crate::connection;
+
+/// How the server is. Of what it does not tell, or the user must not ask, the value is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerReport {
-    /// Its version; `None` if it does not tell.
+    /// Whether it is a Valkey.
+    pub is_valkey: bool,
+    /// Its version.
     pub version: Option<String>,
-    /// The bytes of memory that its data takes; `None` if it does not tell.
+    /// The bytes of memory that its data takes.
     pub memory: Option<u64>,
-    /// The limit of that memory in bytes; `None` if there is none.
+    /// The limit of that memory in bytes; also `None` if there is none.
     pub max_memory: Option<u64>,
-    /// How long it took to answer.
+    /// What it deletes when its memory is full, `maxmemory-policy`.
+    pub eviction: Option<String>,
+    /// Whether it writes an append-only file.
+    pub has_append_only_file: Option<bool>,
+    /// The number of replicas that are connected.
+    pub replicas: Option<u64>,
+    /// Whether it is a node of a Redis Cluster.
+    pub is_cluster: bool,
+    /// The shortest time it took to answer, of a few requests.
     pub latency: Duration,
 }
 
+/// The requests whose shortest time is the latency.
+const REQUESTS: u32 = 3;
+
 impl Store {
-    /// How the server is.
+    /// How the server is, in a cluster the one that has the samples.
     ///
     /// # Errors
-    /// If it does not answer a PING.
+    /// If it does not answer.
     pub async fn server(&self) -> Result<ServerReport, StoreError> {
-        let connection = &mut self.connection.clone();
-        let asked = Instant::now();
-        answer("ping Redis", redis::cmd("PING").query_async::<String>(connection)).await?;
-        let latency = asked.elapsed();
-        let info = redis::cmd("INFO");
-        let info = info.query_async::<String>(connection);
-        // A user of Redis may not be permitted to ask.
-        let info = info.await.unwrap_or_default();
-        let field = |name: &str| {
-            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-        };
+        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+        let mut latency = Duration::MAX;
+        for _ in 0..REQUESTS {
+            let asked = Instant::now();
+            let mut exists = redis::cmd("EXISTS");
+            exists.arg(keys::META);
+            answer("ask Redis", exists.query_async::<u8>(&mut connection)).await?;
+            latency = latency.min(asked.elapsed());
+        }
+        let info = connection.send_to(keys::META, redis::cmd("INFO")).await;
+        let info = info.and_then(|info| Ok(String::from_redis_value(info)?)).unwrap_or_default();
+        let field = |name: &str| connection::field(&info, name);
         let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
-        let version = field("valkey_version").or_else(|| field("redis_version"));
+        let valkey = field("valkey_version");
         Ok(ServerReport {
-            version: version.map(str::to_owned),
+            is_valkey: valkey.is_some(),
+            version: valkey.or_else(|| field("redis_version")).map(str::to_owned),
             memory: number("used_memory"),
             max_memory: number("maxmemory").filter(|most| *most > 0),
+            eviction: field("maxmemory_policy").map(str::to_owned),
+            has_append_only_file: number("aof_enabled").map(|enabled| enabled == 1),
+            replicas: number("connected_slaves"),
+            is_cluster: connection.is_cluster(),
             latency,
         })
+    }
+
+    /// A setting of the server; `None` if this user must not read it.
+    pub async fn server_setting(&self, name: &str) -> Option<String> {
+        let mut get = redis::cmd("CONFIG");
+        get.arg("GET").arg(name);
+        let mut connection = self.connection.current().await.ok()?;
+        let answer = connection.send_to(keys::META, get).await.ok()?;
+        let pairs = Vec::<(String, String)>::from_redis_value(answer).ok()?;
+        pairs.into_iter().next().map(|(_, value)| value)
     }
 }

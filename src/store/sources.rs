@@ -122,8 +122,7 @@ impl Store {
             notes.lpush(keys::REJECTED, text).ignore();
         }
         notes.ltrim(keys::REJECTED, 0, REJECTED - 1).ignore();
-        let noted: RedisResult<()> = notes.query_async(&mut self.connection.clone()).await;
-        noted.map_err(failed("note how the sources are"))
+        self.once("note how the sources are", &notes).await
     }
 
     /// Notes the circuit breakers of a worker.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Store, StoreError, answer, hour_of, keys};
+use super::{Store, StoreError, answer, failed, hour_of, keys};
 
 static MOVE_QUOTES: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("move_quotes.lua")));
@@ -48,20 +48,23 @@ impl Store {
     }
 
     async fn move_quotes(&self) -> Result<u64, StoreError> {
-        let connection = &mut self.connection.clone();
+        let mut connection = answer("connect", self.connection.current()).await?;
         let (mut cursor, mut moved) = (0_u64, 0);
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(format!("{}*", keys::before::QUOTES));
-            let scanned = scan.arg("COUNT").arg(SCAN).query_async::<(u64, Vec<String>)>(connection);
-            let (next, found) = answer("look for provenance of version 0.1", scanned).await?;
+            scan.arg("COUNT").arg(SCAN);
+            let found = connection.send_to(keys::PRICES, scan);
+            let found = answer("look for provenance of version 0.1", found).await?;
+            let (next, found): (u64, Vec<String>) = redis::from_redis_value(found)
+                .map_err(|error| failed("understand a list of keys")(error.into()))?;
             for key in found {
                 let first = key.strip_prefix(keys::before::QUOTES).and_then(|at| at.parse().ok());
                 let Some(first) = first else { continue };
                 let (hour, last_hour) = (hour_of(first), hour_of(first + QUOTES_SECONDS - 1));
                 let mut step = MOVE_QUOTES.key(key);
                 step.key(keys::provenance(hour)).key(keys::provenance(last_hour)).arg(last_hour);
-                moved += answer("move provenance", step.invoke_async::<u64>(connection)).await?;
+                moved += answer("move provenance", step.invoke_async::<u64>(&mut connection)).await?;
             }
             cursor = next;
             if cursor == 0 {

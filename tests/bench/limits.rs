@@ -21,7 +21,7 @@ static TEXT: LazyLock<String> = LazyLock::new(|| r#"{"price":84436700.0},"#.repe
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let [url, listen] = [1, 2].map(|n| env::args().nth(n).unwrap_or_default());
-    let connection = connection::shared(&redis::Client::open(url)?)?;
+    let connection = connection::Server::at(&url)?.shared();
     let routes = Route::new()
         .at("/bytes/:count", get(bytes))
         .at("/ping", get(ping).data(connection.clone()))

@@ -65,7 +65,7 @@ impl Api {
         let limits = Limits { memory, stale_for: config.api.stale_for };
         let history = Arc::new(History::new(database.store_of(config.schedule.every), limits));
         let inspector =
-            Inspector::new(&database.client, QUEUES.to_vec(), &config.queue).expect("a URL");
+            Inspector::new(&database.server, QUEUES.to_vec(), &config.queue);
         let metrics = Metrics::default();
         let routes = api::routes(Arc::clone(&history), &inspector, metrics, config);
         let origins = config.api.cors_origins.clone();

@@ -121,20 +121,18 @@ impl QueueBench {
     }
 
     pub fn worker(&self, name: &str) -> Worker {
-        let (client, log) = (self.database.client.clone(), self.log.clone());
+        let (server, log) = (self.database.server.clone(), self.log.clone());
         let (config, name, stop) = (self.config.clone(), name.to_owned(), CancellationToken::new());
         let told = stop.clone();
         let running = tokio::spawn(async move {
             let (pulse, metrics) = (Pulse::default(), Metrics::default());
-            let worked =
-                queue::work::<Probe>(client, &config, log, &name, pulse, metrics, &told).await;
-            worked.unwrap();
+            queue::work::<Probe>(&server, &config, log, &name, pulse, metrics, &told).await;
         });
         Worker { stop, running }
     }
 
     pub fn enqueuer<J: Job>(&self) -> Enqueuer<J> {
-        Enqueuer::new(&self.database.client, Metrics::default()).unwrap()
+        Enqueuer::new(&self.database.server, Metrics::default())
     }
 
     pub async fn enqueue(&self, id: u32, act: Act) {

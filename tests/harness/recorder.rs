@@ -36,7 +36,7 @@ pub async fn record(
     let slot = slots.containing(second);
     let mut step = RECORD.key(keys::PRICES);
     step.key(keys::META).key(keys::CHANGES).key(keys::provenance(hour_of(second)));
-    step.key(&keys::MISSED[..]);
+    step.key(format!("{}{second}", keys::DONE)).key(&keys::MISSED[..]);
     for source in provenance.iter().flat_map(|from| from.source.split('+')) {
         step.key(format!("{}{source}", keys::SOURCE));
     }

@@ -13,6 +13,7 @@ use std::{
 use cotiza::{
     clock::Clock,
     config::Config,
+    connection::Server,
     domain::{Doubt, Observation, Sample, Slots, Timestamp},
     exchange::Sources,
     history::{History, Limits, Retention},
@@ -54,6 +55,7 @@ pub struct RedisServer {
 pub struct Database {
     pub url: String,
     pub client: redis::Client,
+    pub server: Server,
 }
 
 impl RedisServer {
@@ -160,7 +162,8 @@ impl Database {
 
     fn at(url: String) -> Self {
         let client = redis::Client::open(url.as_str()).expect("a URL");
-        Self { url, client }
+        let server = Server::at(&url).expect("a URL");
+        Self { url, client, server }
     }
 
     pub fn store(&self) -> Store {
@@ -170,7 +173,7 @@ impl Database {
     /// A store of samples in slots of that length.
     pub fn store_of(&self, slot: Duration) -> Store {
         let slots = Slots::new(slot).expect("a length");
-        Store::new(&self.client, slots, Clock::machine()).expect("a URL")
+        Store::new(&self.server, slots, Clock::machine())
     }
 
     /// A history of everything that is stored now.
@@ -198,7 +201,7 @@ impl Database {
 
     pub fn caretaker(&self) -> Caretaker {
         let config = Config::default().queue;
-        Caretaker::new(&self.client, QUEUES.to_vec(), &config).expect("a URL")
+        Caretaker::new(&self.server, QUEUES.to_vec(), &config)
     }
 
     /// Waits until the server answers.

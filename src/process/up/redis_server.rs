@@ -13,12 +13,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use redis::{Client, aio::MultiplexedConnection};
 use tokio::{process::Command, time::sleep};
 
 use crate::{
     config::{self, Up},
-    connection,
+    connection::{Connection, Server},
 };
 
 /// Commands that nobody needs and that destroy data, change its role, or let others in.
@@ -63,13 +62,13 @@ pub(super) async fn claim(up: &Up) -> anyhow::Result<File> {
     write_private(&configuration_file(up), &configuration(up, &password)?)?;
     // Without the password: it may be another program that listens. Only version 0.1 left a Redis
     // behind, which has none.
-    let client = Client::open(format!("redis://127.0.0.1:{}/0", up.redis_port))?;
+    let server = Server::at(&format!("redis://127.0.0.1:{}/0", up.redis_port))?;
     for _ in 0..100 {
         if port_is_free(up.redis_port) {
             return Ok(lock);
         }
         // One that is about to end does not answer any more.
-        if let Ok(connection) = connection::single(&client).await {
+        if let Ok(connection) = server.connect().await {
             stop_leftover(connection, &up.data_dir).await.with_context(|| taken(up.redis_port))?;
         }
         sleep(Duration::from_millis(50)).await;
@@ -191,7 +190,7 @@ fn taken(port: u16) -> String {
 }
 
 async fn stop_leftover(
-    mut connection: MultiplexedConnection,
+    mut connection: Connection,
     data_dir: &Path,
 ) -> anyhow::Result<()> {
     let (_, folder): (String, String) =

@@ -34,7 +34,7 @@ impl Runner for RunNow<'_> {
             return Ok(());
         }
         let job = self.job::<J>()?;
-        let enqueuer = Enqueuer::<J>::new(&self.operator.client, Metrics::default())?;
+        let enqueuer = Enqueuer::<J>::new(&self.operator.server, Metrics::default());
         let id = enqueuer.enqueue_by_hand(&job).await?;
         self.operator.note(format!("job run {} ({id})", J::NAME), self.note.clone()).await?;
         self.wait_for(&id).await

@@ -1,0 +1,135 @@
+//! Asking Sentinels which server is the primary. Depends on nothing of the crate.
+//!
+//! All Sentinels are asked. They may differ while one of them is cut off; then the answer with the highest
+//! configuration epoch is the latest one: Sentinels raise it with each failover.
+
+use std::{collections::HashMap, io, time::Duration};
+
+use futures_util::future::join_all;
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+/// The longest that one Sentinel may take, connecting included.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// For how long an answer is used again.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// Host and port of a primary.
+pub(super) type Primary = (String, u16);
+
+/// The Sentinels of a service.
+pub(super) struct Sentinels {
+    service: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    sentinels: Vec<Sentinel>,
+    answer: Option<(Instant, Result<Primary, RedisError>)>,
+}
+
+struct Sentinel {
+    client: Client,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Sentinels {
+    pub(super) fn new(service: String, clients: Vec<Client>) -> Self {
+        let sentinel = |client| Sentinel { client, connection: None };
+        let sentinels = clients.into_iter().map(sentinel).collect();
+        Self { service, state: Mutex::new(State { sentinels, answer: None }) }
+    }
+
+    /// The primary of the service, as of half a second ago at most.
+    ///
+    /// # Errors
+    /// If no Sentinel knows one.
+    pub(super) async fn primary(&self) -> RedisResult<Primary> {
+        let mut state = self.state.lock().await;
+        if let Some((at, answer)) = &state.answer
+            && at.elapsed() < FRESH
+        {
+            return answer.clone();
+        }
+        let asked = state.sentinels.iter_mut().map(|sentinel| sentinel.ask(&self.service));
+        let answer = latest(&self.service, join_all(asked).await);
+        state.answer = Some((Instant::now(), answer.clone()));
+        answer
+    }
+}
+
+/// The answer with the highest epoch.
+fn latest(service: &str, answers: Vec<RedisResult<(u64, Primary)>>) -> RedisResult<Primary> {
+    let (known, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let newest = known.into_iter().flatten().max_by_key(|(epoch, _)| *epoch);
+    newest.map(|(_, primary)| primary).ok_or_else(|| {
+        let reasons: Vec<String> =
+            failed.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+        let reasons = reasons.join("; ");
+        io::Error::other(format!("no Sentinel names a primary of {service:?}: {reasons}")).into()
+    })
+}
+
+impl Sentinel {
+    /// Asks for the primary, with its configuration epoch.
+    async fn ask(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
+        let asked = timeout(TIMEOUT, self.ask_unbounded(service)).await;
+        let answer = asked.unwrap_or_else(|_| {
+            let address = self.client.get_connection_info().addr();
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")).into())
+        });
+        if answer.is_err() {
+            self.connection = None;
+        }
+        answer
+    }
+
+    async fn ask_unbounded(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT));
+                let config = config.set_response_timeout(Some(TIMEOUT));
+                self.client.get_multiplexed_async_connection_with_config(&config).await?
+            }
+        };
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("MASTER").arg(service);
+        let answer: HashMap<String, String> = question.query_async(&mut connection).await?;
+        self.connection = Some(connection);
+        let number = |name: &str| answer.get(name).and_then(|text| text.parse::<u64>().ok());
+        let port = number("port").and_then(|port| u16::try_from(port).ok());
+        match (answer.get("ip"), port) {
+            (Some(host), Some(port)) => Ok((number("config-epoch").unwrap_or(0), (host.clone(), port))),
+            _ => Err(io::Error::other("a Sentinel gave an answer without an address").into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(epoch: u64, host: &str) -> RedisResult<(u64, Primary)> {
+        Ok((epoch, (host.to_owned(), 1)))
+    }
+
+    fn failure() -> RedisResult<(u64, Primary)> {
+        Err(io::Error::other("is down").into())
+    }
+
+    #[test]
+    fn the_latest_configuration_counts() {
+        let answers = vec![answer(1, "old"), failure(), answer(3, "new"), answer(2, "older")];
+        assert_eq!(latest("main", answers).unwrap().0, "new");
+    }
+
+    #[test]
+    fn without_an_answer_the_reasons_are_told() {
+        let error = latest("main", vec![failure(), failure()]).unwrap_err().to_string();
+        assert!(error.contains("\"main\"") && error.contains("is down; "), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! A Redis Cluster: every role may be pointed at any node, and follows masters and slots that move.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::time::sleep;
+
+use crate::harness::{Cluster, SOON, Stack, eventually, run};
+
+/// The slot of `prices` and all other keys of the store.
+const PRICES: u16 = 3628;
+/// The slot of the queues.
+const QUEUES: u16 = 2813;
+/// From the failure to the first sample: the cluster needs about 3 s of it.
+const FAILOVER: Duration = Duration::from_secs(15);
+
+/// The slot that a node says a key has.
+async fn slot_of(cluster: &Cluster, key: &str) -> u16 {
+    cluster.nodes[0].ask(&["CLUSTER", "KEYSLOT", key]).await.unwrap()
+}
+
+#[tokio::test]
+async fn masters_may_die_or_hang_and_slots_may_move() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    assert_eq!(slot_of(&cluster, "prices").await, PRICES);
+    assert_eq!(slot_of(&cluster, "core:apalis:queues:list").await, QUEUES);
+    // Each role knows another node, masters and replicas.
+    let urls: Vec<String> = (0..4).map(|node| cluster.url(node + 2)).collect();
+    let stack = Stack::with_urls(&[], &urls).await;
+    stack.records("at first", SOON).await;
+    assert_eq!(stack.complaints(), Vec::<String>::new());
+
+    for (slot, what) in [(PRICES, "the samples"), (QUEUES, "the queues")] {
+        let master = cluster.master_of(slot).await;
+        cluster.nodes[master].kill();
+        let replaced = format!("another master of {what}");
+        eventually(FAILOVER, &replaced, || async { cluster.master_of(slot).await != master }).await;
+        stack.records(&format!("without the master of {what}"), FAILOVER).await;
+        cluster.nodes[master].restart();
+        cluster.nodes[master].answers().await;
+    }
+
+    let master = cluster.master_of(PRICES).await;
+    eventually(SOON, "it has a replica again", || async {
+        let info: String = cluster.nodes[master].ask(&["INFO", "replication"]).await.unwrap();
+        info.contains("connected_slaves:1")
+    })
+    .await;
+    cluster.nodes[master].signal(Signal::SIGSTOP);
+    sleep(Duration::from_secs(6)).await;
+    stack.records("while the master hangs", FAILOVER).await;
+    cluster.nodes[master].signal(Signal::SIGCONT);
+    eventually(SOON, "it is a replica", || async {
+        let info: String = cluster.nodes[master].ask(&["INFO", "replication"]).await.unwrap();
+        info.contains("role:slave")
+    })
+    .await;
+    stack.records("when it is back", FAILOVER).await;
+    stack.settles().await;
+}
+
+#[tokio::test]
+async fn a_slot_may_be_migrated_while_prices_are_recorded() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let stack = Stack::start(&[("REDIS_URL", &cluster.url(0))]).await;
+    stack.records("at first", SOON).await;
+    for slot in [PRICES, QUEUES] {
+        let from = cluster.master_of(slot).await;
+        let to = (0..3).find(|node| *node != from).unwrap();
+        let mut names = Vec::new();
+        for node in [from, to] {
+            names.push(cluster.nodes[node].ask::<String>(&["CLUSTER", "MYID"]).await.unwrap());
+        }
+        let number = slot.to_string();
+        let set = |node: usize, state: &'static str, name: String| {
+            let (node, number) = (&cluster.nodes[node], number.clone());
+            async move {
+                let words = ["CLUSTER", "SETSLOT", &number, state, &name];
+                node.ask::<()>(&words).await.unwrap();
+            }
+        };
+        set(to, "IMPORTING", names[0].clone()).await;
+        set(from, "MIGRATING", names[1].clone()).await;
+        let port = cluster.nodes[to].port.to_string();
+        loop {
+            let words = ["CLUSTER", "GETKEYSINSLOT", &number, "3"];
+            let keys: Vec<String> = cluster.nodes[from].ask(&words).await.unwrap();
+            if keys.is_empty() {
+                break;
+            }
+            let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            words.extend(keys.iter().map(String::as_str));
+            cluster.nodes[from].ask::<String>(&words).await.unwrap();
+            // Half of the keys are here and half are there for a while.
+            sleep(Duration::from_millis(200)).await;
+        }
+        for node in [to, from] {
+            set(node, "NODE", names[1].clone()).await;
+        }
+        stack.records("after a migration", FAILOVER).await;
+    }
+    stack.settles().await;
+    assert!(stack.complaints().iter().all(|line| !line.contains("ERROR")), "{:?}", stack.complaints());
+}
+
+#[tokio::test]
+async fn commands_work_on_a_cluster() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let url = cluster.url(1);
+    let environment = [("REDIS_URL", url.as_str())];
+    let stack = Stack::start(&environment).await;
+    stack.records("at first", SOON).await;
+    let commands: [&[&str]; 9] = [
+        &["prices", "list"],
+        &["prices", "check"],
+        &["queue", "ls"],
+        &["queue", "pause", "housekeeping", "--note", "a test"],
+        &["queue", "resume", "housekeeping"],
+        &["job", "run", "housekeeping"],
+        &["job", "ls"],
+        &["process", "ls"],
+        &["audit"],
+    ];
+    for arguments in commands {
+        let output = run(arguments, &environment).await;
+        assert_eq!(output.code, 0, "{arguments:?}: {}", output.stderr);
+    }
+    for path in ["/api/status/", "/api/queues/", "/api/jobs/", "/api/processes/", "/api/sources/"] {
+        assert!(stack.get(path).await.is_some(), "{path}");
+    }
+    let status = stack.get("/api/status/").await.unwrap();
+    assert_eq!(status["redis"]["up"], true, "{status}");
+    let doctor = run(&["doctor"], &environment).await;
+    assert_eq!(doctor.code, 0, "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("primary in a Redis Cluster"), "{}", doctor.stdout);
+}

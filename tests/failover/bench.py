@@ -1,0 +1,153 @@
+"""How soon does Cotiza record again after Redis fails? Prints a table.
+
+Usage: bench.py [--binary FILE] [--rounds N] [--json FILE] [GROUP...]     (groups: single, sentinel, cluster)
+
+For each group it starts real servers on free ports of 127.0.0.1, then a scheduler, two workers and an api,
+which run all the time, with slots of one second. Each fault happens N times. Measured is the time from the
+moment when a new client can write to Redis to the first sample after that; half a slot, 0.5 s, is what
+waiting for the next slot takes. Everything ends with this program. The exit code is 1 if Cotiza has a defect.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import report
+from cluster import Cluster
+from cotiza import Cotiza
+from faults import FAULTS
+from redis_server import REDIS_SERVER
+from rounds import evaluate, run_round
+from sentinel import Sentinel
+from stack import Failed, Processes
+from topology import Proxied, Single
+
+GROUPS = {"single": [Single, Proxied], "sentinel": [Sentinel], "cluster": [Cluster]}
+TARGET = os.environ.get("CARGO_TARGET_DIR") or Path(__file__).resolve().parents[2] / "target"
+START = time.monotonic()
+
+
+def say(text):
+    print(f"{time.monotonic() - START:5.0f}s  {text}", flush=True)
+
+
+class Bench:
+    def __init__(self, arguments, folder):
+        self.arguments, self.folder = arguments, folder
+        self.rounds, self.defects = [], []
+        # Warnings and errors in the logs, and how often, by kind of Redis.
+        self.log_lines = {}
+
+    def run(self):
+        for group in self.arguments.groups:
+            for kind in GROUPS[group]:
+                try:
+                    self.run_on(kind)
+                except Failed as error:
+                    self.defects.append(f"{kind.__name__}: {error}")
+                    say(f"FAILED: {error}")
+
+    def run_on(self, kind):
+        folder = self.folder / kind.__name__
+        folder.mkdir()
+        processes = Processes(folder, {})
+        options = {"min_replicas": self.arguments.min_replicas} if kind is Sentinel else {}
+        topology, rounds = kind(processes, **options), []
+        try:
+            topology.start()
+            cotiza = Cotiza(processes, self.arguments.binary, topology.url, topology.environment)
+            cotiza.start()
+            say(f"{kind.__name__}: {topology.url}")
+            try:
+                for name, fault in self.faults(kind):
+                    for _ in range(self.arguments.rounds):
+                        rounds.append(run_round(name, fault, topology, cotiza))
+                        say(report.line(rounds[-1]))
+            finally:
+                self.log_lines[kind.__name__] = cotiza.log_lines()
+            for one in rounds:
+                evaluate(one, topology, cotiza)
+        finally:
+            self.rounds += rounds
+            topology.close()
+            processes.end_all()
+
+    def faults(self, kind):
+        wanted = self.arguments.fault
+        return [(name, fault) for name, fault in FAULTS[kind.__name__] if not wanted or wanted in name]
+
+    def report(self):
+        self.defects += [defect for one in self.rounds for defect in one.defects]
+        print(report.table(self.rounds))
+        print(report.logs(self.log_lines))
+        print(*(f"DEFECT  {defect}" for defect in self.defects), sep="\n")
+        if self.arguments.json:
+            rounds = [dataclasses.asdict(one) | {"witnessed": len(one.witnessed)} for one in self.rounds]
+            found = {"rounds": rounds, "defects": self.defects, "logs": self.log_lines}
+            # A round without a sample has no time: null.
+            text = json.dumps(found, indent=1).replace("NaN", "null")
+            self.arguments.json.write_text(text + "\n")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("groups", nargs="*", default=list(GROUPS), metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--binary", type=Path, default=Path(TARGET) / "debug" / "cotiza")
+    parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS") or 5))
+    parser.add_argument("--fault", help="only faults with this text in their names")
+    parser.add_argument("--min-replicas", type=int, default=0, help="min-replicas-to-write, with Sentinels")
+    parser.add_argument("--json", type=Path, help="write all rounds to this file")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.groups) - set(GROUPS):
+        parser.error(f"unknown group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    arguments.binary = arguments.binary.resolve()
+    return arguments
+
+
+def missing(arguments):
+    """Programs that are needed and are not there."""
+    programs = [REDIS_SERVER, arguments.binary]
+    if "cluster" in arguments.groups:
+        programs.append("redis-cli")
+    return [str(program) for program in programs if not shutil.which(program)]
+
+
+def interrupted(number, _):
+    # A second signal must not interrupt the end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def main():
+    arguments = parse_arguments()
+    if absent := missing(arguments):
+        print(f"bench-failover: skipped, as there is no {', '.join(absent)}")
+        return
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
+    # Everything is on this machine.
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    folder = Path(tempfile.mkdtemp(prefix="cotiza-failover-"))
+    bench = Bench(arguments, folder)
+    try:
+        bench.run()
+    finally:
+        bench.report()
+        if arguments.keep or bench.defects:
+            print(f"logs: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if bench.defects else 0)
+
+
+main()

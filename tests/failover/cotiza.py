@@ -1,0 +1,96 @@
+"""The processes of Cotiza on some Redis, with slots of one second and the simulated exchange."""
+
+import json
+import re
+import urllib.error
+import urllib.parse
+
+from redis_server import stable_ports
+from stack import Failed, get, wait_for
+
+ROLES = ("exchange", "scheduler", "worker-1", "worker-2", "api")
+# Lines of the logs that are counted.
+LEVELS = ("ERROR", "WARN")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Cotiza:
+    def __init__(self, processes, binary, url, environment=None):
+        self.processes, self.binary = processes, binary
+        self.exchange, self.api_port = stable_ports(2)
+        processes.environment |= {
+            "REDIS_URL": url,
+            "COTIZA__SCHEDULE__EVERY": "1s",
+            "COTIZA__SOURCES__BUENBIT__URL": f"http://127.0.0.1:{self.exchange}/api/market/tickers",
+            "COTIZA__EXCHANGE__LISTEN": f"127.0.0.1:{self.exchange}",
+            "COTIZA__API__LISTEN": f"127.0.0.1:{self.api_port}",
+            "NO_PROXY": "127.0.0.1",
+        } | (environment or {})
+
+    def start(self):
+        for role in ROLES:
+            self.processes.start(role, [self.binary, role.partition("-")[0]])
+        wait_for("a price", lambda: self.newest() or self._check_running(), 20)
+
+    def stop(self):
+        for role in ROLES:
+            if role in self.processes.running:
+                self.processes.end(role)
+
+    def _check_running(self):
+        if ended := self.ended():
+            raise Failed(f"{', '.join(ended)} ended by itself")
+
+    def ended(self):
+        """The processes of Cotiza that are not running any more."""
+        return [role for role in self.processes.ended() if role in ROLES]
+
+    def run(self, *words):
+        return self.processes.run([self.binary, *words])
+
+    def ask(self, path, **parameters):
+        """An answer of the api; None if it cannot answer now."""
+        query = urllib.parse.urlencode(parameters)
+        try:
+            return json.loads(get(f"http://127.0.0.1:{self.api_port}{path}?{query}", "application/json"))
+        except urllib.error.HTTPError as error:
+            if error.code in (404, 503):
+                return None
+            raise Failed(f"{path}?{query}: {error.code} {error.read().decode()}") from error
+        except OSError:
+            return None
+
+    def newest(self):
+        """The time of the newest sample that the api serves, 0 if there is none."""
+        return (self.ask("/api/latest/") or {}).get("timestamp") or 0
+
+    def coverage(self, since, until):
+        """What became of the slots from `since` to `until`, once none of them is pending."""
+
+        def settled():
+            answer = self.ask("/api/coverage/", since=since, until=until)
+            return answer if answer and answer["pending"] == 0 else None
+
+        return wait_for("all slots to be recorded or missed", settled, 30)
+
+    def reasons(self, slots):
+        """How many of some slots were missed for which reason."""
+        reasons = {}
+        for slot in slots:
+            for reason, count in self.coverage(slot, slot)["reasons"].items():
+                if count:
+                    reasons[reason] = reasons.get(reason, 0) + count
+        return reasons
+
+    def log_lines(self):
+        """Lines of the logs that report a warning or an error, without their times, and how often."""
+        lines = {}
+        for role in ROLES:
+            log = self.processes.folder / f"{role}.log"
+            for line in COLOUR.sub("", log.read_text(errors="replace")).splitlines():
+                words = line.split(maxsplit=1)
+                if "panicked" in line or (len(words) == 2 and words[1].startswith(LEVELS)):
+                    text = line if "panicked" in line else words[1]
+                    key = f"{role.partition('-')[0]}: {re.sub('[0-9]+', '#', text)}"
+                    lines[key] = lines.get(key, 0) + 1
+        return lines

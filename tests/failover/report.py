@@ -1,0 +1,81 @@
+"""The report of the rounds: a line for each, and a table with a row for each fault."""
+
+import math
+import statistics
+
+HEADS = ("fault", "rounds", "away p50", "recorded p50", "max", "served p50", "max", "missed p50", "max",
+         "reasons", "double", "lost")  # fmt: skip
+
+
+def line(one):
+    return (
+        f"{one.fault}: away {seconds(one.away)}, recorded {seconds(one.recorded)}, "
+        f"served {seconds(one.served)} after that" + "".join(f"; DEFECT {defect}" for defect in one.defects)
+    )
+
+
+def seconds(number):
+    return "never" if math.isnan(number) else f"{number:.2f} s"
+
+
+def median(numbers):
+    """The median; a round without a sample counts as longer than all others."""
+    found = statistics.median_high(math.inf if math.isnan(number) else number for number in numbers)
+    return seconds(math.nan if math.isinf(found) else found)
+
+
+def highest(numbers):
+    return seconds(math.nan if any(map(math.isnan, numbers)) else max(numbers))
+
+
+def add_up(counts):
+    """The sum of dictionaries of numbers, as text."""
+    total = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return ", ".join(f"{name} {count}" for name, count in sorted(total.items()))
+
+
+def row(name, rounds):
+    recorded = [one.recorded for one in rounds]
+    served = [one.served for one in rounds]
+    missed = [one.missed for one in rounds]
+    lost = sum(len(one.lost) for one in rounds)
+    reasons = add_up(one.lost_reasons for one in rounds)
+    return (
+        name,
+        len(rounds),
+        median([one.away for one in rounds]),
+        median(recorded),
+        highest(recorded),
+        median(served),
+        highest(served),
+        statistics.median_high(missed),
+        max(missed),
+        add_up(one.reasons for one in rounds),
+        sum(len(one.doubles) for one in rounds),
+        f"{lost} ({reasons})" if lost else "0",
+    )
+
+
+def table(rounds):
+    names = list(dict.fromkeys(one.fault for one in rounds))
+    return aligned([HEADS, *(row(name, [one for one in rounds if one.fault == name]) for name in names)])
+
+
+def aligned(rows):
+    """Rows as lines of columns."""
+    texts = [[str(cell) for cell in cells] for cells in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in texts)
+
+
+def logs(lines_by_kind):
+    """Warnings and errors of the logs, most frequent first."""
+    lines = []
+    for kind, found in lines_by_kind.items():
+        lines += [f"{kind}: warnings and errors in the logs: {sum(found.values())}"]
+        often = sorted(found.items(), key=lambda item: -item[1])
+        lines += [f"  {count:4} x {text}" for text, count in often[:20]]
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+//! All roles as processes, with a slot a second, on any Redis.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cotiza::http_client;
+use serde_json::Value;
+use tokio::time::{Duration, Instant, sleep};
+
+use super::{Cotiza, FakeExchange, SOON, eventually, free_port};
+
+/// A scheduler, two workers and an api.
+pub struct Stack {
+    pub processes: Vec<Cotiza>,
+    origin: String,
+    client: reqwest::Client,
+    _exchange: FakeExchange,
+}
+
+impl Stack {
+    /// `environment` is that of all roles, with REDIS_URL.
+    pub async fn start(environment: &[(&str, &str)]) -> Self {
+        Self::with_urls(environment, &[]).await
+    }
+
+    /// Gives each process a URL of its own, in turn.
+    pub async fn with_urls(environment: &[(&str, &str)], urls: &[String]) -> Self {
+        let exchange = FakeExchange::start().await;
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut all = vec![
+            ("COTIZA__SCHEDULE__EVERY", "1s"),
+            ("COTIZA__QUEUE__HEARTBEAT", "1s"),
+            ("COTIZA__SOURCES__BUENBIT__URL", exchange.url.as_str()),
+            ("COTIZA__API__LISTEN", listen.as_str()),
+        ];
+        all.extend(environment);
+        let mut processes = Vec::new();
+        for (number, role) in ["scheduler", "worker", "worker", "api"].into_iter().enumerate() {
+            let mut own = all.clone();
+            if let Some(url) = urls.get(number % urls.len().max(1)) {
+                own.push(("REDIS_URL", url));
+            }
+            processes.push(Cotiza::start(&[role], &own));
+        }
+        let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
+        let origin = format!("http://{listen}");
+        let stack = Self { processes, origin, client, _exchange: exchange };
+        eventually(SOON * 2, "the api serves", || async {
+            stack.get("/health/ready").await.is_some()
+        })
+        .await;
+        stack
+    }
+
+    /// The answer of the api; `None` if it is not 200.
+    pub async fn get(&self, path: &str) -> Option<Value> {
+        let answer = self.client.get(format!("{}{path}", self.origin)).send().await.ok()?;
+        if !answer.status().is_success() {
+            return None;
+        }
+        serde_json::from_str(&answer.text().await.ok()?).ok()
+    }
+
+    /// The second of the newest sample, as the api knows it.
+    pub async fn newest(&self) -> i64 {
+        let latest = self.get("/api/latest/").await.unwrap_or_default();
+        latest["timestamp"].as_f64().unwrap_or_default() as i64
+    }
+
+    /// Waits until two more slots are recorded; gives how long the first one took.
+    pub async fn records(&self, what: &str, limit: Duration) -> Duration {
+        let (before, asked) = (self.newest().await, Instant::now());
+        eventually(limit, &format!("recording {what}"), || async {
+            self.newest().await > before
+        })
+        .await;
+        let first = asked.elapsed();
+        eventually(SOON, &format!("recording on {what}"), || async {
+            self.newest().await > before + 1
+        })
+        .await;
+        first
+    }
+
+    /// Checks that each slot that has ended has one sample or a reason, from the first one recorded on. Gives
+    /// how many were missed for each reason.
+    pub async fn settles(&self) -> BTreeMap<String, u64> {
+        let mut last = None;
+        for _ in 0..40 {
+            let until = self.newest().await - 2;
+            let coverage = self.get(&format!("/api/coverage/?until={until}")).await;
+            if let Some(coverage) = coverage {
+                let missed: HashMap<String, u64> =
+                    serde_json::from_value(coverage["reasons"].clone()).unwrap_or_default();
+                let without = missed.get("not_scheduled").copied().unwrap_or_default();
+                last = Some(coverage);
+                if without == 0 {
+                    return missed.into_iter().filter(|(_, count)| *count > 0).collect();
+                }
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        panic!("slots without a sample and a reason: {last:?}");
+    }
+
+    /// Checks that no process has ended or complained of anything but what is expected.
+    pub fn complaints(&self) -> Vec<String> {
+        let lines = self.processes.iter().flat_map(Cotiza::lines);
+        lines.filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect()
+    }
+}
