@@ -140,7 +140,9 @@ impl Default for Config {
 /// cannot be parsed only the scheme is shown.
 pub fn masked(url: &str) -> String {
     let Ok(mut shown) = Url::parse(url) else {
-        return url.split_once("://").map_or("***".to_owned(), |(scheme, _)| format!("{scheme}://***"));
+        return url
+            .split_once("://")
+            .map_or("***".to_owned(), |(scheme, _)| format!("{scheme}://***"));
     };
     // These fail for URLs without a host, which have no password.
     if shown.password().is_some() {

@@ -22,15 +22,15 @@ use redis::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::cluster::Cluster;
 pub use self::{
     address::{AddressError, shown},
     cluster::QUEUE_TAG,
-    fault::{advice, is_away},
+    fault::is_away,
     health::reconnects,
     server::{Facts, Options, Server, field},
     shared::SharedConnection,
 };
-use self::cluster::Cluster;
 
 /// One connection. Clones share it. Once it is unfit it stays so.
 #[derive(Clone)]
@@ -39,7 +39,8 @@ pub struct Connection {
     facts: Arc<Facts>,
     unfit: CancellationToken,
     /// Ends the task that watches it, with the last clone.
-    _watch: Arc<DropGuard>,
+    #[allow(dead_code, reason = "it is dropped, nothing else")]
+    watch: Arc<DropGuard>,
 }
 
 /// What a connection is made of.
@@ -54,8 +55,8 @@ impl Connection {
     fn new(link: Link, facts: Facts, server: Server) -> Self {
         let unfit = CancellationToken::new();
         tokio::spawn(health::watch(link.clone(), facts.address.clone(), server, unfit.clone()));
-        let _watch = Arc::new(unfit.clone().drop_guard());
-        Self { link, facts: Arc::new(facts), unfit, _watch }
+        let watch = Arc::new(unfit.clone().drop_guard());
+        Self { link, facts: Arc::new(facts), unfit, watch }
     }
 
     /// What the server said when the connection was made. In a cluster it is the node that was asked first.

@@ -46,7 +46,7 @@ fn reached<T, E: std::error::Error + Send + Sync + 'static>(
         if !connection::is_away(&error) {
             return error.into();
         }
-        let advice = connection::advice(&error).unwrap_or("is it running?");
+        let advice = server.advice(&error).unwrap_or("is it running?");
         let context = format!(
             "no Redis at {address}: {advice} It is named by --redis-url or REDIS_URL; without them, the one of a \
              `cotiza up` is used whose data folder is here; `cotiza doctor` tells more"

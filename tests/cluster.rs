@@ -100,7 +100,11 @@ async fn a_slot_may_be_migrated_while_prices_are_recorded() {
         stack.records("after a migration", FAILOVER).await;
     }
     stack.settles().await;
-    assert!(stack.complaints().iter().all(|line| !line.contains("ERROR")), "{:?}", stack.complaints());
+    assert!(
+        stack.complaints().iter().all(|line| !line.contains("ERROR")),
+        "{:?}",
+        stack.complaints()
+    );
 }
 
 #[tokio::test]

@@ -71,15 +71,15 @@ async fn a_changed_password_is_read_again_from_its_file() {
     let node = Node::start("requirepass one");
     let file = node.folder().join("password");
     std::fs::write(&file, "one\r\n").unwrap();
-    let environment = [
-        ("REDIS_URL", node.url()),
-        ("COTIZA__REDIS__PASSWORD_FILE", file.display().to_string()),
-    ];
+    let environment =
+        [("REDIS_URL", node.url()), ("COTIZA__REDIS__PASSWORD_FILE", file.display().to_string())];
     let environment = [0, 1].map(|at| (environment[at].0, environment[at].1.as_str()));
     let stack = Stack::start(&environment).await;
     stack.records("at first", SOON).await;
     let with_password = format!("redis://:one@{}", node.address());
-    crate::harness::ask::<()>(&with_password, &["CONFIG", "SET", "requirepass", "t o"]).await.unwrap();
+    crate::harness::ask::<()>(&with_password, &["CONFIG", "SET", "requirepass", "t o"])
+        .await
+        .unwrap();
     std::fs::write(&file, "t o").unwrap();
     let with_password = format!("redis://:t%20o@{}", node.address());
     crate::harness::ask::<u64>(&with_password, &["CLIENT", "KILL", "SKIPME", "yes"]).await.unwrap();
@@ -104,7 +104,9 @@ async fn all_works_with_the_newer_protocol_and_through_a_socket() {
         let stack = Stack::start(&environment).await;
         stack.records(&url, SOON).await;
         assert_eq!(stack.complaints(), Vec::<String>::new(), "{url}");
-        for arguments in [["prices", "list"], ["queue", "ls"], ["process", "ls"], ["prices", "check"]] {
+        for arguments in
+            [["prices", "list"], ["queue", "ls"], ["process", "ls"], ["prices", "check"]]
+        {
             let output = run(&arguments, &environment).await;
             assert_eq!(output.code, 0, "{url} {arguments:?}: {}", output.stderr);
         }

@@ -296,8 +296,7 @@ async fn the_status_says_what_is_wrong_also_without_redis() {
     let store = database.store();
     store.heartbeat(&member("host-1.0a", Role::Scheduler), Activity::default()).await.unwrap();
     store.heartbeat(&member("host-2.0b", Role::Worker), Activity::default()).await.unwrap();
-    let inspector =
-        Inspector::new(&database.server, QUEUES.to_vec(), &Config::default().queue);
+    let inspector = Inspector::new(&database.server, QUEUES.to_vec(), &Config::default().queue);
     inspector.pause("housekeeping", "ana@host", "a test").await.unwrap();
     eventually(SOON, "the price is known", || async {
         !api.get("/api/status/").await.ok()["price"].is_null()

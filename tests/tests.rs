@@ -31,6 +31,9 @@
 //! - `connections`: connections that are no good any more
 //! - `sentinel`: a primary that Sentinels watch
 //! - `cluster`: a Redis Cluster
+//! - `tls`: a Redis that is reached by TLS
+//! - `users`: users and permissions of Redis
+//! - `doctor`: what is checked about Redis
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
 //! - `clients`: clients of the API that are slow, silent, too many or too greedy
@@ -63,9 +66,10 @@ mod clients;
 mod clocks;
 mod cluster;
 mod command_line;
-mod connections;
 mod compatible;
+mod connections;
 mod conventions;
+mod doctor;
 mod errors;
 mod fetch;
 mod following;
@@ -89,14 +93,16 @@ mod readme;
 mod recording;
 mod retention;
 mod sealing;
+mod sentinel;
 mod soak;
 mod source_reports;
-mod sentinel;
 mod sources;
 mod stale;
 mod stream;
 mod structure;
 mod ticker_list;
 mod ticker_price;
+mod tls;
 mod up;
 mod upgrade;
+mod users;

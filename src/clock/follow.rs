@@ -11,7 +11,7 @@ use super::{
     outage::{Outages, Report},
     uptime,
 };
-use crate::{connection::{self, Server}, telemetry::seconds};
+use crate::{connection::Server, telemetry::seconds};
 
 static TIME: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('TIME')"));
 /// The key in whose slot of a cluster the samples are.
@@ -31,13 +31,13 @@ impl Clock {
     pub fn following(server: &Server) -> Self {
         let (clock, mut connection) = (Self::default(), server.shared());
         let followed = clock.clone();
-        let address = server.shown();
+        let server = server.clone();
         tokio::spawn(async move {
             let (mut answers, mut outages) = (0, Outages::default());
             loop {
                 let sent = uptime();
                 let asked = followed.ask(&mut connection).await;
-                log_outage(&mut outages, &address, sent, &asked);
+                log_outage(&mut outages, &server, sent, &asked);
                 answers += u32::from(asked.is_ok());
                 match asked {
                     Err(_) => sleep(RETRY).await,
@@ -69,7 +69,8 @@ impl Clock {
 }
 
 /// Logs what a request that was sent at the moment `sent` says about an outage of Redis.
-fn log_outage(outages: &mut Outages, redis: &str, sent: Duration, asked: &RedisResult<()>) {
+fn log_outage(outages: &mut Outages, server: &Server, sent: Duration, asked: &RedisResult<()>) {
+    let redis = server.shown();
     match asked {
         Ok(()) => {
             if let Some(Report::Ended(lasted)) = outages.answered(uptime()) {
@@ -78,10 +79,10 @@ fn log_outage(outages: &mut Outages, redis: &str, sent: Duration, asked: &RedisR
         }
         Err(error) => match outages.failed(sent, uptime()) {
             Some(Report::Started) => {
-                tracing::warn!(redis, %error, advice = connection::advice(error), "Redis is away");
+                tracing::warn!(redis, %error, advice = server.advice(error), "Redis is away");
             }
             Some(Report::Lasts(lasted)) => {
-                let (lasted_s, advice) = (seconds(lasted), connection::advice(error));
+                let (lasted_s, advice) = (seconds(lasted), server.advice(error));
                 tracing::warn!(redis, lasted_s, %error, advice, "Redis is still away");
             }
             _ => {}

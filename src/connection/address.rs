@@ -17,7 +17,7 @@ pub(super) enum Address {
         /// The name that the Sentinels have for the service.
         service: String,
         /// How to connect to its primary. The host and port in it are replaced.
-        primary: ConnectionInfo,
+        primary: Box<ConnectionInfo>,
     },
 }
 
@@ -38,7 +38,6 @@ const FORMS: &str = "give redis://[user:password@]host[:port][,host:port...][/da
     for TLS, redis+sentinel://[user:password@]host[:port],.../service[/database], or \
     unix:///path[?db=database]; in a password, characters other than letters and digits must be \
     percent-encoded, or give it in redis.password_file";
-
 
 /// The parts of a URL with one or more hosts.
 struct Parts<'a> {
@@ -110,7 +109,7 @@ impl Address {
             primary.get_or_insert(info);
         }
         let primary = primary.ok_or("there is no host")?;
-        Ok(Self::Service { sentinels, service: service.to_owned(), primary })
+        Ok(Self::Service { sentinels, service: service.to_owned(), primary: Box::new(primary) })
     }
 
     /// Whether the connections to Redis use TLS.
@@ -121,7 +120,6 @@ impl Address {
             Self::Service { primary, .. } => is_tls(primary),
         }
     }
-
 }
 
 /// The settings of one node.
@@ -165,7 +163,11 @@ fn without_secrets(parts: Option<Parts<'_>>, url: &str) -> String {
     let Some(parts) = parts else {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+');
-        return if is_scheme && !scheme.is_empty() { format!("{scheme}://***") } else { "***".to_owned() };
+        return if is_scheme && !scheme.is_empty() {
+            format!("{scheme}://***")
+        } else {
+            "***".to_owned()
+        };
     };
     let login = match parts.login.trim_end_matches('@').split_once(':') {
         Some((user, _)) => format!("{user}:***@"),
@@ -205,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_password_may_have_any_character_percent_encoded() {
-        let Address::Nodes(nodes) = Address::parse("redis://me:a%40b%2Fc%3F%23%25%20@h").unwrap() else {
+        let Address::Nodes(nodes) = Address::parse("redis://me:a%40b%2Fc%3F%23%25%20@h").unwrap()
+        else {
             panic!("nodes")
         };
         let settings = nodes[0].redis_settings();
@@ -236,7 +239,10 @@ mod tests {
             ("redis://one:7/3", "redis://one:7/3"),
             ("redis://:secret@one", "redis://:***@one"),
             ("redis://me:secret@one:7,two/3?protocol=resp3", "redis://me:***@one:7,two/3"),
-            ("rediss+sentinel://me:secret@one,two/main/1", "rediss+sentinel://me:***@one,two/main/1"),
+            (
+                "rediss+sentinel://me:secret@one,two/main/1",
+                "rediss+sentinel://me:***@one,two/main/1",
+            ),
             ("unix:///run/redis.sock?pass=secret", "unix:///run/redis.sock"),
             ("redis://:hunt?er2@host", "redis://***"),
             ("redis://:hunt/er2@host", "redis://***"),

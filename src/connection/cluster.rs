@@ -103,8 +103,6 @@ fn node(value: &Value) -> Option<(String, u16)> {
 }
 
 fn is_script_load(command: &Cmd) -> bool {
-    let is = |at: usize, word: &[u8]| {
-        matches!(command.args_iter().nth(at), Some(redis::Arg::Simple(it)) if it.eq_ignore_ascii_case(word))
-    };
+    let is = |at: usize, word: &[u8]| matches!(command.args_iter().nth(at), Some(redis::Arg::Simple(it)) if it.eq_ignore_ascii_case(word));
     is(0, b"SCRIPT") && is(1, b"LOAD")
 }

@@ -42,9 +42,9 @@ pub fn reconnects() -> u64 {
 pub(super) fn makes_unfit(answer: Result<&Value, &RedisError>) -> bool {
     match answer {
         Ok(Value::ServerError(error)) => is_unfit_code(error.code()),
-        Ok(Value::Array(values)) => values.iter().any(|value| {
-            matches!(value, Value::ServerError(error) if is_unfit_code(error.code()))
-        }),
+        Ok(Value::Array(values)) => values
+            .iter()
+            .any(|value| matches!(value, Value::ServerError(error) if is_unfit_code(error.code()))),
         Ok(_) => false,
         Err(error) => {
             error.is_connection_dropped()
@@ -62,13 +62,21 @@ fn is_unfit_code(code: &str) -> bool {
 pub(super) fn give_up(unfit: &CancellationToken, reason: Option<&RedisError>) {
     if !unfit.is_cancelled() {
         RECONNECTS.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(reason = reason.map(tracing::field::display), "a connection to Redis is unfit");
+        tracing::debug!(
+            reason = reason.map(tracing::field::display),
+            "a connection to Redis is unfit"
+        );
         unfit.cancel();
     }
 }
 
 /// Probes a connection until it is unfit or dropped.
-pub(super) async fn watch(mut link: Link, address: String, server: Server, unfit: CancellationToken) {
+pub(super) async fn watch(
+    mut link: Link,
+    address: String,
+    server: Server,
+    unfit: CancellationToken,
+) {
     let mut loading = 0;
     loop {
         tokio::select! {

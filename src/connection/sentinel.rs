@@ -79,7 +79,8 @@ impl Sentinel {
         let asked = timeout(TIMEOUT, self.ask_unbounded(service)).await;
         let answer = asked.unwrap_or_else(|_| {
             let address = self.client.get_connection_info().addr();
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")).into())
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer"))
+                .into())
         });
         if answer.is_err() {
             self.connection = None;
@@ -88,13 +89,12 @@ impl Sentinel {
     }
 
     async fn ask_unbounded(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT));
-                let config = config.set_response_timeout(Some(TIMEOUT));
-                self.client.get_multiplexed_async_connection_with_config(&config).await?
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT));
+            let config = config.set_response_timeout(Some(TIMEOUT));
+            self.client.get_multiplexed_async_connection_with_config(&config).await?
         };
         let mut question = redis::cmd("SENTINEL");
         question.arg("MASTER").arg(service);
@@ -103,7 +103,9 @@ impl Sentinel {
         let number = |name: &str| answer.get(name).and_then(|text| text.parse::<u64>().ok());
         let port = number("port").and_then(|port| u16::try_from(port).ok());
         match (answer.get("ip"), port) {
-            (Some(host), Some(port)) => Ok((number("config-epoch").unwrap_or(0), (host.clone(), port))),
+            (Some(host), Some(port)) => {
+                Ok((number("config-epoch").unwrap_or(0), (host.clone(), port)))
+            }
             _ => Err(io::Error::other("a Sentinel gave an answer without an address").into()),
         }
     }
@@ -113,8 +115,8 @@ impl Sentinel {
 mod tests {
     use super::*;
 
-    fn answer(epoch: u64, host: &str) -> RedisResult<(u64, Primary)> {
-        Ok((epoch, (host.to_owned(), 1)))
+    fn answer(epoch: u64, host: &str) -> (u64, Primary) {
+        (epoch, (host.to_owned(), 1))
     }
 
     fn failure() -> RedisResult<(u64, Primary)> {
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn the_latest_configuration_counts() {
-        let answers = vec![answer(1, "old"), failure(), answer(3, "new"), answer(2, "older")];
+        let answers =
+            vec![Ok(answer(1, "old")), failure(), Ok(answer(3, "new")), Ok(answer(2, "older"))];
         assert_eq!(latest("main", answers).unwrap().0, "new");
     }
 

@@ -1,6 +1,12 @@
 //! A Redis and how to reach it. Depends on nothing of the crate.
 
-use std::{fs, io, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -15,6 +21,7 @@ use super::{
     AddressError, Connection, Link, SharedConnection,
     address::{Address, moved, shown},
     cluster::Cluster,
+    fault,
     health::ANSWER_TIMEOUT,
     sentinel::Sentinels,
     tls,
@@ -90,13 +97,20 @@ impl Server {
         let address = Address::parse(&options.url)?;
         let certificates = tls::certificates(&options)?;
         if certificates.is_some() && !address.is_tls() {
-            let reason = "it has no TLS, for which redis.ca_file and redis.cert_file are; give rediss://...";
+            let reason =
+                "it has no TLS, for which redis.ca_file and redis.cert_file are; give rediss://...";
             let value = shown(&options.url);
             return Err(AddressError { key: "redis.url", value, reason: reason.to_owned() });
         }
         password(&options.password_file, "redis.password_file")?;
         let sentinels = sentinels(&address, &options, certificates.as_ref())?;
-        Ok(Self(Arc::new(Inner { options, address, certificates, sentinels, nodes: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            options,
+            address,
+            certificates,
+            sentinels,
+            nodes: Mutex::default(),
+        })))
     }
 
     /// A Redis by its URL alone.
@@ -117,6 +131,11 @@ impl Server {
         self.0.address.is_tls()
     }
 
+    /// What probably helps against an error of a connection to it; `None` if that is not known.
+    pub fn advice(&self, error: &(dyn Error + 'static)) -> Option<&'static str> {
+        fault::advice(error, self.is_tls())
+    }
+
     /// A connection that is opened on first use, so a process starts while Redis is away. Must be used within
     /// a tokio runtime.
     pub fn shared(&self) -> SharedConnection {
@@ -131,7 +150,7 @@ impl Server {
     pub async fn connect(&self) -> RedisResult<Connection> {
         let mut failed = None;
         for node in self.candidates().await? {
-            match self.connect_to(node).await {
+            match self.connect_to(node).boxed().await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => failed = Some(error),
             }
@@ -175,7 +194,7 @@ impl Server {
                 let (host, port) = sentinels.primary().await?;
                 Ok(vec![moved(primary, &host, port)])
             }
-            (Address::Service { primary, .. }, None) => Ok(vec![primary.clone()]),
+            (Address::Service { primary, .. }, None) => Ok(vec![ConnectionInfo::clone(primary)]),
             (Address::Nodes(nodes), _) => {
                 let known = self.0.nodes.lock().clone();
                 let template = nodes.first().cloned();
@@ -216,7 +235,8 @@ impl Server {
 
     async fn connect_to_cluster(&self, node: ConnectionInfo) -> RedisResult<Cluster> {
         let known = self.0.nodes.lock().clone();
-        let mut seeds: Vec<_> = known.iter().map(|(host, port)| moved(&node, host, *port)).collect();
+        let mut seeds: Vec<_> =
+            known.iter().map(|(host, port)| moved(&node, host, *port)).collect();
         seeds.push(node);
         let mut cluster = Cluster::connect(&seeds, self.0.certificates.as_ref()).await?;
         *self.0.nodes.lock() = cluster.nodes().await?;
@@ -225,7 +245,8 @@ impl Server {
 
     /// A client of one node.
     fn client(&self, node: ConnectionInfo) -> RedisResult<Client> {
-        let mut settings = node.redis_settings().clone();
+        // Servers before 7.2 have no CLIENT SETINFO, and a rule for users that names it is wrong there.
+        let mut settings = node.redis_settings().clone().set_skip_set_lib_name();
         if settings.password().is_none()
             && let Some(password) = password(&self.0.options.password_file, "redis.password_file")
                 .map_err(|error| RedisError::from(io::Error::other(error)))?
@@ -261,7 +282,8 @@ fn password(file: &Path, key: &'static str) -> Result<Option<String>, AddressErr
     if file.as_os_str().is_empty() {
         return Ok(None);
     }
-    let text = fs::read_to_string(file).map_err(|error| tls::wrong(key, file, format!("cannot read it: {error}")))?;
+    let text = fs::read_to_string(file)
+        .map_err(|error| tls::wrong(key, file, format!("cannot read it: {error}")))?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
-use tokio::{
-    sync::Mutex,
-    time::Instant,
-};
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{Connection, Server};
 
@@ -55,7 +52,7 @@ impl SharedConnection {
             return Err(error.clone());
         }
         state.current = None;
-        match self.server.connect().await {
+        match self.server.connect().boxed().await {
             Ok(connection) => {
                 state.current = Some(connection.clone());
                 Ok(connection)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    connection::{self, Server},
+    connection::Server,
     jobs,
     store::{ServerReport, Store},
 };
@@ -57,7 +57,7 @@ pub(super) async fn check(store: &Store, server: &Server) -> Vec<Finding> {
     let report = match report {
         Ok(report) => report,
         Err(error) => {
-            let advice = connection::advice(&error).map(|advice| format!("; {advice}"));
+            let advice = server.advice(&error).map(|advice| format!("; {advice}"));
             let text = format!("{error}{}", advice.unwrap_or_default());
             return vec![
                 Finding::new("address", Verdict::Ok, address),
@@ -130,7 +130,7 @@ fn encryption(server: &Server) -> Finding {
 
 async fn permissions(store: &Store) -> Finding {
     let advice = "README (Users of Redis) has the rule for ACL SETUSER";
-    match store.denied(&jobs::QUEUES).await {
+    match store.denied(jobs::QUEUES).await {
         Ok(denied) if denied.is_empty() => {
             Finding::new("permissions", Verdict::Ok, "this user may do all that is needed")
         }
@@ -138,9 +138,7 @@ async fn permissions(store: &Store) -> Finding {
             let text = format!("this user must not: {}; {advice}", denied.join(", "));
             Finding::new("permissions", Verdict::Unfit, text)
         }
-        Err(error) => {
-            Finding::new("permissions", Verdict::Unfit, format!("{error}; {advice}"))
-        }
+        Err(error) => Finding::new("permissions", Verdict::Unfit, format!("{error}; {advice}")),
     }
 }
 
@@ -163,14 +161,20 @@ fn persistence(report: &ServerReport, snapshots: Option<String>) -> Finding {
     let saves = snapshots.as_ref().is_some_and(|setting| !setting.is_empty());
     match (report.has_append_only_file, saves, snapshots) {
         (Some(true), ..) => Finding::new(check, Verdict::Ok, "append-only file"),
-        (_, true, _) => {
-            Finding::new(check, Verdict::Ok, "snapshots; set appendonly yes to lose less in a crash")
-        }
+        (_, true, _) => Finding::new(
+            check,
+            Verdict::Ok,
+            "snapshots; set appendonly yes to lose less in a crash",
+        ),
         (Some(false), _, Some(_)) => {
             let text = "none: a restart of Redis loses all prices; set appendonly yes";
             Finding::new(check, Verdict::Warning, text)
         }
-        _ => Finding::new(check, Verdict::Ok, "no append-only file; this user must not read the rest"),
+        _ => Finding::new(
+            check,
+            Verdict::Ok,
+            "no append-only file; this user must not read the rest",
+        ),
     }
 }
 
@@ -180,10 +184,13 @@ fn memory(report: &ServerReport) -> Finding {
     let Some(most) = report.max_memory else {
         return Finding::new("memory", Verdict::Ok, format!("{used} used; no limit is set"));
     };
-    let is_short = report.memory.is_some_and(|used| used.saturating_mul(10) > most.saturating_mul(9));
+    let is_short =
+        report.memory.is_some_and(|used| used.saturating_mul(10) > most.saturating_mul(9));
     let text = format!("{used} of {} used", shown(most));
     if is_short {
-        let text = format!("{text}; when it is full nothing is recorded: raise maxmemory or lower prices.text");
+        let text = format!(
+            "{text}; when it is full nothing is recorded: raise maxmemory or lower prices.text"
+        );
         return Finding::new("memory", Verdict::Warning, text);
     }
     Finding::new("memory", Verdict::Ok, text)

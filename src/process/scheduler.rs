@@ -1,6 +1,8 @@
 //! The scheduler process: enqueues each job when it is due. Any number of them may run: a job's key
 //! lets it be enqueued once, whoever comes first.
 
+mod lost;
+
 use std::{
     collections::BTreeMap,
     pin::pin,
@@ -55,6 +57,7 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let ended = tokio::select! {
         ended = jobs::run_each(&scheduler) => ended,
         () = presence.show(|| scheduler.is_at_work()) => Ok(()),
+        () = lost::note(&scheduler.store, Slots::new(config.schedule.every)?) => Ok(()),
     };
     presence.leave().await;
     ended

@@ -20,7 +20,10 @@ use crate::{
     store::{Role, Store, StoreError},
 };
 
-use super::{preflight, presence::{self, Presence}};
+use super::{
+    preflight,
+    presence::{self, Presence},
+};
 
 /// A worker that has looked into its queues within this time is at work.
 const AT_WORK: Duration = Duration::from_secs(5);

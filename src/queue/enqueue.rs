@@ -114,8 +114,7 @@ impl<J: Job> Enqueuer<J> {
         }
         self.metrics.count(Metric::JobsEnqueued, &[J::NAME]);
         // Only a hint: the workers look by themselves once a second.
-        let announced: RedisResult<()> =
-            connection.publish(settings::channel(&settings), 1).await;
+        let announced: RedisResult<()> = connection.publish(settings::channel(&settings), 1).await;
         if let Err(error) = announced {
             tracing::debug!(%error, "could not announce a job");
         }

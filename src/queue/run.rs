@@ -51,12 +51,8 @@ impl<J: Job> Delivery<J> {
         let Self { id, worker, payload, context, mut connection, settings, metrics, in_flight } =
             self;
         let key = format!("{}:{id}", settings.job_meta_hash());
-        let begun = BEGIN
-            .key(&key)
-            .arg(worker)
-            .arg(fastrand::u64(..))
-            .invoke_async(&mut connection)
-            .await;
+        let begun =
+            BEGIN.key(&key).arg(worker).arg(fastrand::u64(..)).invoke_async(&mut connection).await;
         // A Redis that cannot count does not keep a job from being run.
         let (tries, waited): (u32, i64) = begun.unwrap_or((1, -1));
         let started = Instant::now();

@@ -217,7 +217,11 @@ impl<J: Job> Workplace<J> {
             let mended = tidy::mend(self.connection.clone(), settings).await?;
             if mended.unreadable > 0 {
                 let count = mended.unreadable;
-                tracing::warn!(queue = J::NAME, count, "took jobs out of the queue that have no data");
+                tracing::warn!(
+                    queue = J::NAME,
+                    count,
+                    "took jobs out of the queue that have no data"
+                );
             }
             if mended.excess.is_empty() {
                 return Ok(());

@@ -21,7 +21,9 @@ use crate::domain::{Observation, Provenance, Sample, SampleError, Schedule};
 /// Reads members with their scores as texts, as `replace_hour.lua` reads them to compare them. The command
 /// alone would give scores as numbers with RESP3.
 static ROWS: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '(' .. ARGV[2], 'WITHSCORES')")
+    Script::new(
+        "return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[1], '(' .. ARGV[2], 'WITHSCORES')",
+    )
 });
 
 /// A member of `prices` and its score, as Redis writes it.

@@ -10,7 +10,7 @@ local commands = {
     {'HGETALL', key}, {'HKEYS', key}, {'HLEN', key}, {'HEXISTS', key, 'f'}, {'HINCRBY', key, 'f', '1'},
     {'HDEL', key, 'f'},
     {'RPUSH', key, '1'}, {'LPUSH', key, '1'}, {'LRANGE', key, '0', '0'}, {'LINDEX', key, '0'},
-    {'LLEN', key}, {'LTRIM', key, '0', '0'}, {'LREM', key, '0', '1'}, {'LPOP', key},
+    {'LLEN', key}, {'LTRIM', key, '0', '0'}, {'LREM', key, '0', '1'},
     {'SADD', key, '1'}, {'SMEMBERS', key}, {'SCARD', key}, {'SISMEMBER', key, '1'},
     {'SSCAN', key, '0'}, {'SREM', key, '1'},
     {'ZADD', key, '1', '1'}, {'ZCARD', key}, {'ZCOUNT', key, '0', '1'}, {'ZRANGE', key, '0', '0'},

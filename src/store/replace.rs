@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use redis::Script;
 
 use super::{
-    BlockState, Hour, Store, StoreError, StoredHour, answer, block, hours::readable_members, keys, once,
+    BlockState, Hour, Store, StoreError, StoredHour, answer, block, hours::readable_members, keys,
+    once,
 };
 use crate::domain::{Observation, Schedule};
 

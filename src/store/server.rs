@@ -66,6 +66,20 @@ impl Store {
         })
     }
 
+    /// What tells this run of the server that has the samples from all others; `None` if this user must not
+    /// read it.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn server_run(&self) -> Result<Option<String>, StoreError> {
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+        let info = answer("ask which server this is", connection.send_to(keys::META, info)).await?;
+        let info = String::from_redis_value(info).unwrap_or_default();
+        Ok(connection::field(&info, "run_id").map(str::to_owned))
+    }
+
     /// A setting of the server; `None` if this user must not read it.
     pub async fn server_setting(&self, name: &str) -> Option<String> {
         let mut get = redis::cmd("CONFIG");

@@ -64,7 +64,8 @@ impl Store {
                 let (hour, last_hour) = (hour_of(first), hour_of(first + QUOTES_SECONDS - 1));
                 let mut step = MOVE_QUOTES.key(key);
                 step.key(keys::provenance(hour)).key(keys::provenance(last_hour)).arg(last_hour);
-                moved += answer("move provenance", step.invoke_async::<u64>(&mut connection)).await?;
+                moved +=
+                    answer("move provenance", step.invoke_async::<u64>(&mut connection)).await?;
             }
             cursor = next;
             if cursor == 0 {

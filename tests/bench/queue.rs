@@ -133,7 +133,7 @@ async fn measure() -> anyhow::Result<()> {
         let (told, gate) = (stop.clone(), gate.clone());
         async move {
             let (pulse, metrics) = (Pulse::default(), Metrics::default());
-            queue::work::<Nothing>(&server, &config, gate, "bench", pulse, metrics, &told).await
+            queue::work::<Nothing>(&server, &config, gate, "bench", pulse, metrics, &told).await;
         }
     });
     bench.enqueue(1).await?;

@@ -87,6 +87,8 @@ class Cotiza:
         lines = {}
         for role in ROLES:
             log = self.processes.folder / f"{role}.log"
+            if not log.exists():
+                continue
             for line in COLOUR.sub("", log.read_text(errors="replace")).splitlines():
                 words = line.split(maxsplit=1)
                 if "panicked" in line or (len(words) == 2 and words[1].startswith(LEVELS)):

@@ -2,10 +2,12 @@
 
 import math
 import random
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from client import attempt, times
 from stack import Failed, wait_for
 
 POLL = 0.02
@@ -27,7 +29,7 @@ class Round:
     away: float = math.nan
     recorded: float = math.nan
     served: float = math.nan
-    # Times of samples that a server has had before a failover.
+    # Times of samples that the server had which the fault is about.
     witnessed: set = field(default_factory=set)
     # Slots that are missed, and reasons; slots with two samples; samples that a failover lost.
     missed: int = 0
@@ -48,12 +50,36 @@ def poll(what, condition, seconds):
     raise Failed(f"waited {seconds} s for {what}")
 
 
+class Witness:
+    """Notes the samples of one server until it is ended, also those that the server loses later."""
+
+    def __init__(self, server, password):
+        self.server, self.password = server, password
+        self.times = set()
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self):
+        newest = ("ZRANGE", "prices", -20, -1, "WITHSCORES")
+        while not self.ending.wait(0.1):
+            answer = attempt(self.server.port, *newest, timeout=0.5, password=self.password)
+            self.times.update(times(answer or []))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        self.thread.join()
+
+
 def wait_for_steady(topology, slots=3):
     """Waits until so many slots in a row are recorded, the last of them now."""
 
     def is_steady():
-        times, now = set(topology.samples()[-slots - 1 :]), int(time.time())
-        return any(all(last - back in times for back in range(slots)) for last in (now, now - 1))
+        newest, now = set(topology.samples()[-slots - 1 :]), int(time.time())
+        return any(all(last - back in newest for back in range(slots)) for last in (now, now - 1))
 
     wait_for(f"{slots} slots in a row to be recorded", is_steady, RECORDED_WITHIN)
 
@@ -63,15 +89,19 @@ def run_round(name, fault, topology, cotiza):
     # At any moment of a slot.
     time.sleep(random.random())
     result = Round(name, since=int(time.time()) - 2)
-    topology.excluded, topology.witnessed = set(), set(topology.samples())
-    began = time.monotonic()
-    repair = fault(topology)
-    try:
-        measure(result, began, topology, cotiza)
-    except Failed as error:
-        result.defects.append(f"{name}: {error}")
-    if repair:
-        repair()
+    topology.excluded = set()
+    failing = topology.server_at(topology.primary_port)
+    with Witness(failing, topology.password) as witness:
+        witness.times.update(topology.samples())
+        began = time.monotonic()
+        repair = fault(topology)
+        try:
+            measure(result, began, topology, cotiza)
+        except Failed as error:
+            result.defects.append(f"{name}: {error}")
+        if repair:
+            repair()
+    result.witnessed = witness.times
     topology.excluded = set()
     topology.settle()
     try:
@@ -80,7 +110,6 @@ def run_round(name, fault, topology, cotiza):
         result.defects.append(f"{name}, when all servers were back: {error}")
     if ended := cotiza.ended():
         raise Failed(f"{name}: {', '.join(ended)} ended by itself")
-    result.witnessed = topology.witnessed
     result.until = int(time.time()) - 1
     return result
 
@@ -89,29 +118,33 @@ def measure(result, began, topology, cotiza):
     usable_at, newest_then = poll("Redis to be usable", topology.usable, USABLE_WITHIN)
     result.away = usable_at - began
 
-    def newer(newest):
+    def recorded():
+        newest = topology.newest()
         return newest if newest > newest_then else None
 
-    recorded_at, newest = poll("a sample", lambda: newer(topology.newest()), RECORDED_WITHIN)
+    def served():
+        return True if cotiza.newest() >= newest else None
+
+    recorded_at, newest = poll("a sample", recorded, RECORDED_WITHIN)
     result.recorded = recorded_at - usable_at
-    if result.recorded > RECORDS_SOON:
-        result.defects.append(f"{result.fault}: recorded {result.recorded:.1f} s after Redis was usable")
-    served_at, _ = poll("the api to serve it", lambda: newer(cotiza.newest()), RECORDED_WITHIN)
+    served_at, _ = poll("the api to serve it", served, RECORDED_WITHIN)
     result.served = served_at - usable_at
     if result.served > RECORDS_SOON:
-        result.defects.append(f"{result.fault}: served {result.served:.1f} s after Redis was usable")
+        result.defects.append(
+            f"{result.fault}: recorded {result.recorded:.1f} s and served {result.served:.1f} s after "
+            f"Redis was usable, at {time.time():.1f}"
+        )
 
 
 def evaluate(result, topology, cotiza):
     """Fills in what became of the slots of the round. Called when later rounds cannot change it."""
-    counts = Counter(time for time in topology.samples() if result.since <= time < result.until)
+    counts = Counter(moment for moment in topology.samples() if result.since <= moment < result.until)
     coverage = cotiza.coverage(result.since, result.until - 1)
     result.missed = coverage["missed"]
     result.reasons = {reason: count for reason, count in coverage["reasons"].items() if count}
-    result.doubles = sorted(time for time, count in counts.items() if count > 1)
-    result.lost = sorted(
-        time for time in result.witnessed if result.since <= time < result.until and time not in counts
-    )
+    result.doubles = sorted(moment for moment, count in counts.items() if count > 1)
+    witnessed = {moment for moment in result.witnessed if result.since <= moment < result.until}
+    result.lost = sorted(witnessed - set(counts))
     result.lost_reasons = cotiza.reasons(result.lost)
     if result.doubles:
         result.defects.append(f"{result.fault}: two samples in the slots {result.doubles}")

@@ -24,8 +24,6 @@ class Topology:
         self.environment = {}
         # Ports of servers that do not count as usable, since a fault is replacing them.
         self.excluded = set()
-        # Samples that some server has had, for faults that let two servers accept writes.
-        self.witnessed = set()
 
     def server_at(self, address):
         return next(server for server in self.servers if server.address == address)

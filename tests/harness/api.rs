@@ -64,8 +64,7 @@ impl Api {
         let memory = usize::try_from(config.api.memory.as_u64()).expect("64 bits");
         let limits = Limits { memory, stale_for: config.api.stale_for };
         let history = Arc::new(History::new(database.store_of(config.schedule.every), limits));
-        let inspector =
-            Inspector::new(&database.server, QUEUES.to_vec(), &config.queue);
+        let inspector = Inspector::new(&database.server, QUEUES.to_vec(), &config.queue);
         let metrics = Metrics::default();
         let routes = api::routes(Arc::clone(&history), &inspector, metrics, config);
         let origins = config.api.cors_origins.clone();

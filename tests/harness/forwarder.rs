@@ -8,7 +8,10 @@ use std::sync::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream, tcp::{OwnedReadHalf, OwnedWriteHalf}},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     task::JoinHandle,
 };
 
@@ -72,7 +75,9 @@ impl Drop for Forwarder {
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, epoch: u64, state: Arc<State>) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if state.epoch.load(Ordering::SeqCst) == epoch && to.write_all(&bytes[..count]).await.is_err() {
+        if state.epoch.load(Ordering::SeqCst) == epoch
+            && to.write_all(&bytes[..count]).await.is_err()
+        {
             return;
         }
     }

@@ -1,6 +1,6 @@
 //! All roles as processes, with a slot a second, on any Redis.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cotiza::http_client;
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// `environment` is that of all roles, with REDIS_URL.
+    /// `environment` is that of all roles, with `REDIS_URL`.
     pub async fn start(environment: &[(&str, &str)]) -> Self {
         Self::with_urls(environment, &[]).await
     }
@@ -44,10 +44,12 @@ impl Stack {
         let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
         let origin = format!("http://{listen}");
         let stack = Self { processes, origin, client, _exchange: exchange };
-        eventually(SOON * 2, "the api serves", || async {
-            stack.get("/health/ready").await.is_some()
-        })
-        .await;
+        let deadline = Instant::now() + SOON * 2;
+        while stack.get("/health/ready").await.is_none() {
+            let lines: Vec<String> = stack.processes.iter().flat_map(Cotiza::lines).collect();
+            assert!(Instant::now() < deadline, "the api does not serve:\n{}", lines.join("\n"));
+            sleep(Duration::from_millis(50)).await;
+        }
         stack
     }
 
@@ -63,16 +65,14 @@ impl Stack {
     /// The second of the newest sample, as the api knows it.
     pub async fn newest(&self) -> i64 {
         let latest = self.get("/api/latest/").await.unwrap_or_default();
-        latest["timestamp"].as_f64().unwrap_or_default() as i64
+        second(&latest)
     }
 
     /// Waits until two more slots are recorded; gives how long the first one took.
     pub async fn records(&self, what: &str, limit: Duration) -> Duration {
         let (before, asked) = (self.newest().await, Instant::now());
-        eventually(limit, &format!("recording {what}"), || async {
-            self.newest().await > before
-        })
-        .await;
+        eventually(limit, &format!("recording {what}"), || async { self.newest().await > before })
+            .await;
         let first = asked.elapsed();
         eventually(SOON, &format!("recording on {what}"), || async {
             self.newest().await > before + 1
@@ -81,9 +81,19 @@ impl Stack {
         first
     }
 
+    /// Checks that no slot has two samples.
+    pub async fn check_nothing_is_double(&self) {
+        let list = self.get("/api/ticker-list/?page=last&page_size=1000").await.expect("a page");
+        let times: Vec<i64> =
+            list["results"].as_array().expect("samples").iter().map(second).collect();
+        let seconds: BTreeSet<i64> = times.iter().copied().collect();
+        assert_eq!(seconds.len(), times.len(), "a slot has two samples: {times:?}");
+    }
+
     /// Checks that each slot that has ended has one sample or a reason, from the first one recorded on. Gives
     /// how many were missed for each reason.
     pub async fn settles(&self) -> BTreeMap<String, u64> {
+        self.check_nothing_is_double().await;
         let mut last = None;
         for _ in 0..40 {
             let until = self.newest().await - 2;
@@ -107,4 +117,10 @@ impl Stack {
         let lines = self.processes.iter().flat_map(Cotiza::lines);
         lines.filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect()
     }
+}
+
+/// The second of a sample; 0 if it is none.
+#[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
+fn second(sample: &Value) -> i64 {
+    sample["timestamp"].as_f64().unwrap_or_default() as i64
 }

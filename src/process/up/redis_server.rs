@@ -189,10 +189,7 @@ fn taken(port: u16) -> String {
     format!("port {port} is in use by another program; choose another one with up.redis_port")
 }
 
-async fn stop_leftover(
-    mut connection: Connection,
-    data_dir: &Path,
-) -> anyhow::Result<()> {
+async fn stop_leftover(mut connection: Connection, data_dir: &Path) -> anyhow::Result<()> {
     let (_, folder): (String, String) =
         redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut connection).await?;
     ensure!(Path::new(&folder) == data_dir.canonicalize()?, "a Redis with data in {folder}");

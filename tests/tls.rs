@@ -1,0 +1,164 @@
+//! A Redis that is reached by TLS, and each way in which its certificates can be wrong.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use tempfile::TempDir;
+
+use crate::harness::{Node, Output, SOON, Stack, free_port, run};
+
+static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
+
+/// A certificate authority with a folder for what it issues.
+struct Authority {
+    folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// The files of a certificate and of its private key.
+struct Issued {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { folder, issuer }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    fn issue(&self, name: &str, is_expired: bool) -> Issued {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if is_expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let path = |kind: &str| self.folder.path().join(format!("{name}-{is_expired}.{kind}"));
+        std::fs::write(path("pem"), certificate.pem()).unwrap();
+        std::fs::write(path("key"), key.serialize_pem()).unwrap();
+        Issued { certificate: path("pem"), key: path("key") }
+    }
+
+    /// A server with a certificate of this authority; gives also its URL with TLS.
+    fn server(&self, issued: &Issued, wants_certificate: bool) -> (Node, String) {
+        let port = free_port();
+        let settings = format!(
+            "tls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n\
+             tls-auth-clients {}",
+            issued.certificate.display(),
+            issued.key.display(),
+            self.file().display(),
+            if wants_certificate { "yes" } else { "no" },
+        );
+        (Node::start(&settings), format!("rediss://127.0.0.1:{port}/0"))
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// What a command says that is pointed at a URL with a file of trusted authorities.
+async fn look(url: &str, ca_file: &Path) -> Output {
+    let environment = [("REDIS_URL", url), ("COTIZA__REDIS__CA_FILE", text(ca_file))];
+    run(&["queue", "ls"], &environment).await
+}
+
+#[tokio::test]
+async fn all_roles_use_tls_with_certificates_on_both_sides() {
+    let authority = Authority::new();
+    let (server, client) = (authority.issue("127.0.0.1", false), authority.issue("cotiza", false));
+    let (node, url) = authority.server(&server, true);
+    node.answers().await;
+    let ca_file = authority.file();
+    let environment = [
+        ("REDIS_URL", url.as_str()),
+        ("COTIZA__REDIS__CA_FILE", text(&ca_file)),
+        ("COTIZA__REDIS__CERT_FILE", text(&client.certificate)),
+        ("COTIZA__REDIS__KEY_FILE", text(&client.key)),
+    ];
+    let stack = Stack::start(&environment).await;
+    stack.records("by TLS", SOON).await;
+    assert_eq!(stack.complaints(), Vec::<String>::new());
+    let doctor = run(&["doctor"], &environment).await;
+    assert!(doctor.stdout.contains("tls               yes"), "{}", doctor.stdout);
+
+    let without = look(&url, &ca_file).await;
+    assert_eq!(without.code, 1);
+    assert!(without.stderr.contains("redis.cert_file and redis.key_file"), "{}", without.stderr);
+}
+
+#[tokio::test]
+async fn each_fault_of_a_certificate_is_named_with_what_helps() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let good = authority.issue("127.0.0.1", false);
+    let (good_node, good_url) = authority.server(&good, false);
+    let expired = authority.issue("127.0.0.1", true);
+    let (_expired_node, expired_url) = authority.server(&expired, false);
+    let named = authority.issue("redis.example", false);
+    let (_named_node, named_url) = authority.server(&named, false);
+    good_node.answers().await;
+    let plain = good_node.url().replace("redis://", "rediss://");
+    assert_eq!(look(&good_url, &authority.file()).await.code, 0);
+    for (url, ca_file, expected) in [
+        (&good_url, other.file(), "name its certificate in redis.ca_file"),
+        (&expired_url, authority.file(), "has expired"),
+        (&named_url, authority.file(), "is for another name"),
+        (&plain, authority.file(), "does not use TLS"),
+    ] {
+        let output = look(url, &ca_file).await;
+        assert_eq!(output.code, 1, "{expected}");
+        assert!(output.stderr.contains(expected), "{expected}: {}", output.stderr);
+    }
+    let without_tls = good_url.replace("rediss://", "redis://");
+    let output = run(&["queue", "ls"], &[("REDIS_URL", &without_tls)]).await;
+    assert!(output.stderr.contains("perhaps it wants TLS"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn files_of_certificates_are_checked_before_anything_starts() {
+    let authority = Authority::new();
+    let issued = authority.issue("127.0.0.1", false);
+    let empty = authority.folder.path().join("empty.pem");
+    std::fs::write(&empty, "no certificate").unwrap();
+    let (ca, cert, key) =
+        ("COTIZA__REDIS__CA_FILE", "COTIZA__REDIS__CERT_FILE", "COTIZA__REDIS__KEY_FILE");
+    let tls = "rediss://127.0.0.1:1";
+    let cases = [
+        (tls, vec![(ca, text(&empty))], "redis.ca_file"),
+        (tls, vec![(ca, "/no/such/file")], "cannot read it"),
+        (tls, vec![(cert, text(&issued.certificate))], "redis.key_file must name its private key"),
+        (tls, vec![(key, text(&issued.key))], "redis.cert_file must name its certificate"),
+        (
+            tls,
+            vec![(cert, text(&issued.certificate)), (key, text(&issued.certificate))],
+            "it has no private key",
+        ),
+        ("redis://127.0.0.1:1", vec![(ca, text(&issued.certificate))], "give rediss://"),
+    ];
+    for (url, files, expected) in cases {
+        let mut environment = vec![("REDIS_URL", url)];
+        environment.extend(files);
+        let output = run(&["worker"], &environment).await;
+        assert_eq!(output.code, 64, "{expected}: {}", output.stderr);
+        assert!(output.stderr.contains(expected), "{expected}: {}", output.stderr);
+    }
+}
