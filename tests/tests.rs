@@ -34,6 +34,7 @@
 //! - `tls`: a Redis that is reached by TLS
 //! - `users`: users and permissions of Redis
 //! - `doctor`: what is checked about Redis
+//! - `once`: requests whose answers are lost
 //! - `outages`: a Redis that stalls, restarts or stays away
 //! - `processes`: each role as the real binary, killed and replaced
 //! - `clients`: clients of the API that are slow, silent, too many or too greedy
@@ -80,6 +81,7 @@ mod history;
 mod impaired;
 mod ledger;
 mod misbehaving;
+mod once;
 mod openapi;
 mod operation;
 mod operators;

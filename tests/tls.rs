@@ -10,7 +10,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-use crate::harness::{Node, Output, SOON, Stack, free_port, run};
+use crate::harness::{Node, Output, SOON, Stack, eventually, free_port, run};
 
 static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
 
@@ -104,6 +104,35 @@ async fn all_roles_use_tls_with_certificates_on_both_sides() {
     let without = look(&url, &ca_file).await;
     assert_eq!(without.code, 1);
     assert!(without.stderr.contains("redis.cert_file and redis.key_file"), "{}", without.stderr);
+}
+
+#[tokio::test]
+async fn sentinels_use_tls_as_redis_does_or_as_is_said() {
+    let authority = Authority::new();
+    let issued = authority.issue("127.0.0.1", false);
+    let (node, url) = authority.server(&issued, false);
+    node.answers().await;
+    let port = url.rsplit(':').next().unwrap().trim_end_matches("/0");
+    let (with_tls, without_tls) = (free_port(), free_port());
+    let _sentinel = Node::bare_sentinel(&format!(
+        "port {without_tls}\ntls-port {with_tls}\nbind 127.0.0.1\ntls-replication yes\n\
+         tls-auth-clients no\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n\
+         sentinel monitor main 127.0.0.1 {port} 1\n",
+        issued.certificate.display(),
+        issued.key.display(),
+        authority.file().display(),
+    ));
+    let ca_file = authority.file();
+    for (port, setting) in [(with_tls, "same"), (without_tls, "off")] {
+        let url = format!("rediss+sentinel://127.0.0.1:{port}/main");
+        let environment = [
+            ("REDIS_URL", url.as_str()),
+            ("COTIZA__REDIS__CA_FILE", text(&ca_file)),
+            ("COTIZA__REDIS__SENTINEL_TLS", setting),
+        ];
+        eventually(SOON, setting, || async { run(&["queue", "ls"], &environment).await.code == 0 })
+            .await;
+    }
 }
 
 #[tokio::test]

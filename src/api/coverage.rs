@@ -56,7 +56,7 @@ pub struct Reasons {
     too_late: u64,
     /// The workers that ran the job died.
     worker_lost: u64,
-    /// The store could not be reached.
+    /// Redis could not be reached, or lost what it had recorded in a failover.
     redis_away: u64,
     /// The exchange answered a price that was not believed.
     price_rejected: u64,

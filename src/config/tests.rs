@@ -166,8 +166,10 @@ fn a_url_that_cannot_be_used_is_shown_without_its_password() {
     let shown = [
         ("https://host/a?book=btc_ars&api_key=x", "https://host/a?book=btc_ars&api_key=***"),
         ("https://token@host/a", "https://***@host/a"),
-        ("https://me:x@host", "https://me:***@host"),
-        ("https://host?a", "https://host?a"),
+        ("https://me:x@host", "https://me:***@host/"),
+        ("https://me:x y", "https://***"),
+        ("secret", "***"),
+        ("https://host?a", "https://host/?a"),
     ];
     for (url, expected) in shown {
         assert_eq!(masked(url), expected);

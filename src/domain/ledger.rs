@@ -14,7 +14,7 @@ pub enum Reason {
     TooLate,
     /// The workers that ran its job died of it, or with it.
     WorkerLost,
-    /// Redis could not be reached.
+    /// Redis could not be reached, or lost what it had recorded.
     RedisAway,
     /// The exchange answered a price that was not believed.
     PriceRejected,

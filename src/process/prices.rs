@@ -94,8 +94,9 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let mut config = config.clone();
     // What was read at the start of the command stays valid until its end.
     config.api.stale_for = Duration::MAX;
-    let history = super::history(&config, super::store(&config)?.0)?;
-    history.refresh().await?;
+    let (store, server) = super::store(&config)?;
+    let history = super::history(&config, store)?;
+    super::reached(history.refresh().await, &server)?;
     match command {
         Command::Average(range) => query::average(&history, &range.try_into()?).await,
         Command::List { range, page, page_size } => {

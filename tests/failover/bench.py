@@ -9,7 +9,6 @@ waiting for the next slot takes. Everything ends with this program. The exit cod
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import shutil
@@ -67,9 +66,9 @@ class Bench:
             cotiza.start()
             say(f"{kind.__name__}: {topology.url}")
             try:
-                for name, fault in self.faults(kind):
+                for fault in self.faults(kind):
                     for _ in range(self.arguments.rounds):
-                        rounds.append(run_round(name, fault, topology, cotiza))
+                        rounds.append(run_round(fault, topology, cotiza))
                         say(report.line(rounds[-1]))
             finally:
                 self.log_lines[kind.__name__] = cotiza.log_lines()
@@ -82,7 +81,7 @@ class Bench:
 
     def faults(self, kind):
         wanted = self.arguments.fault
-        return [(name, fault) for name, fault in FAULTS[kind.__name__] if not wanted or wanted in name]
+        return [fault for fault in FAULTS[kind.__name__] if not wanted or wanted in fault.name]
 
     def report(self):
         self.defects += [defect for one in self.rounds for defect in one.defects]
@@ -90,11 +89,9 @@ class Bench:
         print(report.logs(self.log_lines))
         print(*(f"DEFECT  {defect}" for defect in self.defects), sep="\n")
         if self.arguments.json:
-            rounds = [dataclasses.asdict(one) | {"witnessed": len(one.witnessed)} for one in self.rounds]
+            rounds = [report.as_json(one) for one in self.rounds]
             found = {"rounds": rounds, "defects": self.defects, "logs": self.log_lines}
-            # A round without a sample has no time: null.
-            text = json.dumps(found, indent=1).replace("NaN", "null")
-            self.arguments.json.write_text(text + "\n")
+            self.arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def parse_arguments():

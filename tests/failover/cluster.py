@@ -9,6 +9,7 @@ from topology import SCRATCH, Topology, is_in_sync
 
 # A key in each of the two slots that Cotiza uses: of the samples and of the queues.
 KEYS = (SCRATCH, "{n76}:bench")
+NODE_TIMEOUT_MS = 2000
 
 
 class Cluster(Topology):
@@ -18,7 +19,7 @@ class Cluster(Topology):
         super().__init__(processes)
         # Port + 10000 is the cluster bus.
         ports = stable_ports(6, offsets=(0, 10000))
-        options = {"--cluster-enabled": "yes", "--cluster-node-timeout": 2000,
+        options = {"--cluster-enabled": "yes", "--cluster-node-timeout": NODE_TIMEOUT_MS,
                    "--repl-diskless-sync-delay": 0}  # fmt: skip
         self.servers = [RedisServer(processes, f"redis-{port}", port, options) for port in ports]
         self.url = "redis://" + ",".join(f"127.0.0.1:{port}" for port in ports[:3])

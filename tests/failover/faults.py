@@ -1,20 +1,30 @@
 """The faults of each kind of Redis.
 
-A fault is a function of the topology. It returns once Redis may be usable again, and what it returns is
-called after Cotiza has recorded again, to bring back what is still away; then None means nothing.
+The cause of a fault is a function of the topology. It returns once Redis may be usable again, and what it
+returns is called after Cotiza has recorded again, to bring back what is still away; None means nothing is.
 """
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from client import Client, attempt, call
-from cluster import KEYS
+from cluster import KEYS, NODE_TIMEOUT_MS
 from sentinel import SERVICE
-from stack import Failed, wait_for
+from stack import wait_for
 
 # Seconds without Redis where the test decides it.
 AWAY = 2
 PAUSED_SINGLE = 8
 PAUSED = 10
+
+
+@dataclass
+class Fault:
+    name: str
+    cause: Callable
+    # What is done before, while all is well.
+    prepare: Callable = lambda topology: None
 
 
 def sleep_until(moment):
@@ -89,6 +99,19 @@ def pause_primary(sentinel):
     return resume
 
 
+def pause_host(sentinel):
+    """The primary and the first Sentinel of the URL, as if they were on one machine that hangs."""
+    first = sentinel.sentinels[0]
+    first.pause()
+    resume_primary = pause_primary(sentinel)
+
+    def resume():
+        resume_primary()
+        first.resume()
+
+    return resume
+
+
 def cut_off_primary(sentinel, servers_only=False):
     """With `servers_only`, Cotiza and the Sentinels can be reached and the old primary goes on accepting
     writes, which it loses when it becomes a replica."""
@@ -150,12 +173,33 @@ def pause_master_of(key):
     return pause
 
 
-def fail_over_cluster(cluster):
+def fail_over_samples(cluster):
     master = without_master_of(cluster, KEYS[0])
-    replicas = cluster.replicas_of(master)
-    if not replicas:
-        raise Failed(f"{master.name} has no replica")
-    call(replicas[0].port, "CLUSTER", "FAILOVER")
+    call(cluster.replicas_of(master)[0].port, "CLUSTER", "FAILOVER")
+
+
+def wait_after_failover(_):
+    """A failover soon after another one counts the votes of that one, and is undone."""
+    time.sleep(2 * NODE_TIMEOUT_MS / 1000)
+
+
+def fail_over_to(cluster, replica):
+    wait_after_failover(cluster)
+    call(replica.port, "CLUSTER", "FAILOVER")
+    wait_for(f"{replica.name} to have the samples", lambda: cluster.owner(KEYS[0]) is replica, 5)
+    cluster.settle()
+
+
+def give_samples_to_first(cluster):
+    """The first node of the URL becomes the master of the samples."""
+    if cluster.owner(KEYS[0]) is not cluster.servers[0]:
+        fail_over_to(cluster, cluster.servers[0])
+
+
+def take_samples_from_first(cluster):
+    owner = cluster.owner(KEYS[0])
+    if owner is cluster.servers[0]:
+        fail_over_to(cluster, cluster.replicas_of(owner)[0])
 
 
 def move_samples(cluster):
@@ -164,31 +208,33 @@ def move_samples(cluster):
     cluster.move_slot(KEYS[0], target, pause=0.02)
 
 
-# By group and topology: a name for the table and the fault.
+# By kind of Redis.
 FAULTS = {
     "Single": [
-        ("kill -9, restart after 2 s", kill_and_restart),
-        ("SIGSTOP for 8 s", pause_and_resume),
-        ("SHUTDOWN, start after 2 s", shutdown_and_start),
-        ("password changed", change_password),
+        Fault("kill -9, restart after 2 s", kill_and_restart),
+        Fault("SIGSTOP for 8 s", pause_and_resume),
+        Fault("SHUTDOWN, start after 2 s", shutdown_and_start),
+        Fault("password changed", change_password),
     ],
     "Proxied": [
-        ("server demoted", demote),
-        ("connections dropped silently", drop_silently),
+        Fault("server demoted", demote),
+        Fault("connections dropped silently", drop_silently),
     ],
     "Sentinel": [
-        ("kill -9 of the primary", kill_primary),
-        ("SIGSTOP of the primary for 10 s", pause_primary),
-        ("primary cut off from all", cut_off_primary),
-        ("primary cut off from servers", cut_off_from_servers),
-        ("SENTINEL FAILOVER", ask_for_failover),
+        Fault("kill -9 of the primary", kill_primary),
+        Fault("SIGSTOP of the primary", pause_primary),
+        Fault("SIGSTOP, primary and a Sentinel", pause_host),
+        Fault("primary cut off from all", cut_off_primary),
+        Fault("primary cut off from servers", cut_off_from_servers),
+        Fault("SENTINEL FAILOVER", ask_for_failover),
     ],
     "Cluster": [
-        ("kill -9, master of samples", kill_master_of(KEYS[0])),
-        ("kill -9, master of queues", kill_master_of(KEYS[1])),
-        ("SIGSTOP, master of samples", pause_master_of(KEYS[0])),
-        ("SIGSTOP, master of queues", pause_master_of(KEYS[1])),
-        ("CLUSTER FAILOVER", fail_over_cluster),
-        ("slot of the samples moved", move_samples),
+        Fault("kill -9, master of samples", kill_master_of(KEYS[0])),
+        Fault("kill -9, master of queues", kill_master_of(KEYS[1])),
+        Fault("SIGSTOP, master of samples", pause_master_of(KEYS[0]), take_samples_from_first),
+        Fault("SIGSTOP, the same, first in URL", pause_master_of(KEYS[0]), give_samples_to_first),
+        Fault("SIGSTOP, master of queues", pause_master_of(KEYS[1])),
+        Fault("CLUSTER FAILOVER", fail_over_samples, wait_after_failover),
+        Fault("slot of the samples moved", move_samples),
     ],
 }

@@ -1,5 +1,6 @@
 """The report of the rounds: a line for each, and a table with a row for each fault."""
 
+import dataclasses
 import math
 import statistics
 
@@ -79,3 +80,12 @@ def logs(lines_by_kind):
         often = sorted(found.items(), key=lambda item: -item[1])
         lines += [f"  {count:4} x {text}" for text, count in often[:20]]
     return "\n".join(lines)
+
+
+def as_json(one):
+    """A round as a dictionary; a time that was not reached is null."""
+    values = dataclasses.asdict(one) | {"witnessed": sorted(one.witnessed)}
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in values.items()
+    }

@@ -84,7 +84,9 @@ def wait_for_steady(topology, slots=3):
     wait_for(f"{slots} slots in a row to be recorded", is_steady, RECORDED_WITHIN)
 
 
-def run_round(name, fault, topology, cotiza):
+def run_round(fault, topology, cotiza):
+    name = fault.name
+    fault.prepare(topology)
     wait_for_steady(topology)
     # At any moment of a slot.
     time.sleep(random.random())
@@ -94,7 +96,7 @@ def run_round(name, fault, topology, cotiza):
     with Witness(failing, topology.password) as witness:
         witness.times.update(topology.samples())
         began = time.monotonic()
-        repair = fault(topology)
+        repair = fault.cause(topology)
         try:
             measure(result, began, topology, cotiza)
         except Failed as error:

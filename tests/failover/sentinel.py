@@ -28,6 +28,7 @@ class Sentinel(Topology):
             self.servers.append(server)
         self.primary_port = self.servers[0].address
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
+        self.sentinels = []
         self.url = f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     def start(self):
@@ -54,11 +55,12 @@ sentinel failover-timeout {SERVICE} 4000
 sentinel parallel-syncs {SERVICE} 2
 """)
         sentinel.start_with([sentinel.program, file, "--sentinel"])
+        self.sentinels.append(sentinel)
 
     def primary(self):
         """The port that a majority of the Sentinels names, else None."""
-        named = [attempt(port, "SENTINEL", "get-master-addr-by-name", SERVICE, timeout=0.3)
-                 for port in self.sentinel_ports]  # fmt: skip
+        named = [attempt(sentinel.port, "SENTINEL", "get-master-addr-by-name", SERVICE, timeout=0.3)
+                 for sentinel in self.sentinels if not sentinel.is_paused]  # fmt: skip
         ports = [int(answer[1]) for answer in named if answer]
         return next((port for port in ports if 2 * ports.count(port) > SENTINELS), None)
 
@@ -71,6 +73,11 @@ sentinel parallel-syncs {SERVICE} 2
 
     def settle(self):
         wait_for("two replicas that the Sentinels know", self._is_settled, 30)
+
+    def close(self):
+        super().close()
+        for sentinel in self.sentinels:
+            sentinel.close()
 
     def _is_settled(self):
         """Whether all Sentinels name the same primary, know its replicas, and see no fault."""

@@ -64,6 +64,17 @@ impl Node {
         node
     }
 
+    /// A Sentinel with all of its settings given.
+    pub fn bare_sentinel(settings: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, settings).expect("written");
+        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        let mut node = Self { port: 0, folder, arguments, child: None };
+        node.restart();
+        node
+    }
+
     /// Starts it, with its data, if it was killed.
     pub fn restart(&mut self) {
         let log = File::create(self.folder.path().join("log")).expect("a file");
