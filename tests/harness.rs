@@ -4,6 +4,7 @@ mod api;
 mod exchange;
 mod fake_time;
 mod forwarder;
+mod guarded;
 mod market;
 mod measured;
 mod naive;

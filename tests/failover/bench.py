@@ -31,6 +31,7 @@ from topology import Proxied, Single
 
 GROUPS = {"single": [Single, Proxied], "sentinel": [Sentinel], "cluster": [Cluster]}
 TARGET = os.environ.get("CARGO_TARGET_DIR") or Path(__file__).resolve().parents[2] / "target"
+NOTED_AFTER = 16
 START = time.monotonic()
 
 
@@ -51,8 +52,7 @@ class Bench:
                 try:
                     self.run_on(kind)
                 except Failed as error:
-                    self.defects.append(f"{kind.__name__}: {error}")
-                    say(f"FAILED: {error}")
+                    self.fail(kind, error)
 
     def run_on(self, kind):
         folder = self.folder / kind.__name__
@@ -66,18 +66,29 @@ class Bench:
             cotiza.start()
             say(f"{kind.__name__}: {topology.url}")
             try:
-                for fault in self.faults(kind):
-                    for _ in range(self.arguments.rounds):
-                        rounds.append(run_round(fault, topology, cotiza))
-                        say(report.line(rounds[-1]))
+                self.run_faults(kind, topology, cotiza, rounds)
+            except Failed as error:
+                self.fail(kind, error)
             finally:
                 self.log_lines[kind.__name__] = cotiza.log_lines()
+            # The scheduler notes slots that a failover has lost ten seconds later.
+            time.sleep(NOTED_AFTER)
             for one in rounds:
                 evaluate(one, topology, cotiza)
+                self.rounds.append(one)
         finally:
-            self.rounds += rounds
             topology.close()
             processes.end_all()
+
+    def run_faults(self, kind, topology, cotiza, rounds):
+        for fault in self.faults(kind):
+            for _ in range(self.arguments.rounds):
+                rounds.append(run_round(fault, topology, cotiza))
+                say(report.line(rounds[-1]))
+
+    def fail(self, kind, error):
+        self.defects.append(f"{kind.__name__}: {error}")
+        say(f"FAILED: {error}")
 
     def faults(self, kind):
         wanted = self.arguments.fault

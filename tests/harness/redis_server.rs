@@ -2,7 +2,6 @@
 
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
@@ -22,13 +21,10 @@ use cotiza::{
     queue::Caretaker,
     store::{Recorded, Store},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{eventually, fake_time, free_port, recorder};
+use super::{eventually, fake_time, free_port, guarded::Guarded, recorder};
 
 /// Room for everything, and patience without end.
 pub const LIMITS: Limits = Limits { memory: usize::MAX, stale_for: Duration::MAX };
@@ -48,7 +44,7 @@ pub struct RedisServer {
     pub port: u16,
     folder: TempDir,
     environment: Vec<(&'static str, String)>,
-    child: Child,
+    server: Option<Guarded>,
 }
 
 /// An empty database of the shared server.
@@ -76,33 +72,20 @@ impl RedisServer {
     fn start_with(environment: impl FnOnce(&Path) -> Vec<(&'static str, String)>) -> Self {
         let (port, folder) = (free_port(), TempDir::new().expect("a folder"));
         let environment = environment(folder.path());
-        let child = Self::spawn(port, &folder, &environment);
-        Self { port, folder, environment, child }
+        let server = Some(Self::spawn(port, &folder, &environment));
+        Self { port, folder, environment, server }
     }
 
-    /// The shell ends the server when its own standard input closes: with this process,
-    /// however that ends.
-    fn spawn(port: u16, folder: &TempDir, environment: &[(&'static str, String)]) -> Child {
-        let server: Vec<String> =
-            environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let script = format!(
-            "env $SERVER redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
-             --appendfsync always --save '' --databases 1024 --loglevel warning >/dev/null & \
-             echo $!; exec >/dev/null; read _; kill -9 $! 2>/dev/null",
-            folder.path().display()
+    fn spawn(port: u16, folder: &TempDir, environment: &[(&'static str, String)]) -> Guarded {
+        let folder = folder.path();
+        let words = format!(
+            "redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
+             --appendfsync always --databases 1024 --loglevel warning --save",
+            folder.display()
         );
-        let mut child = Command::new("sh")
-            .args(["-c", &script])
-            .env("SERVER", server.join(" "))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("sh");
-        let mut pid = String::new();
-        let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
-        std::io::BufRead::read_line(&mut output, &mut pid).expect("the pid");
-        std::fs::write(folder.path().join("pid"), pid.trim()).expect("written");
-        child
+        let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        words.push(String::new());
+        Guarded::start(&words, environment, &folder.join("log"))
     }
 
     pub fn url(&self) -> String {
@@ -114,19 +97,17 @@ impl RedisServer {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = std::fs::read_to_string(self.folder.path().join("pid")).expect("the pid");
-        kill(Pid::from_raw(pid.parse().expect("a number")), signal).expect("it lives");
+        self.server.as_ref().expect("it lives").signal(signal);
     }
 
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
-        self.signal(Signal::SIGKILL);
-        self.end_shell();
+        self.server = None;
     }
 
     /// Starts it again on its port, with its data.
     pub fn restart(&mut self) {
-        self.child = Self::spawn(self.port, &self.folder, &self.environment);
+        self.server = Some(Self::spawn(self.port, &self.folder, &self.environment));
     }
 
     /// The folder of its data.
@@ -137,17 +118,6 @@ impl RedisServer {
     /// Forgets what it has on disk.
     pub fn wipe(&self) {
         std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).expect("an AOF");
-    }
-
-    fn end_shell(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().expect("waited");
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        self.end_shell();
     }
 }
 

@@ -1,30 +1,22 @@
 //! Several redis-servers that belong together: a primary with replicas and Sentinels, or a cluster.
 
 use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    fs::File,
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
+    collections::HashMap, fmt::Write as _, net::TcpListener, path::Path, process::Command,
     time::Duration,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use redis::{AsyncConnectionConfig, RedisResult};
 use tempfile::TempDir;
 
-use super::{SOON, eventually, free_port};
+use super::{SOON, eventually, free_port, guarded::Guarded};
 
 /// One redis-server or Sentinel of a group, ended with it.
 pub struct Node {
     pub port: u16,
     folder: TempDir,
-    arguments: Vec<String>,
-    child: Option<Child>,
+    words: Vec<String>,
+    server: Option<Guarded>,
 }
 
 impl Node {
@@ -42,26 +34,20 @@ impl Node {
         );
         writeln!(text, "{settings}").expect("a string");
         std::fs::write(&file, text).expect("written");
-        let mut node =
-            Self { port, folder, arguments: vec![file.display().to_string()], child: None };
+        let words = vec!["redis-server".to_owned(), file.display().to_string()];
+        let mut node = Self { port, folder, words, server: None };
         node.restart();
         node
     }
 
     /// A Sentinel of a primary at that port.
     fn sentinel(primary: u16, settings: &str) -> Self {
-        let (port, folder) = (free_port(), TempDir::new().expect("a folder"));
-        let file = folder.path().join("sentinel.conf");
+        let port = free_port();
         let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {primary} 2\n\
-             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n{settings}\n",
-            folder.path().display()
+            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n{settings}\n"
         );
-        std::fs::write(&file, text).expect("written");
-        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
-        let mut node = Self { port, folder, arguments, child: None };
-        node.restart();
-        node
+        Self { port, ..Self::bare_sentinel(&text) }
     }
 
     /// A Sentinel with all of its settings given.
@@ -69,34 +55,25 @@ impl Node {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, settings).expect("written");
-        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
-        let mut node = Self { port: 0, folder, arguments, child: None };
+        let words = ["redis-server", &file.display().to_string(), "--sentinel"];
+        let words = words.map(str::to_owned).into();
+        let mut node = Self { port: 0, folder, words, server: None };
         node.restart();
         node
     }
 
     /// Starts it, with its data, if it was killed.
     pub fn restart(&mut self) {
-        let log = File::create(self.folder.path().join("log")).expect("a file");
-        let child = Command::new("redis-server")
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(Stdio::null())
-            .spawn();
-        self.child = Some(child.expect("redis-server"));
+        let log = self.folder.path().join("log");
+        self.server = Some(Guarded::start(&self.words, &[], &log));
     }
 
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("it lives");
-            child.wait().expect("waited");
-        }
+        self.server = None;
     }
 
     pub fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("it lives");
-        kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it lives");
+        self.server.as_ref().expect("it lives").signal(signal);
     }
 
     /// The folder of its data.
@@ -122,12 +99,6 @@ impl Node {
             self.ask::<String>(&["PING"]).await.is_ok()
         })
         .await;
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
