@@ -139,10 +139,11 @@ impl Default for Config {
 /// A URL with its password or token, and what looks like one in its query, replaced by `***`. Of one that
 /// cannot be parsed only the scheme is shown.
 pub fn masked(url: &str) -> String {
-    let Ok(mut shown) = Url::parse(url) else {
-        return url
-            .split_once("://")
-            .map_or("***".to_owned(), |(scheme, _)| format!("{scheme}://***"));
+    let Some(mut shown) = Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+        let scheme =
+            scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        return scheme.map_or("***".to_owned(), |scheme| format!("{scheme}://***"));
     };
     // These fail for URLs without a host, which have no password.
     if shown.password().is_some() {

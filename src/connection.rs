@@ -13,7 +13,10 @@ mod server;
 mod shared;
 mod tls;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use redis::{
@@ -37,6 +40,7 @@ pub use self::{
 pub struct Connection {
     link: Link,
     facts: Arc<Facts>,
+    opened: Instant,
     unfit: CancellationToken,
     /// Ends the task that watches it, with the last clone.
     #[allow(dead_code, reason = "it is dropped, nothing else")]
@@ -56,7 +60,7 @@ impl Connection {
         let unfit = CancellationToken::new();
         tokio::spawn(health::watch(link.clone(), facts.address.clone(), server, unfit.clone()));
         let watch = Arc::new(unfit.clone().drop_guard());
-        Self { link, facts: Arc::new(facts), unfit, watch }
+        Self { link, facts: Arc::new(facts), opened: Instant::now(), unfit, watch }
     }
 
     /// What the server said when the connection was made. In a cluster it is the node that was asked first.
@@ -67,6 +71,11 @@ impl Connection {
     /// Whether this is a Redis Cluster.
     pub fn is_cluster(&self) -> bool {
         matches!(self.link, Link::Cluster(_))
+    }
+
+    /// How long ago it was opened.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// Whether it can be used as far as is known.

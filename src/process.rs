@@ -48,7 +48,7 @@ fn reached<T, E: std::error::Error + Send + Sync + 'static>(
         }
         let advice = server.advice(&error).unwrap_or("is it running?");
         let context = format!(
-            "no Redis at {address}: {advice} It is named by --redis-url or REDIS_URL; without them, the one of a \
+            "no Redis at {address}: {advice}; it is named by --redis-url or REDIS_URL; without them, the one of a \
              `cotiza up` is used whose data folder is here; `cotiza doctor` tells more"
         );
         anyhow::Error::new(error).context(context)

@@ -19,14 +19,16 @@ use crate::config::{Log, LogFormat};
 
 /// Sends log lines to standard error.
 ///
-/// apalis is kept silent: what it reports comes back as errors, which are logged where they
+/// apalis and redis-rs are kept silent: what they report comes back as errors, which are logged where they
 /// are handled.
 ///
 /// # Errors
 /// If the level cannot be read.
 pub fn init(log: &Log) -> Result<(), ParseError> {
-    let filter =
-        EnvFilter::try_new(format!("apalis_core=off,apalis_redis=off,poem=warn,{}", log.level))?;
+    let filter = EnvFilter::try_new(format!(
+        "apalis_core=off,apalis_redis=off,redis=off,poem=warn,{}",
+        log.level
+    ))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -169,6 +169,8 @@ fn a_url_that_cannot_be_used_is_shown_without_its_password() {
         ("https://me:x@host", "https://me:***@host/"),
         ("https://me:x y", "https://***"),
         ("secret", "***"),
+        ("me:secret@host", "***"),
+        ("me secret://host", "***"),
         ("https://host?a", "https://host/?a"),
     ];
     for (url, expected) in shown {

@@ -171,7 +171,9 @@ fn without_secrets(parts: Option<Parts<'_>>, url: &str) -> String {
     };
     let login = match parts.login.trim_end_matches('@').split_once(':') {
         Some((user, _)) => format!("{user}:***@"),
-        None => parts.login.to_owned(),
+        None if parts.login.is_empty() => String::new(),
+        // It should be a user, but may be a password.
+        None => "***@".to_owned(),
     };
     let path = parts.rest.split(['?', '#']).next().unwrap_or_default();
     format!("{}://{login}{}{path}", parts.scheme, parts.hosts.join(","))
@@ -238,6 +240,7 @@ mod tests {
         for (url, expected) in [
             ("redis://one:7/3", "redis://one:7/3"),
             ("redis://:secret@one", "redis://:***@one"),
+            ("redis://secret@one", "redis://***@one"),
             ("redis://me:secret@one:7,two/3?protocol=resp3", "redis://me:***@one:7,two/3"),
             (
                 "rediss+sentinel://me:secret@one,two/main/1",

@@ -1,12 +1,17 @@
 //! A connection to a Redis Cluster: redis-rs's own, with what it leaves out. Depends on nothing of the crate.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use redis::{
     Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, TlsCertificates, Value,
     aio::ConnectionLike,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
+    cluster_routing::{
+        MultipleNodeRoutingInfo, ResponsePolicy, Route, RoutingInfo, SingleNodeRoutingInfo,
+        SlotAddr,
+    },
 };
 
 use super::{health::ANSWER_TIMEOUT, server::CONNECT_TIMEOUT};
@@ -18,21 +23,25 @@ pub const QUEUE_TAG: &str = "{n76}";
 /// Keys that do not exist, in the slots of all that is stored: the store's and the queues'.
 pub(super) const PROBES: [&str; 2] = ["{prices}:probe", "{n76}probe"];
 
+/// The longest that a request may take. Shorter than [`ANSWER_TIMEOUT`]: a request that a node has not answered
+/// is not sent to it again.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(1900);
+
 /// A connection to all nodes of a cluster that are needed.
 #[derive(Clone)]
 pub(super) struct Cluster(ClusterConnection);
 
 impl Cluster {
-    /// Connects to a cluster of which some nodes are known.
+    /// Connects to the cluster of a node.
     pub(super) async fn connect(
-        seeds: &[ConnectionInfo],
+        node: ConnectionInfo,
         certificates: Option<&TlsCertificates>,
     ) -> RedisResult<Self> {
-        let settings = seeds.first().map(|seed| seed.tcp_settings().clone()).unwrap_or_default();
-        let mut builder = ClusterClient::builder(seeds.iter().cloned())
+        let settings = node.tcp_settings().clone();
+        let mut builder = ClusterClient::builder([node])
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(ANSWER_TIMEOUT)
-            .overall_response_timeout(Some(ANSWER_TIMEOUT))
+            .overall_response_timeout(Some(REQUEST_TIMEOUT))
             .tcp_settings(settings)
             .retries(3)
             .min_retry_wait(20)
@@ -63,14 +72,16 @@ impl Cluster {
 }
 
 impl ConnectionLike for Cluster {
-    /// Scripts are loaded into the primaries that run them. redis-rs loads them into all nodes, so that none
-    /// could be run while a node of another shard hangs.
+    /// Scripts are loaded into all primaries, one of which may be about to take over a slot; only those that run
+    /// them now are waited for. redis-rs waits for all nodes, so that no script could be run while one hangs.
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         async move {
             if !is_script_load(command) {
                 return self.0.req_packed_command(command).await;
             }
-            let mut answer = Value::Nil;
+            let all = MultipleNodeRoutingInfo::AllMasters;
+            let all = RoutingInfo::MultiNode((all, Some(ResponsePolicy::OneSucceeded)));
+            let mut answer = self.0.route_command(command.clone(), all).await?;
             for key in PROBES {
                 answer = self.send_to(key, command.clone()).await?;
             }

@@ -22,6 +22,8 @@ pub fn is_away(error: &(dyn Error + 'static)) -> bool {
                                 | ServerErrorKind::ReadOnly
                                 | ServerErrorKind::MasterDown
                                 | ServerErrorKind::ClusterDown
+                                | ServerErrorKind::Moved
+                                | ServerErrorKind::TryAgain
                         )
                 ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED"))
             }
@@ -35,8 +37,9 @@ pub fn is_away(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// What probably helps against an error of a connection, with or without TLS; `None` if that is not known.
-pub(super) fn advice(error: &(dyn Error + 'static), is_tls: bool) -> Option<&'static str> {
+/// What probably helps against an error of a connection; `None` if that is not known. `may_lack_tls`: whether
+/// this side uses TLS and the other one may not.
+pub(super) fn advice(error: &(dyn Error + 'static), may_lack_tls: bool) -> Option<&'static str> {
     let mut texts = Vec::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -44,25 +47,32 @@ pub(super) fn advice(error: &(dyn Error + 'static), is_tls: bool) -> Option<&'st
         cause = error.source();
     }
     let text = texts.join(": ");
-    let of_kind = if is_tls { &WITH_TLS } else { &WITHOUT_TLS };
-    let known = ADVICE.iter().chain(of_kind).find(|(sign, _)| text.contains(sign));
-    known.map(|(_, advice)| *advice)
+    let of_silence = if may_lack_tls { WITHOUT_TLS } else { SILENCE };
+    let known = ADVICE.iter().chain(of_silence).find(|(sign, _)| text.contains(sign));
+    known.map(|(_, advice)| *advice).filter(|advice| !advice.is_empty())
 }
 
-/// What a port without TLS does to a client with TLS.
-const WITH_TLS: [(&str, &str); 3] =
-    [("InvalidContentType", NO_TLS), ("timed out", NO_TLS), ("broken pipe", NO_TLS)];
+/// What a client with TLS sees at a port without.
+const WITHOUT_TLS: &[(&str, &str)] = &[("timed out", NO_TLS), ("broken pipe", NO_TLS)];
 const NO_TLS: &str = "perhaps this port does not use TLS: give redis://, or the port that uses it";
 
-/// What a port with TLS, or a network, does to a client without TLS.
-const WITHOUT_TLS: [(&str, &str); 3] = [
+/// What any client sees at a server, or a port, that does not understand or answer it.
+const SILENCE: &[(&str, &str)] = &[
     ("broken pipe", "it closes connections at once; perhaps it wants TLS: give rediss://"),
     ("reset by peer", "it closes connections at once; perhaps it wants TLS: give rediss://"),
     ("timed out", "it does not answer; does Redis hang, or does a firewall drop packets?"),
 ];
 
 /// Parts of messages of rustls, redis-rs, Redis and the system, each with what helps.
-const ADVICE: [(&str, &str); 16] = [
+const ADVICE: &[(&str, &str)] = &[
+    // It says enough.
+    ("cannot read it", ""),
+    (
+        "no Sentinel names",
+        "are the addresses of the Sentinels and the name of the service right, and \
+         redis.sentinel_username and redis.sentinel_password_file if they want a password?",
+    ),
+    ("InvalidContentType", NO_TLS),
     (
         "BadSignature",
         "the certificate of Redis is signed by a CA that is not known here; name its certificate in \

@@ -7,6 +7,7 @@
 //! - the server wants another password (NOAUTH, WRONGPASS)
 //! - the server is loading its data for longer than [`LOADING_PROBES`] probes
 //! - the Sentinels name another primary
+//! - the client of a cluster finds no node that takes the request
 //!
 //! Each connection is probed once a second, so that this is noticed also while nothing is asked. Keepalive
 //! and user timeout of TCP (see `server`) end connections whose packets are lost.
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{RedisError, RedisResult, Value, aio::ConnectionLike};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::ConnectionLike};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +51,13 @@ pub(super) fn makes_unfit(answer: Result<&Value, &RedisError>) -> bool {
             error.is_connection_dropped()
                 || error.is_timeout()
                 || error.code().is_some_and(is_unfit_code)
+                // What the client of a cluster says when it has tried all that it knows.
+                || matches!(
+                    error.kind(),
+                    ErrorKind::AuthenticationFailed
+                        | ErrorKind::ClusterConnectionNotFound
+                        | ErrorKind::Server(ServerErrorKind::Moved)
+                )
         }
     }
 }
@@ -132,7 +140,7 @@ mod tests {
             assert!(makes_unfit(Err(&error)), "{code}");
         }
         assert!(makes_unfit(Ok(&answer("*2\r\n+OK\r\n-READONLY x\r\n"))));
-        for code in ["OOM", "LOADING", "BUSY", "NOPERM", "MOVED", "NOREPLICAS", "MISCONF", "ERR"] {
+        for code in ["OOM", "LOADING", "BUSY", "NOPERM", "NOREPLICAS", "MISCONF", "ERR"] {
             assert!(!makes_unfit(Ok(&answer(&format!("-{code} x\r\n")))), "{code}");
         }
         assert!(!makes_unfit(Ok(&answer("+OK\r\n"))));

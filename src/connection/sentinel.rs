@@ -1,11 +1,12 @@
 //! Asking Sentinels which server is the primary. Depends on nothing of the crate.
 //!
-//! All Sentinels are asked. They may differ while one of them is cut off; then the answer with the highest
-//! configuration epoch is the latest one: Sentinels raise it with each failover.
+//! All Sentinels are asked, until more than half of them have answered. They may differ while one of them is
+//! cut off; then the answer with the highest configuration epoch is the latest one: Sentinels raise it with
+//! each failover.
 
 use std::{collections::HashMap, io, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
 use tokio::{
     sync::Mutex,
@@ -54,8 +55,19 @@ impl Sentinels {
         {
             return answer.clone();
         }
+        let enough = state.sentinels.len() / 2 + 1;
         let asked = state.sentinels.iter_mut().map(|sentinel| sentinel.ask(&self.service));
-        let answer = latest(&self.service, join_all(asked).await);
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let (mut answers, mut known) = (Vec::new(), 0);
+        // One that hangs is not waited for.
+        while known < enough
+            && let Some(answer) = asked.next().await
+        {
+            known += usize::from(answer.is_ok());
+            answers.push(answer);
+        }
+        drop(asked);
+        let answer = latest(&self.service, answers);
         state.answer = Some((Instant::now(), answer.clone()));
         answer
     }
@@ -89,17 +101,17 @@ impl Sentinel {
     }
 
     async fn ask_unbounded(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
-        let mut connection = if let Some(connection) = self.connection.take() {
-            connection
+        let mut connection = if let Some(connection) = &self.connection {
+            connection.clone()
         } else {
             let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT));
             let config = config.set_response_timeout(Some(TIMEOUT));
-            self.client.get_multiplexed_async_connection_with_config(&config).await?
+            let opened = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            self.connection.insert(opened).clone()
         };
         let mut question = redis::cmd("SENTINEL");
         question.arg("MASTER").arg(service);
         let answer: HashMap<String, String> = question.query_async(&mut connection).await?;
-        self.connection = Some(connection);
         let number = |name: &str| answer.get(name).and_then(|text| text.parse::<u64>().ok());
         let port = number("port").and_then(|port| u16::try_from(port).ok());
         match (answer.get("ip"), port) {

@@ -4,11 +4,14 @@ use std::{
     error::Error,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, RedisError, RedisResult, TlsCertificates,
@@ -29,11 +32,13 @@ use super::{
 
 /// The longest that opening a connection may take, TLS and log-in included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest that opening connections to the nodes of a cluster may take.
+/// The longest that opening connections to the nodes of a cluster may take. One that hangs takes half of it.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(4);
+/// The next address is tried when those before have given no answer for so long.
+const NEXT_AFTER: Duration = Duration::from_millis(300);
 
 /// Which Redis, and how to reach it. Empty paths and texts are none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Where it is.
     pub url: String,
@@ -86,6 +91,8 @@ struct Inner {
     sentinels: Option<Sentinels>,
     /// The nodes of the cluster, if it is one and has been connected to.
     nodes: Mutex<Vec<(String, u16)>>,
+    /// Whether a connection has been opened before.
+    has_connected: AtomicBool,
 }
 
 impl Server {
@@ -110,6 +117,7 @@ impl Server {
             certificates,
             sentinels,
             nodes: Mutex::default(),
+            has_connected: AtomicBool::default(),
         })))
     }
 
@@ -133,7 +141,9 @@ impl Server {
 
     /// What probably helps against an error of a connection to it; `None` if that is not known.
     pub fn advice(&self, error: &(dyn Error + 'static)) -> Option<&'static str> {
-        fault::advice(error, self.is_tls())
+        // A port that does not use TLS would have shown that by the first connection.
+        let may_lack_tls = self.is_tls() && !self.0.has_connected.load(Ordering::Relaxed);
+        fault::advice(error, may_lack_tls)
     }
 
     /// A connection that is opened on first use, so a process starts while Redis is away. Must be used within
@@ -148,14 +158,10 @@ impl Server {
     /// # Errors
     /// If it cannot be reached in time, refuses the user, or is a replica.
     pub async fn connect(&self) -> RedisResult<Connection> {
-        let mut failed = None;
-        for node in self.candidates().await? {
-            match self.connect_to(node).boxed().await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed.unwrap_or_else(|| io::Error::other("the URL of Redis names no host").into()))
+        let nodes = self.candidates().await?;
+        let connection = first(nodes, |node| self.connect_to(node).boxed()).await?;
+        self.0.has_connected.store(true, Ordering::Relaxed);
+        Ok(connection)
     }
 
     /// Subscribes to a channel, on a connection of its own.
@@ -163,20 +169,17 @@ impl Server {
     /// # Errors
     /// If no node can be reached in time.
     pub async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
-        let mut failed = RedisError::from(io::Error::from(io::ErrorKind::NotConnected));
-        for node in self.candidates().await? {
-            let subscribed = async {
-                let mut messages = self.client(node)?.get_async_pubsub().await?;
-                messages.subscribe(channel).await?;
-                RedisResult::Ok(messages)
-            };
-            match timeout(CONNECT_TIMEOUT, subscribed).await.map_err(io::Error::from) {
-                Ok(Ok(messages)) => return Ok(messages),
-                Ok(Err(error)) => failed = error,
-                Err(late) => failed = late.into(),
-            }
-        }
-        Err(failed)
+        let nodes = self.candidates().await?;
+        first(nodes, |node| self.subscribe_at(node, channel).boxed()).await
+    }
+
+    async fn subscribe_at(&self, node: ConnectionInfo, channel: &str) -> RedisResult<PubSub> {
+        let subscribed = async {
+            let mut messages = self.client(node)?.get_async_pubsub().await?;
+            messages.subscribe(channel).await?;
+            Ok(messages)
+        };
+        timeout(CONNECT_TIMEOUT, subscribed).await.map_err(io::Error::from)?
     }
 
     /// Whether the Sentinels name another primary than the one at the address.
@@ -217,7 +220,8 @@ impl Server {
             info => info?,
         };
         let facts = Facts { address: client.get_connection_info().addr().to_string(), info };
-        if facts.field("redis_mode") == Some("sentinel") {
+        let mode = facts.field("redis_mode").or_else(|| facts.field("server_mode"));
+        if mode == Some("sentinel") {
             let reason = format!("{} is a Sentinel: give redis+sentinel://...", facts.address);
             return Err(io::Error::other(reason).into());
         }
@@ -234,11 +238,7 @@ impl Server {
     }
 
     async fn connect_to_cluster(&self, node: ConnectionInfo) -> RedisResult<Cluster> {
-        let known = self.0.nodes.lock().clone();
-        let mut seeds: Vec<_> =
-            known.iter().map(|(host, port)| moved(&node, host, *port)).collect();
-        seeds.push(node);
-        let mut cluster = Cluster::connect(&seeds, self.0.certificates.as_ref()).await?;
+        let mut cluster = Cluster::connect(node, self.0.certificates.as_ref()).await?;
         *self.0.nodes.lock() = cluster.nodes().await?;
         Ok(cluster)
     }
@@ -254,6 +254,27 @@ impl Server {
             settings = settings.set_password(password);
         }
         client(node.set_redis_settings(settings), self.0.certificates.as_ref())
+    }
+}
+
+/// The first success of attempts at nodes. The next one is begun when those before have failed, or have given
+/// no answer for [`NEXT_AFTER`].
+async fn first<'a, T>(
+    nodes: Vec<ConnectionInfo>,
+    attempt: impl Fn(ConnectionInfo) -> BoxFuture<'a, RedisResult<T>>,
+) -> RedisResult<T> {
+    let mut nodes = nodes.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failed = RedisError::from(io::Error::other("the URL of Redis names no host"));
+    loop {
+        attempts.extend(nodes.next().map(&attempt));
+        let wait = if nodes.len() > 0 { NEXT_AFTER } else { Duration::MAX };
+        match timeout(wait, attempts.next()).await {
+            Ok(Some(Ok(success))) => return Ok(success),
+            Ok(Some(Err(error))) => failed = error,
+            Ok(None) => return Err(failed),
+            Err(_) => {}
+        }
     }
 }
 
@@ -277,15 +298,14 @@ fn tcp_settings() -> TcpSettings {
     settings
 }
 
-/// The password in a file, which may end with one line break; `None` if no file is named.
+/// The password in a file, which may end with line breaks; `None` if no file is named.
 fn password(file: &Path, key: &'static str) -> Result<Option<String>, AddressError> {
     if file.as_os_str().is_empty() {
         return Ok(None);
     }
     let text = fs::read_to_string(file)
         .map_err(|error| tls::wrong(key, file, format!("cannot read it: {error}")))?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
+    let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         return Err(tls::wrong(key, file, "it is empty; give a file with a password".to_owned()));
     }
@@ -324,6 +344,12 @@ fn sentinels(
         clients.push(client(node.set_redis_settings(settings), certificates).map_err(failed)?);
     }
     Ok(Some(Sentinels::new(service.clone(), clients)))
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("url", &shown(&self.url)).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Server {

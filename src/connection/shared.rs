@@ -1,10 +1,14 @@
 //! A connection that is opened again when it is unfit. Depends on nothing of the crate.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use parking_lot::Mutex;
 use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value, aio::ConnectionLike};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::task::JoinError;
 
 use super::{Connection, Server};
 
@@ -19,10 +23,13 @@ pub struct SharedConnection {
 }
 
 #[derive(Default)]
-struct State {
-    current: Option<Connection>,
-    /// When opening one failed last, and why.
-    failed: Option<(Instant, RedisError)>,
+enum State {
+    /// There is none.
+    #[default]
+    None,
+    /// One is being opened, by a task of its own: those who wait for it may give up.
+    Opening(Shared<BoxFuture<'static, RedisResult<Connection>>>),
+    Open(Connection),
 }
 
 impl SharedConnection {
@@ -40,29 +47,45 @@ impl SharedConnection {
     /// # Errors
     /// If none can be opened.
     pub async fn current(&self) -> RedisResult<Connection> {
-        let asked = Instant::now();
-        let mut state = self.state.lock().await;
-        if let Some(current) = state.current.as_ref().filter(|current| current.is_fit()) {
-            return Ok(current.clone());
-        }
-        // Another request has tried while this one waited.
-        if let Some((at, error)) = &state.failed
-            && *at >= asked
-        {
-            return Err(error.clone());
-        }
-        state.current = None;
-        match self.server.connect().boxed().await {
-            Ok(connection) => {
-                state.current = Some(connection.clone());
-                Ok(connection)
+        let opening = {
+            let mut state = self.state.lock();
+            match &*state {
+                State::Open(current) if current.is_fit() => return Ok(current.clone()),
+                State::Opening(opening) => opening.clone(),
+                _ => {
+                    let task = tokio::spawn(open(self.server.clone(), Arc::downgrade(&self.state)));
+                    let ended = |ended: Result<RedisResult<Connection>, JoinError>| {
+                        ended.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+                    };
+                    let opening = task.map(ended).boxed().shared();
+                    *state = State::Opening(opening.clone());
+                    opening
+                }
             }
-            Err(error) => {
-                state.failed = Some((Instant::now(), error.clone()));
-                Err(error)
-            }
-        }
+        };
+        opening.await
     }
+}
+
+/// Opens a connection and puts it into the state. Takes it out again when it is unfit: the client of a
+/// cluster goes on trying to repair one that nobody uses.
+async fn open(server: Server, state: Weak<Mutex<State>>) -> RedisResult<Connection> {
+    let opened = server.connect().await;
+    if let Some(shared) = state.upgrade() {
+        *shared.lock() = opened.as_ref().map_or(State::None, |it| State::Open(it.clone()));
+    }
+    if let Ok(connection) = &opened {
+        let unfit = connection.unfit.clone();
+        tokio::spawn(async move {
+            unfit.cancelled().await;
+            let Some(shared) = state.upgrade() else { return };
+            let mut state = shared.lock();
+            if matches!(&*state, State::Open(current) if !current.is_fit()) {
+                *state = State::None;
+            }
+        });
+    }
+    opened
 }
 
 /// Whether the connection broke, so that the request may be sent again. After a time-out it is not: Redis may

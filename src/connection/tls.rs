@@ -39,8 +39,8 @@ pub(super) fn certificates(options: &Options) -> Result<Option<TlsCertificates>,
     Ok((!is_none).then_some(TlsCertificates { client_tls, root_cert }))
 }
 
-/// The text of a file that has one certificate at least. redis-rs would accept one without, and then trust
-/// nobody.
+/// The text of a file that has one certificate at least. redis-rs would accept one without, and then
+/// every connection fails.
 fn with_certificate(key: &'static str, path: &Path) -> Result<Vec<u8>, AddressError> {
     let text = read(key, path)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();

@@ -36,6 +36,9 @@ pub enum FetchError {
     /// The slot was over before a price was observed: a price of now is not one of then.
     #[error("the slot was over before a price was observed")]
     TooLate,
+    /// Redis gave the last prices only when there was no time left to ask for the next one.
+    #[error("Redis answered only when the slot was over")]
+    RedisTooSlow,
     /// The slot is not even the next one: the clock of Redis was set back.
     #[error("the slot begins in {0:.0?}")]
     TooEarly(Duration),
@@ -119,7 +122,7 @@ impl FetchError {
             Self::TooLate | Self::NotCurrent => Some(Reason::TooLate),
             Self::TooEarly(_) => None,
             Self::Exchange(error) => Some(error.reason()),
-            Self::Store(_) => Some(Reason::RedisAway),
+            Self::Store(_) | Self::RedisTooSlow => Some(Reason::RedisAway),
         }
     }
 }
@@ -231,6 +234,9 @@ async fn observe(
         }
         // Each time: what the slot before has seen may be told only now.
         let (recent, earlier) = while_in(slot, context, || context.store.evidence(slot)).await?;
+        if clock.until(slot.end()) <= MARGIN {
+            return Err(failure.map_or(FetchError::RedisTooSlow, FetchError::Exchange));
+        }
         let doubt = context.doubt.knowing(recent, earlier);
         // What came so late that it cannot be recorded any more is no answer in time.
         let round = context.sources.ask(&doubt, until - MARGIN).await;

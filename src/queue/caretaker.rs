@@ -8,8 +8,7 @@ use crate::{
     connection::{Server, SharedConnection},
 };
 
-/// Of the queue whose key `<queue>:running` (STRING) is there while somebody tidies up. It has a time to live,
-/// should he die of it.
+/// The queue whose key `<queue>:running` (STRING) is the lock. The key expires, in case its owner dies.
 const LOCKED: &str = "housekeeping";
 const LOCK_SECONDS: u64 = 10;
 

@@ -1,4 +1,5 @@
-//! What operators do to queues and jobs. Requests are sent once: their answers tell what has changed.
+//! What operators do to queues and jobs. Requests are sent once, since their answers tell what has changed;
+//! but the client of a cluster sends them again if a connection breaks.
 
 use std::sync::LazyLock;
 

@@ -121,11 +121,15 @@ impl<J: Job> Enqueuer<J> {
         Ok(Enqueued::New)
     }
 
-    /// The newest jobs that wait while no worker is alive.
+    /// The newest jobs that wait while no worker is alive. None in the first moments of a connection: while
+    /// Redis was away, workers could not send heartbeats.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn unclaimed(&self, queue: &config::Queue) -> RedisResult<Vec<J>> {
+        if self.connection.current().await?.age() < 2 * queue.silence() {
+            return Ok(Vec::new());
+        }
         let silence = queue.silence().as_millis();
         let settings = settings::of(&self.connection, J::NAME).await?;
         let mut look = WAITING.key(settings.active_jobs_list());

@@ -16,7 +16,12 @@ use crate::{config, connection::SharedConnection};
 /// How often a worker that apalis has not registered yet looks whether it is.
 const UNTIL_REGISTERED: Duration = Duration::from_millis(50);
 
+/// How often a worker looks for jobs that it was given and has not begun. One look is not enough: they may be
+/// on their way to it.
+const RECLAIM_EVERY: Duration = Duration::from_secs(3);
+
 static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
+static RECLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reclaim.lua")));
 static DISOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("disown.lua")));
 
 /// Gives heartbeats of a worker for ever, twice in each `queue.heartbeat`, and the jobs of workers
@@ -60,6 +65,22 @@ async fn beat_once(
         tracing::warn!(queue, dead, "workers are silent; their jobs are given to others");
     }
     Ok(registered)
+}
+
+/// Gives jobs to others for ever that this worker was given and does not know of. That happens in a cluster
+/// alone: its client asks again for jobs when the answer was lost.
+pub(super) async fn reclaim(mut connection: SharedConnection, settings: Config, worker: String) {
+    let mut unknown: Vec<String> = Vec::new();
+    loop {
+        sleep(RECLAIM_EVERY).await;
+        let mut step = RECLAIM.key(format!("{}:{worker}", settings.inflight_jobs_set()));
+        step.key(settings.active_jobs_list()).arg(settings.job_meta_hash()).arg(&worker);
+        step.arg(&unknown);
+        match step.invoke_async(&mut connection).await {
+            Ok(now) => unknown = now,
+            Err(error) => tracing::debug!(%error, worker, "not looked for lost jobs"),
+        }
+    }
 }
 
 /// Takes leave of the other workers. One that handed everything back is forgotten, which apalis

@@ -196,6 +196,10 @@ impl<J: Job> Workplace<J> {
         let mut aides = JoinSet::new();
         let (connection, of_worker) = (self.connection.clone(), settings.clone());
         aides.spawn(heartbeat::beat(connection, of_worker, name.to_owned(), self.queue.clone()));
+        if settings.queue.as_ref() != J::NAME {
+            let (connection, of_worker) = (self.connection.clone(), settings.clone());
+            aides.spawn(heartbeat::reclaim(connection, of_worker, name.to_owned()));
+        }
         let server = self.connection.server().clone();
         aides.spawn(wake::listen(server, settings::channel(settings), signal));
         aides

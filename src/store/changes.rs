@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use redis::{Script, pipe};
 
-use super::{Store, StoreError, answer, failed, keys};
+use super::{Store, StoreError, answer, failed, keys, server::server_run};
 use crate::{
     connection::Connection,
     domain::{Observation, Sample, UnixTime},
@@ -101,8 +101,8 @@ impl Store {
     /// # Errors
     /// If Redis cannot be reached.
     pub async fn changes(&self) -> Result<Changes, StoreError> {
-        let connection = answer("connect", self.connection.server().connect()).await?;
-        let server = connection.facts().field("run_id").unwrap_or_default().to_owned();
+        let mut connection = answer("connect", self.connection.server().connect()).await?;
+        let server = server_run(&mut connection).await?;
         Ok(Changes { connection, server })
     }
 }

@@ -17,7 +17,7 @@ local commands = {
     {'ZREVRANGE', key, '0', '0'}, {'ZRANGEBYSCORE', key, '0', '1'}, {'ZREVRANGEBYSCORE', key, '1', '0'},
     {'ZSCORE', key, '1'}, {'ZREM', key, '1'}, {'ZREMRANGEBYSCORE', key, '0', '1'},
     {'XADD', key, '*', 'f', '1'}, {'XREVRANGE', key, '+', '-'}, {'XREAD', 'STREAMS', key, '0'},
-    {'PUBLISH', ARGV[1], '1'},
+    {'SCAN', '0', 'COUNT', '1'}, {'PUBLISH', ARGV[1], '1'},
 }
 local denied = {}
 for _, command in ipairs(commands) do

@@ -25,6 +25,8 @@ impl Store {
             let tag = if connection.is_cluster() { QUEUE_TAG } else { "" };
             keys.push(format!("{tag}{queue}:probe"));
         }
+        // apalis keeps the names of queues there.
+        keys.push("core:apalis:{n76}probe".to_owned());
         let mut denied = Vec::new();
         for key in keys {
             let mut step = TRY.key(&key);

@@ -14,13 +14,12 @@
 -- ARGV[6]: the number of reasons
 -- Returns 1 if it was recorded, 0 if its slot has a sample, -1 if the text of its hour was dropped,
 -- -2 if it is not a sample of now.
+if redis.call('EXISTS', KEYS[5]) == 1 then return 1 end
 local now = tonumber(redis.call('TIME')[1])
 -- Two seconds after its slot, a request that was made in time may still arrive.
 if tonumber(ARGV[1]) > now + 1 or now >= ARGV[4] + 2 then return -2 end
 if tonumber(ARGV[1]) < tonumber(redis.call('HGET', KEYS[2], 'boundary') or '-inf') then return -1 end
-if redis.call('ZCOUNT', KEYS[1], ARGV[3], '(' .. ARGV[4]) > 0 then
-    return redis.call('EXISTS', KEYS[5])
-end
+if redis.call('ZCOUNT', KEYS[1], ARGV[3], '(' .. ARGV[4]) > 0 then return 0 end
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[5] ~= '' then
     redis.call('HSET', KEYS[4], ARGV[1], ARGV[5])

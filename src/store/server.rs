@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redis::FromRedisValue;
 
 use super::{Store, StoreError, answer, keys};
-use crate::connection;
+use crate::connection::{self, Connection};
 
 /// How the server is. Of what it does not tell, or the user must not ask, the value is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,18 +66,13 @@ impl Store {
         })
     }
 
-    /// What tells this run of the server that has the samples from all others; `None` if this user must not
-    /// read it.
+    /// What tells this run of the server that has the samples from all others.
     ///
     /// # Errors
-    /// If Redis fails.
-    pub async fn server_run(&self) -> Result<Option<String>, StoreError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
+    /// If Redis fails, or this user must not read it.
+    pub async fn server_run(&self) -> Result<String, StoreError> {
         let mut connection = answer("connect to Redis", self.connection.current()).await?;
-        let info = answer("ask which server this is", connection.send_to(keys::META, info)).await?;
-        let info = String::from_redis_value(info).unwrap_or_default();
-        Ok(connection::field(&info, "run_id").map(str::to_owned))
+        server_run(&mut connection).await
     }
 
     /// A setting of the server; `None` if this user must not read it.
@@ -89,4 +84,13 @@ impl Store {
         let pairs = Vec::<(String, String)>::from_redis_value(answer).ok()?;
         pairs.into_iter().next().map(|(_, value)| value)
     }
+}
+
+/// What tells this run of the server that has the samples from all others.
+pub(super) async fn server_run(connection: &mut Connection) -> Result<String, StoreError> {
+    let mut info = redis::cmd("INFO");
+    info.arg("server");
+    let info = answer("ask which server this is", connection.send_to(keys::META, info)).await?;
+    let info = String::from_redis_value(info).unwrap_or_default();
+    Ok(connection::field(&info, "run_id").unwrap_or_default().to_owned())
 }

@@ -64,8 +64,10 @@ impl Store {
         slot: Slot,
     ) -> Result<(Vec<Price>, Vec<(i64, Price)>), StoreError> {
         let length = slot.end() - slot.start();
-        let mut read = pipe();
-        read.cmd("ZREVRANGEBYSCORE")
+        // Not in one pipeline: while a cluster moves the keys, the second one may be on another server.
+        let mut connections = (self.connection.clone(), self.connection.clone());
+        let mut recent = redis::cmd("ZREVRANGEBYSCORE");
+        recent
             .arg(keys::PRICES)
             .arg(format!("({}", slot.start()))
             .arg(slot.start() - RECENT_SLOTS * length)
@@ -73,9 +75,12 @@ impl Store {
             .arg("LIMIT")
             .arg(0)
             .arg(RECENT_PRICES);
-        read.lrange(keys::REJECTED, 0, -1);
-        let read: RedisResult<(Vec<Row>, Vec<String>)> =
-            read.query_async(&mut self.connection.clone()).await;
+        let mut rejected = redis::cmd("LRANGE");
+        rejected.arg(keys::REJECTED).arg(0).arg(-1);
+        let read = tokio::try_join!(
+            recent.query_async::<Vec<Row>>(&mut connections.0),
+            rejected.query_async::<Vec<String>>(&mut connections.1)
+        );
         let (recent, rejected) = read.map_err(failed("read the last samples"))?;
         let recent: Vec<Observation> = readable(&recent);
         let is_witness = |other: i64| {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     domain::{Reason, Slot, Slots},
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// How often the server is compared with the one before.
@@ -17,41 +17,56 @@ const EVERY: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(10);
 /// The seconds after it in which other processes may still have written to the old server.
 const LOOK_AHEAD: i64 = 5;
-/// The seconds before the change that are looked at: a server may have had snapshots alone.
-const LOOK_BACK: i64 = 3600;
+/// The seconds before the change that are looked at: what a replica may lack, and what a server that was
+/// started again may have lost, which has changes that were not on its disk.
+const LOOK_BACK: i64 = 60;
+const LOOK_BACK_FAR: i64 = 3600;
 /// The slots that are noted at once.
 const CHUNK: usize = 500;
 
-/// Notes for ever that slots were missed whose data was lost when another server took over.
+/// Gives, for ever, a reason to slots whose data was lost when another server took over.
 pub(super) async fn note(store: &Store, slots: Slots) {
     store.clock().synchronized().await;
     let started = store.clock().unix_seconds();
-    let (mut known, mut changed): (Option<String>, Option<(Instant, i64)>) = (None, None);
+    let mut last_seen = started;
+    let mut known: Option<(String, u64)> = None;
+    // When it was noticed, and the first and the last second that are looked at.
+    let mut changed: Option<(Instant, i64, i64)> = None;
     loop {
         sleep(EVERY).await;
-        let Ok(Some(run)) = store.server_run().await else { continue };
-        if known.as_ref().is_some_and(|known| *known != run) {
-            tracing::debug!(run, "another server has taken over, or it was started again");
-            changed = Some((Instant::now(), store.clock().unix_seconds()));
+        let Ok(now) = state(store).await else { continue };
+        if let Some(before) = known.filter(|(run, _)| *run != now.0) {
+            tracing::debug!(run = now.0, "another server has taken over, or it was started again");
+            let back = if now.1 < before.1 { LOOK_BACK_FAR } else { LOOK_BACK };
+            let second = store.clock().unix_seconds();
+            let first = started.max(last_seen - back);
+            let first = changed.map_or(first, |(_, earlier, _)| first.min(earlier));
+            changed = Some((Instant::now(), first, second + LOOK_AHEAD));
         }
-        known = Some(run);
-        let Some((at, second)) = changed.filter(|(at, _)| at.elapsed() >= GRACE) else { continue };
-        let first = started.max(second - LOOK_BACK);
+        last_seen = store.clock().unix_seconds();
+        known = Some(now);
+        let due = changed.filter(|(at, ..)| at.elapsed() >= GRACE);
+        let Some((_, first, last)) = due else { continue };
         let lost: Vec<i64> =
             std::iter::successors(Some(slots.containing(first)), |it| Some(it.next()))
-                .take_while(|slot| slot.end() <= second + LOOK_AHEAD)
+                .take_while(|slot| slot.end() <= last)
                 .map(Slot::start)
                 .collect();
         let noted = async {
             for chunk in lost.chunks(CHUNK) {
                 store.miss(chunk, Reason::RedisAway).await?;
             }
-            Ok::<(), crate::store::StoreError>(())
+            Ok::<(), StoreError>(())
         };
         match noted.await {
-            // Unless it has changed again meanwhile.
-            Ok(()) => changed = changed.filter(|(latest, _)| *latest != at),
+            Ok(()) => changed = None,
             Err(error) => tracing::debug!(%error, "cannot note yet which slots were lost"),
         }
     }
+}
+
+/// Which run of the server this is, and how many changes it has.
+async fn state(store: &Store) -> Result<(String, u64), StoreError> {
+    let run = store.server_run().await?;
+    Ok((run, store.counts().await?.position.number))
 }
