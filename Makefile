@@ -11,7 +11,7 @@ ifneq ($(filter-out 1,$(SIMULATE)),)
 $(error SIMULATE=$(SIMULATE) means nothing: give SIMULATE=1, or leave it out)
 endif
 
-.PHONY: help up install test test-compose test-clients test-observe screenshots fmt lint doc needs needs-test snapshots bench-store bench-stream bench-queue chaos fuzz soak
+.PHONY: help up install test test-compose test-clients test-observe screenshots fmt lint doc needs needs-test snapshots bench-store bench-stream bench-queue bench-failover test-servers chaos fuzz soak
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -36,6 +36,10 @@ test-clients: needs ## Python, generated and browser clients against a running a
 test-observe: needs ## alerts and dashboard against a running Prometheus and real faults (skipped without prometheus)
 	cargo build --locked --bins
 	@tests/observe/run.sh
+
+test-servers: needs ## all roles on Redis 6.2, 8 and Valkey 8, 9 (needs python3; a server that cannot be had is skipped)
+	cargo build --locked --bins
+	@python3 tests/failover/servers.py $$(tests/failover/fetch_servers.sh "$${CARGO_TARGET_DIR:-target}/servers")
 
 screenshots: needs ## photograph the page for the README (needs python3 and Chromium)
 	cargo build --locked --bins
@@ -73,6 +77,10 @@ soak: needs ## everything for MINUTES, with clients and faults; memory, files an
 
 bench-queue: needs ## jobs a second, enqueue to start, memory a finished job leaves, idle calls
 	cargo run --release --locked --quiet --example queue
+
+bench-failover: needs ## seconds from a usable Redis to the first sample, for each fault (ROUNDS=5, GROUPS="single sentinel cluster")
+	cargo build --locked --bins
+	@python3 tests/failover/bench.py $(GROUPS)
 
 snapshots: needs ## take today's --help and OpenAPI document as the right ones
 	INSTA_UPDATE=always cargo test --locked --test tests openapi
