@@ -8,6 +8,8 @@ mod address;
 mod cluster;
 mod fault;
 mod health;
+mod node;
+mod options;
 mod sentinel;
 mod server;
 mod shared;
@@ -31,7 +33,8 @@ pub use self::{
     cluster::QUEUE_TAG,
     fault::is_away,
     health::reconnects,
-    server::{Facts, Options, Server, field},
+    options::Options,
+    server::{Server, field},
     shared::SharedConnection,
 };
 
@@ -39,7 +42,6 @@ pub use self::{
 #[derive(Clone)]
 pub struct Connection {
     link: Link,
-    facts: Arc<Facts>,
     opened: Instant,
     unfit: CancellationToken,
     /// Ends the task that watches it, with the last clone.
@@ -56,16 +58,11 @@ enum Link {
 
 impl Connection {
     /// A connection that is watched from now on.
-    fn new(link: Link, facts: Facts, server: Server) -> Self {
+    fn new(link: Link, address: String, server: Server) -> Self {
         let unfit = CancellationToken::new();
-        tokio::spawn(health::watch(link.clone(), facts.address.clone(), server, unfit.clone()));
+        tokio::spawn(health::watch(link.clone(), address, server, unfit.clone()));
         let watch = Arc::new(unfit.clone().drop_guard());
-        Self { link, facts: Arc::new(facts), opened: Instant::now(), unfit, watch }
-    }
-
-    /// What the server said when the connection was made. In a cluster it is the node that was asked first.
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+        Self { link, opened: Instant::now(), unfit, watch }
     }
 
     /// Whether this is a Redis Cluster.
@@ -171,6 +168,6 @@ impl ConnectionLike for Link {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("facts", &self.facts).finish_non_exhaustive()
+        f.debug_struct("Connection").finish_non_exhaustive()
     }
 }

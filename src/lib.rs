@@ -45,8 +45,11 @@
 //! together, for the page (`api/page.rs`) and for `cotiza status` (`process/operator/status.rs`) alike;
 //! `api/metrics.rs` tells it to a Prometheus.
 //!
-//! **A Redis outage.** The follower of the clock (`clock/follow.rs`) logs it, once for each process. `clock/follow.rs` asks Redis for the time every second in every process, and logs
-//! that it is away. Workers and schedulers wait for Redis and go on. In the api,
+//! **A Redis outage or failover.** `connection/health.rs` decides that a connection is unfit, and
+//! `connection/shared.rs` opens the next one: `connection/server.rs` asks the Sentinels, tries the addresses
+//! and recognises a cluster. `clock/follow.rs` asks Redis for the time every second in every process, and logs
+//! that it is away. Workers and schedulers wait for Redis and go on; `process/scheduler/lost.rs` gives a reason
+//! to slots whose samples a failover has lost. In the api,
 //! `history/follow.rs` fails to read changes and tries again; meanwhile
 //! `history.rs` compares the end of each range with the last contact: what cannot have changed
 //! since is answered as always, the rest is marked, and after a while refused. When Redis is back,

@@ -33,6 +33,7 @@ pub use enqueue::{EnqueueError, Enqueued, Enqueuer};
 pub use inspect::Inspector;
 pub use job::{GiveUp, GivenUp, Job};
 pub use report::{JobReport, JobState, Pause, QueueReport};
+pub use settings::probes;
 pub use ticks::slot_starts;
 pub use wake::Pulse;
 pub use worker::work;

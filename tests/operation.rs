@@ -217,6 +217,11 @@ async fn of_many_jobs_without_a_worker_the_newest_are_told() {
     for id in 0..105 {
         enqueuer.enqueue(&Probe { id, act: Act::Succeed }).await.unwrap();
     }
+    // Not in the first moments of a connection.
+    eventually(SOON, "jobs are told", || async {
+        !enqueuer.unclaimed(&bench.config.queue).await.unwrap().is_empty()
+    })
+    .await;
     let jobs = enqueuer.unclaimed(&bench.config.queue).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), (5..105).collect::<Vec<_>>());
     let _worker = bench.worker("w");

@@ -7,10 +7,20 @@
 use std::{collections::HashMap, io, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates,
+    aio::MultiplexedConnection,
+};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
+};
+
+use super::{
+    AddressError, Options,
+    address::{Address, shown},
+    node,
+    options::password,
 };
 
 /// The longest that one Sentinel may take, connecting included.
@@ -38,7 +48,43 @@ struct Sentinel {
 }
 
 impl Sentinels {
-    pub(super) fn new(service: String, clients: Vec<Client>) -> Self {
+    /// The Sentinels of an address that has some.
+    pub(super) fn of(
+        address: &Address,
+        options: &Options,
+        certificates: Option<&TlsCertificates>,
+    ) -> Result<Option<Self>, AddressError> {
+        let Address::Service { sentinels, service, .. } = address else {
+            return Ok(None);
+        };
+        let is_tls = options.sentinel_tls.unwrap_or(address.is_tls());
+        let scheme = if is_tls { "rediss" } else { "redis" };
+        let password = password(&options.sentinel_password_file, "redis.sentinel_password_file")?;
+        let mut clients = Vec::new();
+        for (host, port) in sentinels {
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            let url = format!("{scheme}://{host}:{port}");
+            let failed = |error: RedisError| {
+                let (key, value) = ("redis.url", shown(&options.url));
+                AddressError { key, value, reason: error.to_string() }
+            };
+            let node = url.into_connection_info().map_err(failed)?;
+            let mut settings = node.redis_settings().clone();
+            if !options.sentinel_username.is_empty() {
+                settings = settings.set_username(&options.sentinel_username);
+            }
+            if let Some(password) = &password {
+                settings = settings.set_password(password);
+            }
+            let certificates = certificates.filter(|_| is_tls);
+            clients.push(
+                node::client(node.set_redis_settings(settings), certificates).map_err(failed)?,
+            );
+        }
+        Ok(Some(Self::new(service.clone(), clients)))
+    }
+
+    fn new(service: String, clients: Vec<Client>) -> Self {
         let sentinel = |client| Sentinel { client, connection: None };
         let sentinels = clients.into_iter().map(sentinel).collect();
         Self { service, state: Mutex::new(State { sentinels, answer: None }) }

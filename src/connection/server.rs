@@ -2,8 +2,7 @@
 
 use std::{
     error::Error,
-    fs, io,
-    path::{Path, PathBuf},
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,16 +15,17 @@ use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, RedisError, RedisResult, TlsCertificates,
     aio::PubSub,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 use tokio::time::timeout;
 
 use super::{
-    AddressError, Connection, Link, SharedConnection,
+    AddressError, Connection, Link, Options, SharedConnection,
     address::{Address, moved, shown},
     cluster::Cluster,
     fault,
     health::ANSWER_TIMEOUT,
+    node,
+    options::password,
     sentinel::Sentinels,
     tls,
 };
@@ -36,44 +36,6 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(4);
 /// The next address is tried when those before have given no answer for so long.
 const NEXT_AFTER: Duration = Duration::from_millis(300);
-
-/// Which Redis, and how to reach it. Empty paths and texts are none.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Where it is.
-    pub url: String,
-    /// A file with the password, for a URL without one. Read for each connection.
-    pub password_file: PathBuf,
-    /// The certificates of who may sign the server's certificate, as PEM; without it, those of the system.
-    pub ca_file: PathBuf,
-    /// The certificate of this client, as PEM.
-    pub cert_file: PathBuf,
-    /// The private key of that certificate, as PEM.
-    pub key_file: PathBuf,
-    /// The user for the Sentinels.
-    pub sentinel_username: String,
-    /// A file with the password for the Sentinels.
-    pub sentinel_password_file: PathBuf,
-    /// Whether connections to the Sentinels use TLS; `None`: as those to Redis.
-    pub sentinel_tls: Option<bool>,
-}
-
-/// What a server said when a connection to it was made. A user without the permission for INFO learns the
-/// address alone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Its host and port, or its socket.
-    pub address: String,
-    /// The answer to INFO.
-    info: String,
-}
-
-impl Facts {
-    /// A field of the answer to INFO.
-    pub fn field(&self, name: &str) -> Option<&str> {
-        field(&self.info, name)
-    }
-}
 
 /// A field of an answer to INFO.
 pub fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
@@ -110,7 +72,7 @@ impl Server {
             return Err(AddressError { key: "redis.url", value, reason: reason.to_owned() });
         }
         password(&options.password_file, "redis.password_file")?;
-        let sentinels = sentinels(&address, &options, certificates.as_ref())?;
+        let sentinels = Sentinels::of(&address, &options, certificates.as_ref())?;
         Ok(Self(Arc::new(Inner {
             options,
             address,
@@ -216,25 +178,26 @@ impl Server {
             .set_response_timeout(Some(ANSWER_TIMEOUT));
         let mut link = client.get_multiplexed_async_connection_with_config(&config).await?;
         let info = match redis::cmd("INFO").query_async::<String>(&mut link).await {
+            // That user must not ask; then it is taken for a primary.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             info => info?,
         };
-        let facts = Facts { address: client.get_connection_info().addr().to_string(), info };
-        let mode = facts.field("redis_mode").or_else(|| facts.field("server_mode"));
+        let address = client.get_connection_info().addr().to_string();
+        let mode = field(&info, "redis_mode").or_else(|| field(&info, "server_mode"));
         if mode == Some("sentinel") {
-            let reason = format!("{} is a Sentinel: give redis+sentinel://...", facts.address);
+            let reason = format!("{address} is a Sentinel: give redis+sentinel://...");
             return Err(io::Error::other(reason).into());
         }
-        if facts.field("cluster_enabled") == Some("1") {
+        if field(&info, "cluster_enabled") == Some("1") {
             let link = self.connect_to_cluster(client.get_connection_info().clone()).boxed();
             let link = timeout(CLUSTER_TIMEOUT, link).await.map_err(io::Error::from)??;
-            return Ok(Connection::new(Link::Cluster(link), facts, self.clone()));
+            return Ok(Connection::new(Link::Cluster(link), address, self.clone()));
         }
-        if facts.field("role") == Some("slave") {
-            let reason = format!("{} is a replica, which records nothing", facts.address);
+        if field(&info, "role") == Some("slave") {
+            let reason = format!("{address} is a replica, which records nothing");
             return Err(io::Error::other(reason).into());
         }
-        Ok(Connection::new(Link::Node(link), facts, self.clone()))
+        Ok(Connection::new(Link::Node(link), address, self.clone()))
     }
 
     async fn connect_to_cluster(&self, node: ConnectionInfo) -> RedisResult<Cluster> {
@@ -253,7 +216,7 @@ impl Server {
         {
             settings = settings.set_password(password);
         }
-        client(node.set_redis_settings(settings), self.0.certificates.as_ref())
+        node::client(node.set_redis_settings(settings), self.0.certificates.as_ref())
     }
 }
 
@@ -275,80 +238,6 @@ async fn first<'a, T>(
             Ok(None) => return Err(failed),
             Err(_) => {}
         }
-    }
-}
-
-fn client(node: ConnectionInfo, certificates: Option<&TlsCertificates>) -> RedisResult<Client> {
-    let node = node.set_tcp_settings(tcp_settings());
-    match certificates {
-        Some(certificates) => Client::build_with_tls(node, certificates.clone()),
-        None => Client::open(node),
-    }
-}
-
-/// Ends connections whose packets are lost: idle ones by keepalive, others by the user timeout.
-fn tcp_settings() -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(2))
-        .with_interval(Duration::from_secs(1))
-        .with_retries(2);
-    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(Duration::from_secs(3));
-    settings
-}
-
-/// The password in a file, which may end with line breaks; `None` if no file is named.
-fn password(file: &Path, key: &'static str) -> Result<Option<String>, AddressError> {
-    if file.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    let text = fs::read_to_string(file)
-        .map_err(|error| tls::wrong(key, file, format!("cannot read it: {error}")))?;
-    let password = text.trim_end_matches(['\r', '\n']);
-    if password.is_empty() {
-        return Err(tls::wrong(key, file, "it is empty; give a file with a password".to_owned()));
-    }
-    Ok(Some(password.to_owned()))
-}
-
-/// The Sentinels of an address that has some.
-fn sentinels(
-    address: &Address,
-    options: &Options,
-    certificates: Option<&TlsCertificates>,
-) -> Result<Option<Sentinels>, AddressError> {
-    let Address::Service { sentinels, service, .. } = address else {
-        return Ok(None);
-    };
-    let is_tls = options.sentinel_tls.unwrap_or(address.is_tls());
-    let scheme = if is_tls { "rediss" } else { "redis" };
-    let password = password(&options.sentinel_password_file, "redis.sentinel_password_file")?;
-    let mut clients = Vec::new();
-    for (host, port) in sentinels {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let url = format!("{scheme}://{host}:{port}");
-        let failed = |error: RedisError| {
-            let (key, value) = ("redis.url", shown(&options.url));
-            AddressError { key, value, reason: error.to_string() }
-        };
-        let node = redis::IntoConnectionInfo::into_connection_info(url).map_err(failed)?;
-        let mut settings = node.redis_settings().clone();
-        if !options.sentinel_username.is_empty() {
-            settings = settings.set_username(&options.sentinel_username);
-        }
-        if let Some(password) = &password {
-            settings = settings.set_password(password);
-        }
-        let certificates = certificates.filter(|_| is_tls);
-        clients.push(client(node.set_redis_settings(settings), certificates).map_err(failed)?);
-    }
-    Ok(Some(Sentinels::new(service.clone(), clients)))
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("url", &shown(&self.url)).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     connection::Server,
-    jobs,
+    jobs, queue,
     store::{ServerReport, Store},
 };
 
@@ -71,7 +71,7 @@ pub(super) async fn check(store: &Store, server: &Server) -> Vec<Finding> {
         version(&report),
         replication(&report, store.server_setting("min-replicas-to-write").await),
         encryption(server),
-        permissions(store).await,
+        permissions(store, report.is_cluster).await,
         eviction(&report),
         persistence(&report, store.server_setting("save").await),
         memory(&report),
@@ -128,9 +128,9 @@ fn encryption(server: &Server) -> Finding {
     Finding::new("tls", Verdict::Ok, if server.is_tls() { "yes" } else { "no" })
 }
 
-async fn permissions(store: &Store) -> Finding {
+async fn permissions(store: &Store, is_cluster: bool) -> Finding {
     let advice = "README (Users of Redis) has the rule for ACL SETUSER";
-    match store.denied(jobs::QUEUES).await {
+    match store.denied(queue::probes(jobs::QUEUES, is_cluster)).await {
         Ok(denied) if denied.is_empty() => {
             Finding::new("permissions", Verdict::Ok, "this user may do all that is needed")
         }

@@ -62,6 +62,15 @@ pub(super) fn alive_set(settings: &Config) -> String {
     format!("{}:alive", settings.queue.as_ref())
 }
 
+/// Names of keys like those of the queues, which nothing uses.
+pub fn probes(queues: &[&str], is_cluster: bool) -> Vec<String> {
+    let of_queue = |name: &&str| format!("{}:probe", settings(name, is_cluster, 1).queue.as_ref());
+    let mut keys: Vec<String> = queues.iter().map(of_queue).collect();
+    // apalis keeps the names of queues at such a key.
+    keys.push(format!("core:apalis:{QUEUE_TAG}probe"));
+    keys
+}
+
 /// The prefix of the keys of what apalis keeps of each worker.
 pub(super) fn worker_metadata(settings: &Config) -> String {
     format!("{}:workers:metadata:", settings.queue.as_ref())

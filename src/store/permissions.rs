@@ -5,30 +5,24 @@ use std::sync::LazyLock;
 use redis::Script;
 
 use super::{Store, StoreError, answer, failed};
-use crate::connection::QUEUE_TAG;
 
 static TRY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("permissions.lua")));
 
+/// A key like those of the store.
+const PROBE: &str = "{prices}:probe";
 /// A channel like those that announce jobs.
 const CHANNEL: &str = "tasks:probe";
 
 impl Store {
     /// The commands that this user must not send, each with the key or channel that it was tried for. Empty
-    /// if all is permitted.
+    /// if all is permitted. `keys`: names beside those of the store, which nothing uses.
     ///
     /// # Errors
     /// If Redis fails, or scripts are not permitted at all.
-    pub async fn denied(&self, queues: &[&str]) -> Result<Vec<String>, StoreError> {
+    pub async fn denied(&self, keys: Vec<String>) -> Result<Vec<String>, StoreError> {
         let mut connection = answer("connect to Redis", self.connection.current()).await?;
-        let mut keys = vec!["{prices}:probe".to_owned()];
-        for queue in queues {
-            let tag = if connection.is_cluster() { QUEUE_TAG } else { "" };
-            keys.push(format!("{tag}{queue}:probe"));
-        }
-        // apalis keeps the names of queues there.
-        keys.push("core:apalis:{n76}probe".to_owned());
         let mut denied = Vec::new();
-        for key in keys {
+        for key in [PROBE.to_owned()].into_iter().chain(keys) {
             let mut step = TRY.key(&key);
             step.arg(CHANNEL);
             let names = step.invoke_async::<Vec<String>>(&mut connection);
