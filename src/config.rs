@@ -16,16 +16,14 @@ use std::{collections::HashMap, path::Path};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::connection;
+use crate::connection::{self, Options};
 use password::Kind;
 
 pub use error::ConfigError;
 pub use layers::variable;
 pub use networks::Networks;
 pub use password::{lock_file, own_password_file, simulated_data_dir};
-pub use sections::{
-    Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Redis, Schedule, SentinelTls, Up, Worker,
-};
+pub use sections::{Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Schedule, Up, Worker};
 pub use simulation::{SIMULATED, simulation};
 pub use sources::{Policy, Source, Sources};
 
@@ -44,7 +42,10 @@ pub struct Config {
     /// When a price is recorded.
     pub schedule: Schedule,
     /// Where samples and queue are kept.
-    pub redis: Redis,
+    pub redis: Options,
+    /// Whether somebody chose that Redis, in any layer above the defaults.
+    #[serde(skip)]
+    pub is_redis_chosen: bool,
     /// How long prices are kept.
     pub prices: Prices,
     /// Where prices come from.

@@ -2,7 +2,7 @@
 //! Redis Cluster; by TCP, TLS or a Unix socket. Depends on nothing of the crate.
 //!
 //! [`Server`] is a Redis and how to reach it, [`Connection`] one connection, which is not used any more once
-//! it is unfit, and [`SharedConnection`] opens another one then. [`health`] decides what makes one unfit.
+//! it is unfit, and [`SharedConnection`] opens another one then. `health` decides what makes one unfit.
 
 mod address;
 mod cluster;
@@ -33,7 +33,7 @@ pub use self::{
     cluster::QUEUE_TAG,
     fault::is_away,
     health::reconnects,
-    options::Options,
+    options::{Options, SentinelTls},
     server::{Server, field},
     shared::SharedConnection,
 };

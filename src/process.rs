@@ -29,7 +29,7 @@ use crate::{
 
 /// The configured Redis and the store on it. Its clock is followed from now on.
 fn store(config: &Config) -> anyhow::Result<(Store, Server)> {
-    let server = config.redis.server()?;
+    let server = Server::new(config.redis.clone())?;
     let slots = Slots::new(config.schedule.every)?;
     let clock = Clock::following(&server);
     Ok((Store::new(&server, slots, clock), server))

@@ -63,7 +63,8 @@ pub(super) fn merge(
         merged.try_into().map_err(|error| ConfigError::Value(error.to_string()))?;
     // A Redis that `cotiza up` starts has no password: who gives one means another.
     let choosing = [URL_KEY, PASSWORD_KEY];
-    config.redis.chosen = settings.iter().any(|setting| choosing.contains(&setting.key.as_str()));
+    config.is_redis_chosen =
+        settings.iter().any(|setting| choosing.contains(&setting.key.as_str()));
     Ok(config)
 }
 

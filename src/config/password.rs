@@ -51,7 +51,7 @@ pub(super) fn find_own(config: &mut Config) -> Option<Kind> {
             is_here && url.password().is_none() && url.port() == Some(port)
         })
     };
-    if !config.redis.chosen {
+    if !config.is_redis_chosen {
         config.redis.url = format!("redis://127.0.0.1:{port}/0");
     } else if !is_own(&config.redis.url) {
         return None;

@@ -6,7 +6,6 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::Networks;
-use crate::connection::{AddressError, Options, Server};
 
 /// `[schedule]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,66 +13,6 @@ pub struct Schedule {
     /// The time between two recordings, and the length of a slot.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
-}
-
-/// `[redis]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Redis {
-    /// Where it is: `redis://...`.
-    pub url: String,
-    /// A file that holds the password for a URL without one; empty: there is none.
-    pub password_file: PathBuf,
-    /// Who may sign the certificate of Redis, as PEM; empty: those whom the system trusts.
-    pub ca_file: PathBuf,
-    /// The certificate of this client, as PEM; empty: there is none.
-    pub cert_file: PathBuf,
-    /// The private key of that certificate, as PEM.
-    pub key_file: PathBuf,
-    /// The user for the Sentinels; empty: there is none.
-    pub sentinel_username: String,
-    /// A file that holds the password for the Sentinels; empty: there is none.
-    pub sentinel_password_file: PathBuf,
-    /// Whether connections to the Sentinels use TLS.
-    pub sentinel_tls: SentinelTls,
-    /// Whether somebody chose the server, in any layer above the defaults.
-    #[serde(skip)]
-    pub chosen: bool,
-}
-
-/// Whether connections to Sentinels use TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SentinelTls {
-    /// If those to Redis do.
-    Same,
-    /// They do.
-    On,
-    /// They do not.
-    Off,
-}
-
-impl Redis {
-    /// The Redis that is configured; it is not connected to yet.
-    ///
-    /// # Errors
-    /// If a value cannot be used.
-    pub fn server(&self) -> Result<Server, AddressError> {
-        let sentinel_tls = match self.sentinel_tls {
-            SentinelTls::Same => None,
-            SentinelTls::On => Some(true),
-            SentinelTls::Off => Some(false),
-        };
-        Server::new(Options {
-            url: self.url.clone(),
-            password_file: self.password_file.clone(),
-            ca_file: self.ca_file.clone(),
-            cert_file: self.cert_file.clone(),
-            key_file: self.key_file.clone(),
-            sentinel_username: self.sentinel_username.clone(),
-            sentinel_password_file: self.sentinel_password_file.clone(),
-            sentinel_tls,
-        })
-    }
 }
 
 /// `[prices]`.

@@ -63,13 +63,13 @@ fn the_environment_sets_every_type_of_value() {
 #[test]
 fn a_redis_url_may_come_from_redis_url_and_is_then_chosen() {
     let config = load("", &[("REDIS_URL", "redis://one/1")], &Vec::new()).unwrap();
-    assert_eq!((config.redis.url.as_str(), config.redis.chosen), ("redis://one/1", true));
+    assert_eq!((config.redis.url.as_str(), config.is_redis_chosen), ("redis://one/1", true));
 
     let both = [("REDIS_URL", "redis://one"), ("COTIZA__REDIS__URL", "redis://two")];
     assert_eq!(load("", &both, &Vec::new()).unwrap().redis.url, "redis://two");
 
-    assert!(!load("", &[("REDIS_URL", "")], &Vec::new()).unwrap().redis.chosen);
-    assert!(load("[redis]\nurl='redis://three'", &[], &Vec::new()).unwrap().redis.chosen);
+    assert!(!load("", &[("REDIS_URL", "")], &Vec::new()).unwrap().is_redis_chosen);
+    assert!(load("[redis]\nurl='redis://three'", &[], &Vec::new()).unwrap().is_redis_chosen);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_password_file_means_a_redis_that_is_not_that_of_up() {
     let file = file_with("secret");
     let path = file.path().to_str().unwrap();
     let config = load("", &[("COTIZA__REDIS__PASSWORD_FILE", path)], &Vec::new()).unwrap();
-    assert!(config.redis.chosen);
+    assert!(config.is_redis_chosen);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use humantime::format_duration;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{Config, ConfigError};
-use crate::connection::AddressError;
+use crate::connection::{AddressError, Server};
 use crate::domain::{Slots, SlotsError};
 
 mod api;
@@ -17,7 +17,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     slots("queue.housekeeping_every", config.queue.housekeeping_every)?;
     at_least_a_day("prices.keep", config.prices.keep)?;
     at_least_a_day("prices.text", config.prices.text)?;
-    config.redis.server().map_err(|AddressError { key, value, reason }| {
+    Server::new(config.redis.clone()).map_err(|AddressError { key, value, reason }| {
         ConfigError::NotAllowed { key: key.to_owned(), value, reason }
     })?;
     sources::check(&config.sources)?;

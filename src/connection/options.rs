@@ -1,14 +1,16 @@
-//! What can be set about a Redis. Depends on nothing of the crate.
+//! What can be set about a Redis: the section `[redis]` of the configuration. Depends on nothing of the crate.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{AddressError, address::shown, tls};
 
 /// Which Redis, and how to reach it. Empty paths and texts are none.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Where it is.
     pub url: String,
@@ -24,8 +26,21 @@ pub struct Options {
     pub sentinel_username: String,
     /// A file with the password for the Sentinels.
     pub sentinel_password_file: PathBuf,
-    /// Whether connections to the Sentinels use TLS; `None`: as those to Redis.
-    pub sentinel_tls: Option<bool>,
+    /// Whether connections to the Sentinels use TLS.
+    pub sentinel_tls: SentinelTls,
+}
+
+/// Whether connections to Sentinels use TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SentinelTls {
+    /// If those to Redis do.
+    #[default]
+    Same,
+    /// They do.
+    On,
+    /// They do not.
+    Off,
 }
 
 /// The password in a file, which may end with line breaks; `None` if no file is named.

@@ -20,7 +20,7 @@ use super::{
     AddressError, Options,
     address::{Address, shown},
     node,
-    options::password,
+    options::{SentinelTls, password},
 };
 
 /// The longest that one Sentinel may take, connecting included.
@@ -57,7 +57,11 @@ impl Sentinels {
         let Address::Service { sentinels, service, .. } = address else {
             return Ok(None);
         };
-        let is_tls = options.sentinel_tls.unwrap_or(address.is_tls());
+        let is_tls = match options.sentinel_tls {
+            SentinelTls::Same => address.is_tls(),
+            SentinelTls::On => true,
+            SentinelTls::Off => false,
+        };
         let scheme = if is_tls { "rediss" } else { "redis" };
         let password = password(&options.sentinel_password_file, "redis.sentinel_password_file")?;
         let mut clients = Vec::new();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    api, clock::Clock, config::Config, domain::Slots, jobs, queue::Inspector, store::Store,
+    api, clock::Clock, config::Config, connection::Server, domain::Slots, jobs, queue::Inspector,
+    store::Store,
 };
 
 /// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
@@ -11,7 +12,7 @@ use crate::{
 /// # Errors
 /// If the configuration cannot be used.
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
-    let server = config.redis.server()?;
+    let server = Server::new(config.redis.clone())?;
     let store = Store::new(&server, Slots::new(config.schedule.every)?, Clock::default());
     let history = Arc::new(super::history(config, store)?);
     let inspector = Inspector::new(&server, jobs::QUEUES.to_vec(), &config.queue);

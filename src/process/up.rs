@@ -64,7 +64,7 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
     let mut redis_url = config.redis.url.clone();
     // Held until the end: it keeps a second `cotiza up` off the same data.
     let mut _lock = None;
-    if !config.redis.chosen {
+    if !config.is_redis_chosen {
         _lock = Some(redis_server::claim(&config.up).await?);
         redis_url = format!("redis://127.0.0.1:{}/0", config.up.redis_port);
         let redis = Child::new("redis", redis_server::command(&config.up)?);
@@ -125,7 +125,7 @@ fn role_command(
         command.env(variable(key), value);
     }
     command.env(variable("redis.url"), redis_url);
-    if !config.redis.chosen {
+    if !config.is_redis_chosen {
         let file = config::own_password_file(&config.up.data_dir);
         command.env(variable("redis.password_file"), file);
     }
@@ -171,7 +171,7 @@ async fn ready(config: &Config) -> anyhow::Result<()> {
 fn announce(config: &Config, simulate: bool, redis_url: &str) -> anyhow::Result<()> {
     let origin = origin(config.api.listen);
     let folder = config.up.data_dir.display();
-    let (data, simulated) = if config.redis.chosen {
+    let (data, simulated) = if config.is_redis_chosen {
         let warning = "SIMULATED PRICES go into this Redis, which may hold real ones";
         (shown(&config.redis.url), warning.to_owned())
     } else {
