@@ -48,8 +48,8 @@ fn reached<T, E: std::error::Error + Send + Sync + 'static>(
         }
         let advice = server.advice(&error).unwrap_or("is it running?");
         let context = format!(
-            "no Redis at {address}: {advice}; it is named by --redis-url or REDIS_URL; without them, the one of a \
-             `cotiza up` is used whose data folder is here; `cotiza doctor` tells more"
+            "no Redis at {address}: {advice} (--redis-url or REDIS_URL name one; without them it is that of a \
+             `cotiza up` whose data folder is here; `cotiza doctor` tells more)"
         );
         anyhow::Error::new(error).context(context)
     })

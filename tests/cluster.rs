@@ -138,3 +138,26 @@ async fn commands_work_on_a_cluster() {
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
     assert!(doctor.stdout.contains("primary in a Redis Cluster"), "{}", doctor.stdout);
 }
+
+#[tokio::test]
+async fn a_password_that_is_changed_on_all_nodes_is_read_again() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let set = async |words: &[&str]| {
+        for node in &cluster.nodes {
+            node.ask::<redis::Value>(words).await.unwrap();
+        }
+    };
+    set(&["ACL", "SETUSER", "cotiza", "on", ">one", "+@all", "~*", "&*"]).await;
+    let file = cluster.nodes[0].folder().join("password");
+    std::fs::write(&file, "one\n").unwrap();
+    let (url, file) =
+        (cluster.url(0).replace("redis://", "redis://cotiza@"), file.display().to_string());
+    let environment = [("REDIS_URL", url.as_str()), ("COTIZA__REDIS__PASSWORD_FILE", &file)];
+    let stack = Stack::start(&environment).await;
+    stack.records("at first", SOON).await;
+    set(&["ACL", "SETUSER", "cotiza", "resetpass", ">two"]).await;
+    std::fs::write(&file, "two\n").unwrap();
+    set(&["CLIENT", "KILL", "USER", "cotiza"]).await;
+    stack.records("with the new password", Duration::from_secs(5)).await;
+    stack.settles().await;
+}

@@ -124,3 +124,28 @@ async fn a_request_while_redis_is_away_fails_once_for_all_who_wait() {
     let all = timeout(Duration::from_secs(6), futures_util::future::join_all(asked)).await;
     assert!(all.expect("they share the attempts").into_iter().all(|failed| failed));
 }
+
+#[tokio::test]
+async fn refused_writes_are_one_line_when_they_begin_and_one_when_they_end() {
+    let node = Node::start("");
+    node.answers().await;
+    let url = node.url();
+    let stack = Stack::start(&[("REDIS_URL", &url)]).await;
+    stack.records("at first", SOON).await;
+    node.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await.unwrap();
+    for process in &stack.processes {
+        let line = process.says("Redis refuses writes").await;
+        assert!(line.contains("NOREPLICAS"), "{line}");
+    }
+    sleep(Duration::from_secs(3)).await;
+    node.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await.unwrap();
+    for process in &stack.processes {
+        process.says("Redis accepts writes again").await;
+    }
+    stack.records("when writes are accepted", RECOVERY).await;
+    stack.settles().await;
+    let others =
+        |line: &String| !line.contains("Redis refuses writes") && !line.contains("gave up a job");
+    let complaints: Vec<String> = stack.complaints().into_iter().filter(others).collect();
+    assert!(complaints.len() <= 4, "{complaints:#?}");
+}

@@ -4,9 +4,12 @@ use std::{error::Error, io};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::health;
+
 /// Whether an error, or one that caused it, says that Redis cannot be used at all: it is not reached, does
-/// not answer, does not accept the user, is loading its data, or is a replica. The follower of the clock
-/// reports that once for the whole process, so other log lines about it are for debugging.
+/// not answer, does not accept the user or any writes, is loading its data, or is a replica. The follower of
+/// the clock or the probe of connections reports that once for the whole process, so other log lines about it
+/// are for debugging.
 pub fn is_away(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -26,6 +29,7 @@ pub fn is_away(error: &(dyn Error + 'static)) -> bool {
                                 | ServerErrorKind::TryAgain
                         )
                 ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "UNBLOCKED"))
+                    || health::refuses_writes(error)
             }
             None => error.is::<io::Error>(),
         };

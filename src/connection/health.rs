@@ -13,7 +13,7 @@
 //! and user timeout of TCP (see `server`) end connections whose packets are lost.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -30,6 +30,9 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// The probes in a row that a server may answer with LOADING; after that another one may be in its place.
 const LOADING_PROBES: u32 = 5;
+
+/// Whether Redis refuses writes, as the last probe of this process has found.
+static REFUSES_WRITES: AtomicBool = AtomicBool::new(false);
 
 /// The number of connections of this process that were replaced.
 static RECONNECTS: AtomicU64 = AtomicU64::new(0);
@@ -97,6 +100,7 @@ pub(super) async fn watch(
         };
         let Ok(probed) = probed else { return give_up(&unfit, None) };
         let error = probed.err();
+        log_refusal(error.as_ref());
         let is_loading = error.as_ref().and_then(RedisError::code) == Some("LOADING");
         loading = if is_loading { loading + 1 } else { 0 };
         let is_unfit = error.as_ref().is_some_and(|error| makes_unfit(Err(error)));
@@ -104,6 +108,29 @@ pub(super) async fn watch(
             return give_up(&unfit, error.as_ref());
         }
     }
+}
+
+/// Logs when Redis begins and ends to refuse writes, once for the whole process: other log lines about it are
+/// for debugging.
+fn log_refusal(error: Option<&RedisError>) {
+    match error {
+        Some(error) if refuses_writes(error) => {
+            if !REFUSES_WRITES.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%error, "Redis refuses writes, so nothing is recorded");
+            }
+        }
+        Some(_) => {}
+        None => {
+            if REFUSES_WRITES.swap(false, Ordering::Relaxed) {
+                tracing::info!("Redis accepts writes again");
+            }
+        }
+    }
+}
+
+/// Whether a primary refuses writes: too few replicas are connected, or it cannot save its data.
+pub(super) fn refuses_writes(error: &RedisError) -> bool {
+    matches!(error.code(), Some("NOREPLICAS" | "MISCONF"))
 }
 
 /// Sends a command that only a primary carries out and that changes nothing: the keys do not exist.
