@@ -41,9 +41,8 @@ pub fn is_away(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// What probably helps against an error of a connection; `None` if that is not known. `may_lack_tls`: whether
-/// this side uses TLS and the other one may not.
-pub(super) fn advice(error: &(dyn Error + 'static), may_lack_tls: bool) -> Option<&'static str> {
+/// What probably helps against an error of a connection; `None` if that is not known.
+pub(super) fn advice(error: &(dyn Error + 'static), stage: Stage) -> Option<&'static str> {
     let mut texts = Vec::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -51,21 +50,35 @@ pub(super) fn advice(error: &(dyn Error + 'static), may_lack_tls: bool) -> Optio
         cause = error.source();
     }
     let text = texts.join(": ");
-    let of_silence = if may_lack_tls { WITHOUT_TLS } else { SILENCE };
-    let known = ADVICE.iter().chain(of_silence).find(|(sign, _)| text.contains(sign));
+    let of_stage = match stage {
+        Stage::FirstByTls => FIRST_BY_TLS,
+        Stage::First => FIRST,
+        Stage::Later => LATER,
+    };
+    let known = ADVICE.iter().chain(of_stage).find(|(sign, _)| text.contains(sign));
     known.map(|(_, advice)| *advice).filter(|advice| !advice.is_empty())
 }
 
-/// What a client with TLS sees at a port without.
-const WITHOUT_TLS: &[(&str, &str)] = &[("timed out", NO_TLS), ("broken pipe", NO_TLS)];
+/// How far connections have come; the same failure means something else at another stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// None has been opened yet, and this side uses TLS.
+    FirstByTls,
+    /// None has been opened yet.
+    First,
+    /// Some have been opened before.
+    Later,
+}
+
+const FIRST_BY_TLS: &[(&str, &str)] = &[("timed out", NO_TLS), ("broken pipe", NO_TLS)];
 const NO_TLS: &str = "perhaps this port does not use TLS: give redis://, or the port that uses it";
 
-/// What any client sees at a server, or a port, that does not understand or answer it.
-const SILENCE: &[(&str, &str)] = &[
-    ("broken pipe", "it closes connections at once; perhaps it wants TLS: give rediss://"),
-    ("reset by peer", "it closes connections at once; perhaps it wants TLS: give rediss://"),
-    ("timed out", "it does not answer; does Redis hang, or does a firewall drop packets?"),
-];
+const FIRST: &[(&str, &str)] =
+    &[("broken pipe", WANTS_TLS), ("reset by peer", WANTS_TLS), ("timed out", SILENT)];
+const WANTS_TLS: &str = "it closes connections at once; perhaps it wants TLS: give rediss://";
+
+const LATER: &[(&str, &str)] = &[("timed out", SILENT)];
+const SILENT: &str = "it does not answer; does Redis hang, or does a firewall drop packets?";
 
 /// Parts of messages of rustls, redis-rs, Redis and the system, each with what helps.
 const ADVICE: &[(&str, &str)] = &[
@@ -121,3 +134,29 @@ const ADVICE: &[(&str, &str)] = &[
     ("No such file", "there is no socket of that name; is Redis running?"),
     ("is a replica", "give the address of the primary, or of the Sentinels that know it"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advice(text: &str, stage: Stage) -> Option<&'static str> {
+        super::advice(&RedisError::from(io::Error::other(text.to_owned())), stage)
+    }
+
+    #[test]
+    fn the_same_failure_means_something_else_before_the_first_connection() {
+        assert_eq!(advice("timed out", Stage::FirstByTls), Some(NO_TLS));
+        assert_eq!(advice("timed out", Stage::First), Some(SILENT));
+        assert_eq!(advice("timed out", Stage::Later), Some(SILENT));
+        assert_eq!(advice("Connection reset by peer", Stage::First), Some(WANTS_TLS));
+        assert_eq!(advice("Connection reset by peer", Stage::Later), None);
+    }
+
+    #[test]
+    fn the_sentinels_and_files_of_passwords_are_not_taken_for_redis() {
+        let text = "no Sentinel names a primary of \"main\": NOAUTH Authentication required";
+        assert!(advice(text, Stage::First).unwrap().contains("redis.sentinel_password_file"));
+        assert_eq!(advice("cannot read it: No such file or directory", Stage::Later), None);
+        assert!(advice("No such file or directory", Stage::First).unwrap().contains("socket"));
+    }
+}

@@ -22,7 +22,7 @@ use super::{
     AddressError, Connection, Link, Options, SharedConnection,
     address::{Address, moved, shown},
     cluster::Cluster,
-    fault,
+    fault::{self, Stage},
     health::ANSWER_TIMEOUT,
     node,
     options::password,
@@ -103,9 +103,12 @@ impl Server {
 
     /// What probably helps against an error of a connection to it; `None` if that is not known.
     pub fn advice(&self, error: &(dyn Error + 'static)) -> Option<&'static str> {
-        // A port that does not use TLS would have shown that by the first connection.
-        let may_lack_tls = self.is_tls() && !self.0.has_connected.load(Ordering::Relaxed);
-        fault::advice(error, may_lack_tls)
+        let stage = match (self.0.has_connected.load(Ordering::Relaxed), self.is_tls()) {
+            (true, _) => Stage::Later,
+            (false, true) => Stage::FirstByTls,
+            (false, false) => Stage::First,
+        };
+        fault::advice(error, stage)
     }
 
     /// A connection that is opened on first use, so a process starts while Redis is away. Must be used within
