@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::harness::{Cotiza, Database, FakeExchange, SOON, eventually, get_text, run};
+use crate::harness::{Cotiza, Database, FakeExchange, Node, SOON, eventually, get_text, run};
 
 /// The settings of a chain with a slot a second, as environment variables.
 struct Chain {
@@ -190,4 +190,34 @@ async fn a_supervised_process_stops_when_its_parent_is_gone() {
     let line = process.says("the end of the parent process").await;
     let fields: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(fields["level"], "INFO");
+}
+
+#[tokio::test]
+async fn idle_processes_leave_redis_alone() {
+    let node = Node::start("");
+    node.answers().await;
+    let (exchange, url) = (FakeExchange::start().await, node.url());
+    let environment = [
+        ("REDIS_URL", url.as_str()),
+        ("COTIZA__SCHEDULE__EVERY", "1s"),
+        ("COTIZA__SOURCES__BUENBIT__URL", exchange.url.as_str()),
+    ];
+    let _processes = ["scheduler", "worker"].map(|role| Cotiza::start(&[role], &environment));
+    eventually(SOON, "recording", || async {
+        node.ask::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 3
+    })
+    .await;
+    let commands = || async {
+        let info: String = node.ask(&["INFO", "stats"]).await.unwrap();
+        let count = info.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        count.unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = commands().await;
+    eventually(SOON, "three more samples", || async {
+        node.ask::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 6
+    })
+    .await;
+    let sent = commands().await - before;
+    // With those within scripts. Two queues that wake each other send thousands a second.
+    assert!(sent < 1500, "{sent} commands for three samples");
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -83,9 +84,14 @@ impl Runner for Worker<'_> {
         let (context, pulse) = (self.context.clone(), Pulse::default());
         self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(pulse.clone());
         let (name, metrics) = (self.presence.name(), self.context.metrics.clone());
-        let (server, shutdown) = (&self.server, self.shutdown);
-        queue::work::<J>(server, self.config, context, name, pulse, metrics, shutdown).await;
-        Ok(())
+        let (server, config) = (self.server.clone(), self.config.clone());
+        let (name, shutdown) = (name.to_owned(), self.shutdown.clone());
+        // In a task of its own: whatever wakes the task of a queue makes it look for jobs, and two queues in one
+        // task would wake each other without end.
+        let working = tokio::spawn(async move {
+            queue::work::<J>(&server, &config, context, &name, pulse, metrics, &shutdown).await;
+        });
+        working.await.context("the worker of a queue has ended")
     }
 }
 
