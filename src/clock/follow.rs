@@ -27,7 +27,6 @@ const FIRST_ANSWERS: u32 = 5;
 impl Clock {
     /// A clock that follows the one of Redis for as long as the runtime lives. Must be called within
     /// a tokio runtime.
-    ///
     pub fn following(server: &Server) -> Self {
         let (clock, mut connection) = (Self::default(), server.shared());
         let followed = clock.clone();

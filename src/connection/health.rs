@@ -143,7 +143,7 @@ async fn probe(link: &mut Link) -> RedisResult<()> {
         let mut delete = redis::cmd("DEL");
         delete.arg(key);
         match link.req_packed_command(&delete).await?.extract_error() {
-            // That user must not write there, which is no fault of the connection.
+            // The user has no permission for this key; the connection is fine.
             Err(error) if error.code() == Some("NOPERM") => {}
             answer => drop(answer?),
         }

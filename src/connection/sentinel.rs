@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     AddressError, Options,
-    address::{Address, shown},
+    address::shown,
     node,
     options::{SentinelTls, password},
 };
@@ -48,17 +48,16 @@ struct Sentinel {
 }
 
 impl Sentinels {
-    /// The Sentinels of an address that has some.
+    /// The Sentinels at these hosts and ports. They use TLS as Redis does, unless the options say otherwise.
     pub(super) fn of(
-        address: &Address,
+        service: String,
+        sentinels: &[(String, u16)],
+        is_redis_tls: bool,
         options: &Options,
         certificates: Option<&TlsCertificates>,
-    ) -> Result<Option<Self>, AddressError> {
-        let Address::Service { sentinels, service, .. } = address else {
-            return Ok(None);
-        };
+    ) -> Result<Self, AddressError> {
         let is_tls = match options.sentinel_tls {
-            SentinelTls::Same => address.is_tls(),
+            SentinelTls::Same => is_redis_tls,
             SentinelTls::On => true,
             SentinelTls::Off => false,
         };
@@ -85,7 +84,7 @@ impl Sentinels {
                 node::client(node.set_redis_settings(settings), certificates).map_err(failed)?,
             );
         }
-        Ok(Some(Self::new(service.clone(), clients)))
+        Ok(Self::new(service, clients))
     }
 
     fn new(service: String, clients: Vec<Client>) -> Self {

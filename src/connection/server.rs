@@ -48,13 +48,21 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     options: Options,
-    address: Address,
+    target: Target,
+    is_tls: bool,
     certificates: Option<TlsCertificates>,
-    sentinels: Option<Sentinels>,
     /// The nodes of the cluster, if it is one and has been connected to.
     nodes: Mutex<Vec<(String, u16)>>,
     /// Whether a connection has been opened before.
     has_connected: AtomicBool,
+}
+
+/// Which nodes are connected to.
+enum Target {
+    /// Those of the URL.
+    Nodes(Vec<ConnectionInfo>),
+    /// The primary that the Sentinels name; its host and port are replaced.
+    Primary(Sentinels, Box<ConnectionInfo>),
 }
 
 impl Server {
@@ -65,19 +73,27 @@ impl Server {
     pub fn new(options: Options) -> Result<Self, AddressError> {
         let address = Address::parse(&options.url)?;
         let certificates = tls::certificates(&options)?;
-        if certificates.is_some() && !address.is_tls() {
+        let is_tls = address.is_tls();
+        if certificates.is_some() && !is_tls {
             let reason =
                 "it has no TLS, for which redis.ca_file and redis.cert_file are; give rediss://...";
             let value = shown(&options.url);
             return Err(AddressError { key: "redis.url", value, reason: reason.to_owned() });
         }
         password(&options.password_file, "redis.password_file")?;
-        let sentinels = Sentinels::of(&address, &options, certificates.as_ref())?;
+        let target = match address {
+            Address::Nodes(nodes) => Target::Nodes(nodes),
+            Address::Service { sentinels, service, primary } => {
+                let certificates = certificates.as_ref();
+                let sentinels = Sentinels::of(service, &sentinels, is_tls, &options, certificates)?;
+                Target::Primary(sentinels, primary)
+            }
+        };
         Ok(Self(Arc::new(Inner {
             options,
-            address,
+            target,
+            is_tls,
             certificates,
-            sentinels,
             nodes: Mutex::default(),
             has_connected: AtomicBool::default(),
         })))
@@ -98,7 +114,7 @@ impl Server {
 
     /// Whether connections to it use TLS.
     pub fn is_tls(&self) -> bool {
-        self.0.address.is_tls()
+        self.0.is_tls
     }
 
     /// What probably helps against an error of a connection to it; `None` if that is not known.
@@ -149,7 +165,7 @@ impl Server {
 
     /// Whether the Sentinels name another primary than the one at the address.
     pub(super) async fn has_moved(&self, address: &str) -> bool {
-        let Some(sentinels) = &self.0.sentinels else { return false };
+        let Target::Primary(sentinels, _) = &self.0.target else { return false };
         let primary = sentinels.primary().await;
         primary.is_ok_and(|(host, port)| format!("{host}:{port}") != address)
     }
@@ -157,18 +173,17 @@ impl Server {
     /// The nodes to try, in this order: the primary that the Sentinels name; else those of the URL, and those
     /// that a cluster had when it was connected to, should the ones of the URL have left it.
     async fn candidates(&self) -> RedisResult<Vec<ConnectionInfo>> {
-        match (&self.0.address, &self.0.sentinels) {
-            (Address::Service { primary, .. }, Some(sentinels)) => {
+        match &self.0.target {
+            Target::Primary(sentinels, primary) => {
                 let (host, port) = sentinels.primary().await?;
                 Ok(vec![moved(primary, &host, port)])
             }
-            (Address::Service { primary, .. }, None) => Ok(vec![ConnectionInfo::clone(primary)]),
-            (Address::Nodes(nodes), _) => {
+            Target::Nodes(nodes) => {
                 let known = self.0.nodes.lock().clone();
-                let template = nodes.first().cloned();
-                let known = known.into_iter().filter_map(|(host, port)| {
-                    template.as_ref().map(|template| moved(template, &host, port))
-                });
+                let known = nodes
+                    .first()
+                    .into_iter()
+                    .flat_map(|one| known.iter().map(|(host, port)| moved(one, host, *port)));
                 Ok(nodes.iter().cloned().chain(known).collect())
             }
         }
@@ -181,7 +196,7 @@ impl Server {
             .set_response_timeout(Some(ANSWER_TIMEOUT));
         let mut link = client.get_multiplexed_async_connection_with_config(&config).await?;
         let info = match redis::cmd("INFO").query_async::<String>(&mut link).await {
-            // That user must not ask; then it is taken for a primary.
+            // Without the permission to ask, the server counts as a primary.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             info => info?,
         };

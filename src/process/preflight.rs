@@ -75,7 +75,7 @@ pub(super) async fn check(store: &Store, server: &Server) -> Vec<Finding> {
         eviction(&report),
         persistence(&report, store.server_setting("save").await),
         memory(&report),
-        latency(&report),
+        latency(shortest_latency(store, &report).await),
     ];
     findings.push(clock(store.clock().skew()));
     findings
@@ -196,9 +196,18 @@ fn memory(report: &ServerReport) -> Finding {
     Finding::new("memory", Verdict::Ok, text)
 }
 
-fn latency(report: &ServerReport) -> Finding {
-    let text = format!("{:.1} ms", report.latency.as_secs_f64() * 1000.0);
-    if report.latency > SLOW {
+/// The shortest time of a few answers: one may be late because this machine is busy.
+async fn shortest_latency(store: &Store, report: &ServerReport) -> Duration {
+    let mut shortest = report.latency;
+    for _ in 0..2 {
+        shortest = store.latency().await.map_or(shortest, |latency| shortest.min(latency));
+    }
+    shortest
+}
+
+fn latency(latency: Duration) -> Finding {
+    let text = format!("{:.1} ms", latency.as_secs_f64() * 1000.0);
+    if latency > SLOW {
         let text = format!("{text} for an answer; a Redis that is nearer would be better");
         return Finding::new("latency", Verdict::Warning, text);
     }
@@ -254,8 +263,7 @@ mod tests {
         assert_eq!(memory(&full).verdict, Verdict::Warning);
         let half = ServerReport { max_memory: Some(160), ..report() };
         assert_eq!(memory(&half).verdict, Verdict::Ok);
-        let far = ServerReport { latency: Duration::from_millis(51), ..report() };
-        assert_eq!(latency(&far).verdict, Verdict::Warning);
+        assert_eq!(latency(Duration::from_millis(51)).verdict, Verdict::Warning);
         assert_eq!((clock(1.5).verdict, clock(-0.2).verdict), (Verdict::Warning, Verdict::Ok));
     }
 

@@ -136,7 +136,7 @@ impl<J: Job> Workplace<J> {
             () = shutdown.cancelled() => return Ok(()),
         };
         let settings = settings::settings(J::NAME, connection.is_cluster(), self.concurrency);
-        let unfit = connection.clone();
+        let (unfit, is_cluster) = (connection.clone(), connection.is_cluster());
         let signal = Arc::new(Signal::default());
         let backend = RedisStorage::<Vec<u8>, _>::new(connection)
             .with_config(settings.clone())
@@ -171,7 +171,7 @@ impl<J: Job> Workplace<J> {
             shutdown.cancelled().await;
             sleep(self.drain).await;
         };
-        let aides = self.aides(name, &settings, signal);
+        let aides = self.aides(name, &settings, is_cluster, signal);
         let outcome = tokio::select! {
             ended = ran => ended.map_err(Failed::from),
             () = drained => {
@@ -192,11 +192,17 @@ impl<J: Job> Workplace<J> {
 
     /// What runs beside a worker and ends with it, in tasks of its own: whatever wakes the
     /// worker's task makes it look into the queue.
-    fn aides(&self, name: &str, settings: &Config, signal: Arc<Signal>) -> JoinSet<()> {
+    fn aides(
+        &self,
+        name: &str,
+        settings: &Config,
+        is_cluster: bool,
+        signal: Arc<Signal>,
+    ) -> JoinSet<()> {
         let mut aides = JoinSet::new();
         let (connection, of_worker) = (self.connection.clone(), settings.clone());
         aides.spawn(heartbeat::beat(connection, of_worker, name.to_owned(), self.queue.clone()));
-        if settings.queue.as_ref() != J::NAME {
+        if is_cluster {
             let (connection, of_worker) = (self.connection.clone(), settings.clone());
             aides.spawn(heartbeat::reclaim(connection, of_worker, name.to_owned()));
         }

@@ -26,12 +26,9 @@ pub struct ServerReport {
     pub replicas: Option<u64>,
     /// Whether it is a node of a Redis Cluster.
     pub is_cluster: bool,
-    /// The shortest time it took to answer, of a few requests.
+    /// How long it took to answer.
     pub latency: Duration,
 }
-
-/// The requests whose shortest time is the latency.
-const REQUESTS: u32 = 3;
 
 impl Store {
     /// How the server is, in a cluster the one that has the samples.
@@ -40,14 +37,7 @@ impl Store {
     /// If it does not answer.
     pub async fn server(&self) -> Result<ServerReport, StoreError> {
         let mut connection = answer("connect to Redis", self.connection.current()).await?;
-        let mut latency = Duration::MAX;
-        for _ in 0..REQUESTS {
-            let asked = Instant::now();
-            let mut exists = redis::cmd("EXISTS");
-            exists.arg(keys::META);
-            answer("ask Redis", exists.query_async::<u8>(&mut connection)).await?;
-            latency = latency.min(asked.elapsed());
-        }
+        let latency = latency(&mut connection).await?;
         let info = connection.send_to(keys::META, redis::cmd("INFO")).await;
         let info = info.and_then(|info| Ok(String::from_redis_value(info)?)).unwrap_or_default();
         let field = |name: &str| connection::field(&info, name);
@@ -64,6 +54,15 @@ impl Store {
             is_cluster: connection.is_cluster(),
             latency,
         })
+    }
+
+    /// How long the server takes to answer.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn latency(&self) -> Result<Duration, StoreError> {
+        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+        latency(&mut connection).await
     }
 
     /// What tells this run of the server that has the samples from all others.
@@ -84,6 +83,14 @@ impl Store {
         let pairs = Vec::<(String, String)>::from_redis_value(answer).ok()?;
         pairs.into_iter().next().map(|(_, value)| value)
     }
+}
+
+async fn latency(connection: &mut Connection) -> Result<Duration, StoreError> {
+    let asked = Instant::now();
+    let mut exists = redis::cmd("EXISTS");
+    exists.arg(keys::META);
+    answer("ask Redis", exists.query_async::<u8>(connection)).await?;
+    Ok(asked.elapsed())
 }
 
 /// What tells this run of the server that has the samples from all others.

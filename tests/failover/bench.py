@@ -12,16 +12,14 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import report
 from cluster import Cluster
-from cotiza import Cotiza
+from cotiza import Cotiza, prepare_program
 from faults import FAULTS
 from redis_server import REDIS_SERVER
 from rounds import evaluate, run_round
@@ -129,22 +127,12 @@ def missing(arguments):
     return [str(program) for program in programs if not shutil.which(program)]
 
 
-def interrupted(number, _):
-    # A second signal must not interrupt the end.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
 def main():
     arguments = parse_arguments()
     if absent := missing(arguments):
         print(f"bench-failover: skipped, as there is no {', '.join(absent)}")
         return
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGINT, interrupted)
-    # Everything is on this machine.
-    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    prepare_program()
     folder = Path(tempfile.mkdtemp(prefix="cotiza-failover-"))
     bench = Bench(arguments, folder)
     try:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import signal
 import urllib.error
 import urllib.parse
+import urllib.request
 
 from redis_server import stable_ports
 from stack import Failed, get, wait_for
@@ -12,6 +14,20 @@ ROLES = ("exchange", "scheduler", "worker-1", "worker-2", "api")
 # Lines of the logs that are counted.
 LEVELS = ("ERROR", "WARN")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def interrupted(number, _):
+    # A second signal must not interrupt the end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def prepare_program():
+    """Lets signals end the program through its `finally`, and requests go directly: all is on this machine."""
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
 
 
 class Cotiza:

@@ -12,17 +12,15 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
 import report
 from client import ServerError, attempt, info, times
-from cotiza import Cotiza
+from cotiza import Cotiza, prepare_program
 from redis_server import REDIS_SERVER, RedisServer, stable_ports
 from stack import Failed, Processes, wait_for
 
@@ -183,23 +181,13 @@ def parse_arguments():
     return arguments
 
 
-def interrupted(number, _):
-    # A second signal must not interrupt the end.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise SystemExit(128 + number)
-
-
 def main():
     arguments = parse_arguments()
     servers = found_servers(arguments)
     if not shutil.which(arguments.binary):
         print(f"test-servers: skipped, as there is no {arguments.binary}")
         return
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGINT, interrupted)
-    # Everything is on this machine.
-    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    prepare_program()
     folder = Path(tempfile.mkdtemp(prefix="cotiza-servers-"))
     rows, has_failed = [("server", "version", "protocol", "samples", "result")], False
     try:

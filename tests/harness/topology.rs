@@ -181,7 +181,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// `None` if there is no redis-cli, which makes a cluster of servers.
+    /// `None` if redis-cli, which creates the cluster, is not installed.
     pub async fn start() -> Option<Self> {
         if Command::new("redis-cli").arg("--version").output().is_err() {
             println!("skipped: redis-cli is not installed");
