@@ -65,6 +65,11 @@ impl Connection {
         Self { link, opened: Instant::now(), unfit, watch }
     }
 
+    /// Keys that do not exist, one on each server that has keys of Cotiza.
+    pub fn probes(&self) -> &'static [&'static str] {
+        self.link.probes()
+    }
+
     /// Whether this is a Redis Cluster.
     pub fn is_cluster(&self) -> bool {
         matches!(self.link, Link::Cluster(_))
@@ -135,6 +140,16 @@ impl ConnectionLike for Connection {
 
     fn get_db(&self) -> i64 {
         self.link.get_db()
+    }
+}
+
+impl Link {
+    /// Keys that do not exist, one on each server that has keys of ours.
+    fn probes(&self) -> &'static [&'static str] {
+        match self {
+            Self::Node(_) => &cluster::PROBES[..1],
+            Self::Cluster(_) => &cluster::PROBES,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, aio::Con
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Link, Server, cluster};
+use super::{Link, Server};
 
 /// The longest that Redis may take to answer. redis-rs's own 500 ms is too short for a server that is
 /// loading or saving.
@@ -135,11 +135,7 @@ pub(super) fn refuses_writes(error: &RedisError) -> bool {
 
 /// Sends a command that only a primary carries out and that changes nothing: the keys do not exist.
 async fn probe(link: &mut Link) -> RedisResult<()> {
-    let keys: &[&str] = match link {
-        Link::Node(_) => &cluster::PROBES[..1],
-        Link::Cluster(_) => &cluster::PROBES,
-    };
-    for key in keys {
+    for key in link.probes() {
         let mut delete = redis::cmd("DEL");
         delete.arg(key);
         match link.req_packed_command(&delete).await?.extract_error() {

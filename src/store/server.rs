@@ -65,13 +65,17 @@ impl Store {
         latency(&mut connection).await
     }
 
-    /// What tells this run of the server that has the samples from all others.
+    /// What tells these runs of the servers that have the samples and the queues from all others.
     ///
     /// # Errors
     /// If Redis fails, or this user must not read it.
-    pub async fn server_run(&self) -> Result<String, StoreError> {
+    pub async fn server_runs(&self) -> Result<String, StoreError> {
         let mut connection = answer("connect to Redis", self.connection.current()).await?;
-        server_run(&mut connection).await
+        let mut runs = Vec::new();
+        for key in connection.probes() {
+            runs.push(run_at(&mut connection, key).await?);
+        }
+        Ok(runs.join(" "))
     }
 
     /// A setting of the server; `None` if this user must not read it.
@@ -95,9 +99,14 @@ async fn latency(connection: &mut Connection) -> Result<Duration, StoreError> {
 
 /// What tells this run of the server that has the samples from all others.
 pub(super) async fn server_run(connection: &mut Connection) -> Result<String, StoreError> {
+    run_at(connection, keys::META).await
+}
+
+/// The same of the server that has the key.
+async fn run_at(connection: &mut Connection, key: &str) -> Result<String, StoreError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
-    let info = answer("ask which server this is", connection.send_to(keys::META, info)).await?;
+    let info = answer("ask which server this is", connection.send_to(key, info)).await?;
     let info = String::from_redis_value(info).unwrap_or_default();
     Ok(connection::field(&info, "run_id").unwrap_or_default().to_owned())
 }

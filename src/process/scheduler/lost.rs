@@ -65,8 +65,8 @@ pub(super) async fn note(store: &Store, slots: Slots) {
     }
 }
 
-/// Which run of the server this is, and how many changes it has.
+/// Which runs of the servers these are, and how many changes there are.
 async fn state(store: &Store) -> Result<(String, u64), StoreError> {
-    let run = store.server_run().await?;
+    let run = store.server_runs().await?;
     Ok((run, store.counts().await?.position.number))
 }
