@@ -1,27 +1,27 @@
-//! Gives `cotiza --version` its commit: the one in the environment (an image is built without the
-//! history), else that of the checkout; in a folder that is neither, the version stands alone.
+//! Sets the text of `cotiza --version`: the version, and the commit if it is known. The commit is that of the
+//! environment (images are built without the Git history), otherwise that of the checkout.
 
 use std::{env, path::Path, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=COTIZA_COMMIT");
-    #[allow(clippy::disallowed_methods, reason = "the program is not there yet")]
-    let given = env::var("COTIZA_COMMIT").ok().filter(|commit| !commit.is_empty());
+    #[allow(clippy::disallowed_methods, reason = "the config module does not exist at build time")]
+    let from_environment = env::var("COTIZA_COMMIT").ok().filter(|commit| !commit.is_empty());
     let version = env!("CARGO_PKG_VERSION");
-    let shown = match given.or_else(checked_out) {
+    let text = match from_environment.or_else(checkout_commit) {
         Some(commit) => format!("{version} ({commit})"),
         None => version.to_owned(),
     };
-    println!("cargo::rustc-env=COTIZA_VERSION={shown}");
+    println!("cargo::rustc-env=COTIZA_VERSION={text}");
 }
 
-/// The commit of the checkout that this folder is the top of; not that of one around it.
-fn checked_out() -> Option<String> {
+/// Returns the commit of the Git checkout whose top folder is this one; `None` within another checkout.
+fn checkout_commit() -> Option<String> {
     if !git(&["rev-parse", "--show-prefix"])?.is_empty() {
         return None;
     }
-    // The log of HEAD grows with every commit and checkout.
+    // The log of HEAD changes with each commit and checkout.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
     if Path::new(&log).exists() {
         println!("cargo::rerun-if-changed={log}");

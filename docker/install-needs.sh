@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what building and running Cotiza needs besides Rust, unless it is there already:
-# redis-server and a C compiler (which links, and builds the cryptography of TLS). With the argument
-# "test" also libfaketime, for the tests of wrong clocks; where it cannot be had, they are skipped.
+# Installs the missing programs, other than Rust, that are needed to build and run Cotiza: redis-server and a
+# C compiler (for linking and for the cryptography of TLS). With the argument "test", also installs
+# libfaketime for the tests of wrong clocks; without it these tests are skipped.
 set -eu
 
 needs=
@@ -12,27 +12,26 @@ if [ "${1:-}" = test ] && ! ls /usr/lib/*/faketime /usr/lib/faketime >/dev/null 
 fi
 [ -n "$needs" ] || exit 0
 
-by_hand() {
-    echo "Missing:$needs. $1: install it by hand." >&2
+fail() {
+    echo "Missing:$needs. $1. Install the missing programs manually." >&2
     exit 1
 }
 
 sudo=
 if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || by_hand "Neither root nor sudo is here"
+    command -v sudo >/dev/null || fail "This user is not root and sudo is not installed"
     sudo=sudo
 fi
 
-# The packages of what is missing: $1 names that of redis, $2 that of the compiler, $3 that of
-# libfaketime.
+# Prints the packages to install. Arguments: the packages of Redis ($1), the compiler ($2) and
+# libfaketime ($3).
 packages() {
     for need in $needs; do
         case $need in redis) echo "$1" ;; cc) echo "$2" ;; faketime) echo "$3" ;; esac
     done
 }
 
-# A package may start the server as a service. Cotiza runs its own on another port, so that one
-# does no harm.
+# Some packages start Redis as a service. This is harmless, because Cotiza runs its own on another port.
 echo "Installing$needs ..."
 if command -v apt-get >/dev/null; then
     $sudo apt-get update -qq
@@ -49,12 +48,12 @@ elif command -v pacman >/dev/null; then
 elif command -v brew >/dev/null; then
     brew install --quiet $(packages redis gcc)
 else
-    by_hand "None of apt, dnf, apk, pacman, brew is here"
+    fail "No supported package manager (apt, dnf, apk, pacman, brew) was found"
 fi
 
 for program in redis-server cc; do
     command -v $program >/dev/null || {
-        echo "$program was installed, but it is not on the PATH ($PATH)." >&2
+        echo "$program was installed, but is not in the PATH ($PATH). Add its folder to the PATH." >&2
         exit 1
     }
 done

@@ -1,7 +1,8 @@
-//! The REST API: one file a resource, its answers beside its handlers.
+//! The REST API: one file per resource, with its handlers and its response types.
 //!
-//! May use the domain, the configuration, the history and its store. What stands in `///` on handlers and
-//! answers is published in the OpenAPI document, so it is written for users of the API.
+//! May use the domain, the configuration, the history, the store and the queue. The `///` comments of
+//! handlers, parameters and response types are published in the OpenAPI document, so they are written for
+//! users of the API.
 
 mod admission;
 mod answer;
@@ -47,20 +48,20 @@ pub use operation::{
 
 use crate::{config::Config, history::History, metrics::Metrics, queue::Inspector};
 
-/// How the operations are grouped in the documentation.
+/// Groups of operations in the documentation.
 #[derive(Debug, Tags)]
 enum Tag {
-    /// What one bitcoin costs in Argentine pesos.
+    /// Prices of one bitcoin in Argentine pesos (ARS).
     Prices,
-    /// Which slots were recorded, and why others were not.
+    /// Recorded slots, missed slots and the reasons why they were missed.
     Coverage,
-    /// Who is asked for the price, and how well that goes.
+    /// Sources of the price: their status, latency and failures.
     Sources,
-    /// How Cotiza runs: status, queues, jobs, processes.
+    /// Operation of Cotiza: status, queues, jobs and processes.
     Operation,
-    /// Whether the service is well.
+    /// Liveness and readiness of the service.
     Health,
-    /// For clients of other price APIs: the endpoints of CoinGecko and CriptoYa.
+    /// Endpoints that are compatible with the price APIs of CoinGecko and CriptoYa, for their clients.
     Compatible,
 }
 
@@ -82,8 +83,8 @@ type Resources = (
     compatible::CriptoYa,
 );
 
-/// All routes of the API, the page at `/`, the documentation at `/docs`, `/openapi.json` and
-/// `/openapi.yaml`. `metrics` are those of this process.
+/// Returns all routes of the API, the page at `/`, the runbook at `/help`, the metrics at `/metrics`, and
+/// the documentation at `/docs`, `/openapi.json` and `/openapi.yaml`. `metrics` are those of this process.
 pub fn routes(
     history: Arc<History>,
     inspector: &Inspector,
@@ -114,12 +115,12 @@ pub fn routes(
     conventions::Conventions::new(routes, history, metrics, config)
 }
 
-/// The OpenAPI document as JSON. Nothing is connected to.
+/// Returns the OpenAPI document as JSON, without connecting to Redis.
 pub fn openapi_json(history: Arc<History>, inspector: Inspector, config: &Config) -> String {
     documentation::json(&service(history, inspector, config))
 }
 
-/// The OpenAPI document as YAML. Nothing is connected to.
+/// Returns the OpenAPI document as YAML, without connecting to Redis.
 pub fn openapi_yaml(history: Arc<History>, inspector: Inspector, config: &Config) -> String {
     documentation::yaml(&service(history, inspector, config))
 }

@@ -1,11 +1,12 @@
-//! The configuration: what can be set, its defaults, and how it is put together.
+//! The configuration: its keys, their defaults, and how the layers are merged.
 //!
-//! The only room that reads the environment. Knows the domain and nothing else of the crate.
+//! Only this module reads the environment. It depends on `connection`, `domain` and `json_locator`.
 
 mod error;
 mod layers;
 mod networks;
 mod password;
+mod reference;
 mod sections;
 mod simulation;
 mod sources;
@@ -23,65 +24,66 @@ pub use error::ConfigError;
 pub use layers::variable;
 pub use networks::Networks;
 pub use password::{lock_file, own_password_file, simulated_data_dir};
+pub use reference::reference;
 pub use sections::{Api, Exchange, Log, LogFormat, Metrics, Prices, Queue, Schedule, Up, Worker};
 pub use simulation::{SIMULATED, simulation};
 pub use sources::{Policy, Source, Sources};
 
-/// The commented file that documents every key; the weakest layer.
+/// The file that documents every key. It is the layer that all others override.
 pub const DEFAULT_TOML: &str = include_str!("../migrations-free-config/default.toml");
 
-/// The environment variable that names the configuration file, if no flag does.
+/// The environment variable that names the configuration file if `--config` is not given.
 const FILE_VARIABLE: &str = "COTIZA_CONFIG";
 
-/// How many slots long a price is current, unless `api.stale_after` tells.
+/// The number of slots after which a price is stale, unless `api.stale_after` is set.
 const CURRENT_SLOTS: u32 = 3;
 
-/// Everything that can be set, already checked. See [`DEFAULT_TOML`] for what each key means.
+/// The validated configuration. [`DEFAULT_TOML`] describes each key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// When a price is recorded.
+    /// The interval at which prices are recorded.
     pub schedule: Schedule,
-    /// Where samples and queue are kept.
+    /// The Redis that stores the samples and the queues.
     pub redis: Options,
-    /// Whether somebody chose that Redis, in any layer above the defaults.
+    /// Whether a layer other than the defaults sets that Redis.
     #[serde(skip)]
-    pub is_redis_chosen: bool,
-    /// How long prices are kept.
+    pub is_redis_configured: bool,
+    /// How long samples are kept.
     pub prices: Prices,
-    /// Where prices come from.
+    /// The sources and which of their prices are accepted.
     pub sources: Sources,
-    /// How jobs are run.
+    /// How workers run jobs.
     pub worker: Worker,
-    /// How the queue is kept.
+    /// Heartbeats, and how long finished jobs are kept.
     pub queue: Queue,
-    /// How prices are served.
+    /// The REST API and its limits.
     pub api: Api,
-    /// What a process tells a Prometheus of itself.
+    /// Where a process serves its own metrics.
     pub metrics: Metrics,
-    /// What is logged, and how.
+    /// The level and the format of the log.
     pub log: Log,
-    /// What `cotiza up` runs.
+    /// The processes that `cotiza up` runs.
     pub up: Up,
-    /// How the simulated exchange behaves.
+    /// The behaviour of the simulated exchange.
     pub exchange: Exchange,
 }
 
-/// Values given on the command line, as pairs of a dotted key and its text.
+/// Values given on the command line: pairs of a dotted key and its value as text.
 pub type Flags = Vec<(&'static str, String)>;
 
 impl Config {
-    /// Puts the configuration together: defaults, then `file` (else the one that the environment
-    /// names), the environment, `flags`. Finds the Redis of a `cotiza up` in this folder.
+    /// Merges the layers: the defaults, `file` (or the file that the environment names), the environment, and
+    /// `flags`. Uses the Redis of a `cotiza up` if its data folder exists and no other Redis is configured.
     ///
     /// # Errors
-    /// On a file that cannot be read, an unknown key, or a value that is not allowed; the
-    /// message names the key and what would be right.
+    /// Returns an error if a file cannot be read, a key is unknown, or a value is not allowed. The message
+    /// names the key and an allowed value.
     pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Self, ConfigError> {
-        #[allow(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
+        #[allow(clippy::disallowed_methods, reason = "only this function reads the environment")]
         let mut environment = std::env::vars().collect();
         let mut config = Self::from_layers(file, &environment, flags)?;
         if password::find_own(&mut config) == Some(Kind::Simulated) {
-            // The processes beside a simulation ask what its own ones ask.
+            // Use the same source as the processes of the simulation.
             environment.extend(simulation(&config));
             config = Self::from_layers(file, &environment, flags)?;
             password::find_own(&mut config);
@@ -89,39 +91,39 @@ impl Config {
         Ok(config)
     }
 
-    /// As [`Config::load`], with the environment given and without a look at the data folder.
+    /// Merges the layers as [`Config::load`] does, but with a given environment and without searching for the
+    /// data folder of a `cotiza up`.
     ///
     /// # Errors
-    /// As [`Config::load`].
+    /// Returns the same errors as [`Config::load`].
     pub fn from_layers(
         file: Option<&Path>,
         environment: &HashMap<String, String>,
         flags: &Flags,
     ) -> Result<Self, ConfigError> {
-        // An image says in its environment where its configuration is, so that every command that
-        // is run in a container finds it.
+        // The container image sets the variable, so that every command in a container finds the file.
         let file = file.or_else(|| environment.get(FILE_VARIABLE).map(Path::new));
         let config = layers::merge(file, environment, flags)?;
         validate::check(&config)?;
         Ok(config)
     }
 
-    /// The age in seconds beyond which the last price is stale.
+    /// Returns the age in seconds above which the last price is stale.
     pub fn stale_after(&self) -> i64 {
         let age = self.api.stale_after.unwrap_or(self.schedule.every * CURRENT_SLOTS);
         i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
     }
 
-    /// The effective values as TOML, passwords masked.
+    /// Returns the effective values as TOML, with masked passwords.
     pub fn to_masked_toml(&self) -> String {
         let mut shown = self.clone();
-        shown.redis.url = connection::shown(&self.redis.url);
+        shown.redis.url = connection::redacted(&self.redis.url);
         for source in shown.sources.named.values_mut() {
-            if let Ok(url) = masked(source.url.as_str()).parse() {
+            if let Ok(url) = mask_url(source.url.as_str()).parse() {
                 source.url = url;
             }
             for header in &mut source.headers {
-                // A key to an exchange's doors, as often as not.
+                // Headers often contain API keys.
                 let name = header.split(':').next().unwrap_or_default();
                 *header = format!("{name}: ***");
             }
@@ -130,23 +132,23 @@ impl Config {
     }
 }
 
-#[allow(clippy::expect_used, reason = "every start and every test reads this constant")]
+#[allow(clippy::expect_used, reason = "default.toml is a constant that every start parses")]
 impl Default for Config {
     fn default() -> Self {
-        layers::merge(None, &HashMap::new(), &Vec::new()).expect("default.toml is whole")
+        layers::merge(None, &HashMap::new(), &Vec::new()).expect("default.toml is complete")
     }
 }
 
-/// A URL with its password or token, and what looks like one in its query, replaced by `***`. Of one that
-/// cannot be parsed only the scheme is shown.
-pub fn masked(url: &str) -> String {
+/// Returns a URL in which the password or token, and query parameters with names such as `key` or `token`,
+/// are replaced by `***`. Of a URL that cannot be parsed, only the scheme is kept.
+pub fn mask_url(url: &str) -> String {
     let Some(mut shown) = Url::parse(url).ok().filter(|url| !url.cannot_be_a_base()) else {
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         let scheme =
             scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         return scheme.map_or("***".to_owned(), |scheme| format!("{scheme}://***"));
     };
-    // These fail for URLs without a host, which have no password.
+    // These calls fail only for URLs without a host, which have no password.
     if shown.password().is_some() {
         let _kept: Result<(), ()> = shown.set_password(Some("***"));
     } else if !shown.username().is_empty() {

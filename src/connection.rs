@@ -1,8 +1,9 @@
-//! Connections to a Redis of any kind: one server, the primary of a service that Sentinels watch, or a
-//! Redis Cluster; by TCP, TLS or a Unix socket. Depends on nothing of the crate.
+//! Connections to Redis: a single server, the primary of a service that Sentinels monitor, or a Redis
+//! Cluster, over TCP, TLS or a Unix socket. Depends on no other module.
 //!
-//! [`Server`] is a Redis and how to reach it, [`Connection`] one connection, which is not used any more once
-//! it is unfit, and [`SharedConnection`] opens another one then. `health` decides what makes one unfit.
+//! [`Server`] describes a Redis and opens connections to it. [`Connection`] is one connection; once it is
+//! unfit it is no longer used. [`SharedConnection`] replaces unfit connections. `health` decides when a
+//! connection is unfit.
 
 mod address;
 mod cluster;
@@ -29,27 +30,27 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::cluster::Cluster;
 pub use self::{
-    address::{AddressError, shown},
+    address::{AddressError, redacted},
     cluster::QUEUE_TAG,
-    fault::is_away,
+    fault::is_outage,
     health::reconnects,
     options::{Options, SentinelTls},
-    server::{Server, field},
+    server::{Server, info_field},
     shared::SharedConnection,
 };
 
-/// One connection. Clones share it. Once it is unfit it stays so.
+/// A connection, shared by its clones. An unfit connection never becomes fit again.
 #[derive(Clone)]
 pub struct Connection {
     link: Link,
     opened: Instant,
     unfit: CancellationToken,
-    /// Ends the task that watches it, with the last clone.
-    #[allow(dead_code, reason = "it is dropped, nothing else")]
-    watch: Arc<DropGuard>,
+    /// Stops the task that monitors the connection when the last clone is dropped.
+    #[allow(dead_code, reason = "only its drop has an effect")]
+    monitor: Arc<DropGuard>,
 }
 
-/// What a connection is made of.
+/// The underlying connection of redis-rs.
 #[derive(Clone)]
 enum Link {
     Node(MultiplexedConnection),
@@ -57,56 +58,56 @@ enum Link {
 }
 
 impl Connection {
-    /// A connection that is watched from now on.
+    /// Creates a connection and starts to monitor it.
     fn new(link: Link, address: String, server: Server) -> Self {
         let unfit = CancellationToken::new();
-        tokio::spawn(health::watch(link.clone(), address, server, unfit.clone()));
-        let watch = Arc::new(unfit.clone().drop_guard());
-        Self { link, opened: Instant::now(), unfit, watch }
+        tokio::spawn(health::monitor(link.clone(), address, server, unfit.clone()));
+        let monitor = Arc::new(unfit.clone().drop_guard());
+        Self { link, opened: Instant::now(), unfit, monitor }
     }
 
-    /// Keys that do not exist, one on each server that has keys of Cotiza.
+    /// Returns keys that do not exist, one on each server that stores keys of Cotiza.
     pub fn probes(&self) -> &'static [&'static str] {
         self.link.probes()
     }
 
-    /// Whether this is a Redis Cluster.
+    /// Returns whether the connection is to a Redis Cluster.
     pub fn is_cluster(&self) -> bool {
         matches!(self.link, Link::Cluster(_))
     }
 
-    /// How long ago it was opened.
+    /// Returns the time since the connection was opened.
     pub fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 
-    /// Whether it can be used as far as is known.
+    /// Returns whether the connection may be used; `false` once it is known to be unfit.
     pub fn is_fit(&self) -> bool {
         !self.unfit.is_cancelled()
     }
 
-    /// Waits until it is unfit.
+    /// Waits until the connection is unfit.
     pub async fn unfit(&self) {
         self.unfit.cancelled().await;
     }
 
-    /// Sends a command that has no key, such as INFO, to the primary that has `key`.
+    /// Sends a command without a key, such as INFO, to the primary that stores `key`.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn send_to(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
-        let answer = match &mut self.link {
+        let response = match &mut self.link {
             Link::Node(node) => node.send_packed_command(&command).await,
             Link::Cluster(cluster) => cluster.send_to(key, command).await,
         };
-        self.judge(answer.as_ref());
-        answer.and_then(Value::extract_error)
+        self.inspect(response.as_ref());
+        response.and_then(Value::extract_error)
     }
 
-    /// Takes the connection out of use if an answer says that it is unfit.
-    fn judge(&self, answer: Result<&Value, &redis::RedisError>) {
-        if health::makes_unfit(answer) {
-            health::give_up(&self.unfit, answer.err());
+    /// Marks the connection as unfit if the response says so.
+    fn inspect(&self, response: Result<&Value, &redis::RedisError>) {
+        if health::makes_unfit(response) {
+            health::mark_unfit(&self.unfit, response.err());
         }
     }
 }
@@ -114,9 +115,9 @@ impl Connection {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         async move {
-            let answer = self.link.req_packed_command(command).await;
-            self.judge(answer.as_ref());
-            answer
+            let response = self.link.req_packed_command(command).await;
+            self.inspect(response.as_ref());
+            response
         }
         .boxed()
     }
@@ -128,12 +129,12 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         async move {
-            let answers = self.link.req_packed_commands(commands, offset, count).await;
-            match &answers {
-                Ok(values) => values.iter().for_each(|value| self.judge(Ok(value))),
-                Err(error) => self.judge(Err(error)),
+            let responses = self.link.req_packed_commands(commands, offset, count).await;
+            match &responses {
+                Ok(values) => values.iter().for_each(|value| self.inspect(Ok(value))),
+                Err(error) => self.inspect(Err(error)),
             }
-            answers
+            responses
         }
         .boxed()
     }
@@ -144,7 +145,7 @@ impl ConnectionLike for Connection {
 }
 
 impl Link {
-    /// Keys that do not exist, one on each server that has keys of ours.
+    /// Returns keys that do not exist, one on each server that stores keys of Cotiza.
     fn probes(&self) -> &'static [&'static str] {
         match self {
             Self::Node(_) => &cluster::PROBES[..1],

@@ -1,14 +1,13 @@
-//! All recorded prices in memory: answers every question about them without a trip to Redis.
+//! All recorded prices in memory: queries about them are answered without a request to Redis.
 //!
-//! Samples are kept by the hour. `index` has all hours in order, with a tree of their summaries; an
-//! hour's own samples are columns of 6 bytes a sample ([`crate::store::Hour`]). A mean is computed
-//! in `view`: the part of the first hour of its range, all whole hours from the tree, the part of
-//! the last hour. `load` fills the index from Redis, `follow` keeps it equal to Redis. Hours that
-//! were not used for longest are removed from memory beyond a limit, and read again when they are
-//! needed.
+//! Samples are kept by hour. `index` has all hours in order, with a tree of their summaries; the samples
+//! of an hour are columns of 6 bytes per sample ([`crate::store::Hour`]). `view` computes a mean from
+//! the part of the first hour of the range, all whole hours (from the tree) and the part of the last
+//! hour. `load` fills the index from Redis, `follow` keeps it in sync. When the samples exceed the
+//! memory limit, the least recently used hours are evicted; they are read again when they are needed.
 //!
-//! While Redis is away the history goes on answering, for a limited time where an answer depends
-//! on what may have been recorded since. Uses the domain and the store.
+//! While Redis is unavailable, the history keeps answering. Answers that depend on samples that may have
+//! been recorded since are given for a limited time only. Uses the domain and the store.
 
 mod answer;
 mod batches;
@@ -31,7 +30,7 @@ use std::{
 use parking_lot::RwLock;
 use tokio::{sync::watch, time::sleep};
 
-pub use answer::{Freshness, HistoryError, Known, Size};
+pub use answer::{Answered, Freshness, HistoryError, Size};
 pub use batches::Batch;
 pub use maintenance::{Finding, Maintained, Retention};
 
@@ -41,18 +40,18 @@ pub use statistics::Statistics;
 use self::{
     follow::Follower,
     index::{Columns, Index},
-    view::{Miss, View},
+    view::{HourError, View},
 };
 use crate::{
     domain::{Observation, Order, Page, PageNumber, PageSize, Summary, TimeRange, Total, UnixTime},
     store::{Row, Store, StoreError},
 };
 
-/// Contact with Redis that is younger than this is contact now: a follower has it twice a second.
+/// The maximum age of the last sync at which the index counts as current; the follower syncs every 0.5 s.
 const FRESH: Duration = Duration::from_millis(1500);
 
-/// How often an hour is read again that does not match the index: a change is under way.
-const READS: usize = 60;
+/// How many times an hour is read if it does not match the index because it is being changed.
+const MAX_READS: usize = 60;
 
 /// All recorded prices. Shared by all threads of a process.
 #[derive(Debug)]
@@ -61,34 +60,34 @@ pub struct History {
     limits: Limits,
     state: RwLock<State>,
     follower: tokio::sync::Mutex<Follower>,
-    /// Notified after changes of the recorded prices.
+    /// Notified after each change of the recorded prices.
     changed: watch::Sender<()>,
 }
 
-/// How much a history may keep, and for how long it may answer without Redis.
+/// The memory limit of a history, and how long it may answer without Redis.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The bytes of samples that are kept in memory.
+    /// The maximum size of the samples in memory, in bytes.
     pub memory: usize,
-    /// How long ranges that end after the last contact with Redis are answered.
+    /// How long after the last sync ranges that end later than it are answered.
     pub stale_for: Duration,
 }
 
-/// What readers see.
+/// The state that queries read.
 #[derive(Debug, Default)]
 struct State {
-    /// `None` until it has been loaded.
+    /// `None` until the samples have been loaded.
     index: Option<Arc<Index>>,
-    /// When everything was last known to be as in Redis, and the unix second of that.
-    contact: Option<(Instant, i64)>,
-    /// The unix second since which there has been contact all the time.
-    contact_since: i64,
-    /// Counts up once a second; tells which hours were used lately.
+    /// When the index was last in sync with Redis; the same time also as a unix second.
+    last_sync: Option<(Instant, i64)>,
+    /// The unix second since which the index has been in sync without interruption.
+    synced_since: i64,
+    /// Counts the seconds with a sync; orders the hours in memory by their last use.
     now: u32,
 }
 
 impl History {
-    /// A history that is not loaded yet: see [`History::follow`] and [`History::refresh`].
+    /// Creates a history that is not loaded yet: see [`History::follow`] and [`History::refresh`].
     pub fn new(store: Store, limits: Limits) -> Self {
         Self {
             store,
@@ -99,23 +98,23 @@ impl History {
         }
     }
 
-    /// Count and sum of the prices of a range.
+    /// Returns the count and the sum of the prices of a range.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn total(&self, range: &TimeRange) -> Result<Known<Total>, HistoryError> {
-        self.ask(range.until(), |view| view.total(range)).await
+    pub async fn total(&self, range: &TimeRange) -> Result<Answered<Total>, HistoryError> {
+        self.query(range.until(), |view| view.total(range)).await
     }
 
-    /// The summary of a range: count, slots, sum, lowest and highest, first and last.
+    /// Returns the summary of a range: count, slots, sum, lowest and highest, first and last.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn summary(&self, range: &TimeRange) -> Result<Known<Summary>, HistoryError> {
-        self.ask(range.until(), |view| view.summary(range)).await
+    pub async fn summary(&self, range: &TimeRange) -> Result<Answered<Summary>, HistoryError> {
+        self.query(range.until(), |view| view.summary(range)).await
     }
 
-    /// One page of the samples of a range; `None` past the end.
+    /// Returns one page of the samples of a range; `None` past the last page.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -125,66 +124,69 @@ impl History {
         page: PageNumber,
         size: PageSize,
         order: Order,
-    ) -> Result<Known<Option<Page<Row>>>, HistoryError> {
-        self.ask(range.until(), |view| view.page(range, page, size, order)).await
+    ) -> Result<Answered<Option<Page<Row>>>, HistoryError> {
+        self.query(range.until(), |view| view.page(range, page, size, order)).await
     }
 
-    /// The last sample at or before a time, with all that is known of it.
+    /// Returns the last sample at or before a time, with its provenance.
     ///
     /// # Errors
     /// See [`HistoryError`].
     pub async fn last_until(
         &self,
         at: UnixTime,
-    ) -> Result<Known<Option<Observation>>, HistoryError> {
-        self.ask(Some(at), |view| view.last_until(at)).await
+    ) -> Result<Answered<Option<Observation>>, HistoryError> {
+        self.query(Some(at), |view| view.last_until(at)).await
     }
 
-    /// The price that was recorded in a unix second, in 1/10000 peso; of several the last one.
+    /// Returns the price that was recorded in a unix second, in 1/10000 peso; if there are several, the last.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn price_at(&self, second: i64) -> Result<Known<Option<i64>>, HistoryError> {
-        self.ask(Some(UnixTime::from_seconds(second)), |view| view.price_at(second)).await
+    pub async fn price_at(&self, second: i64) -> Result<Answered<Option<i64>>, HistoryError> {
+        self.query(Some(UnixTime::from_seconds(second)), |view| view.price_at(second)).await
     }
 
-    /// The last sample of all, with all that is known of it.
+    /// Returns the latest sample, with its provenance.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn latest(&self) -> Result<Known<Option<Observation>>, HistoryError> {
+    pub async fn latest(&self) -> Result<Answered<Option<Observation>>, HistoryError> {
         #[allow(clippy::redundant_closure_for_method_calls, reason = "a view of any lifetime")]
-        self.ask(None, |view| view.latest()).await
+        self.query(None, |view| view.latest()).await
     }
 
-    /// The ranks of the samples of a range among all samples.
+    /// Returns the ranks of the samples of a range among all samples.
     ///
     /// # Errors
     /// See [`HistoryError`].
     pub async fn ranks(
         &self,
         range: &TimeRange,
-    ) -> Result<Known<std::ops::Range<u64>>, HistoryError> {
-        self.ask(range.until(), |view| view.ranks(range)).await
+    ) -> Result<Answered<std::ops::Range<u64>>, HistoryError> {
+        self.query(range.until(), |view| view.ranks(range)).await
     }
 
-    /// The samples of some ranks, oldest first.
+    /// Returns the samples of the given ranks, oldest first.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn rows(&self, ranks: std::ops::Range<u64>) -> Result<Known<Vec<Row>>, HistoryError> {
+    pub async fn rows(
+        &self,
+        ranks: std::ops::Range<u64>,
+    ) -> Result<Answered<Vec<Row>>, HistoryError> {
         let collect = |view: &View<'_>| {
             let mut rows = Vec::new();
             view.for_each_hour(ranks.clone(), |hour, part| rows.extend(hour.rows(part)))?;
             Ok(rows)
         };
-        self.ask(None, collect).await
+        self.query(None, collect).await
     }
 
-    /// How current it is.
+    /// Returns how current the history is.
     pub fn freshness(&self) -> Freshness {
         let state = self.state.read();
-        match state.contact {
+        match state.last_sync {
             None => Freshness::Loading,
             Some((at, _)) if at.elapsed() <= FRESH => {
                 Freshness::Current { known_until: self.store.clock().unix_seconds() }
@@ -192,11 +194,11 @@ impl History {
             Some((at, known_until)) if at.elapsed() <= self.limits.stale_for => {
                 Freshness::Stale { known_until }
             }
-            Some((_, known_until)) => Freshness::Refusing { known_until },
+            Some((_, known_until)) => Freshness::Expired { known_until },
         }
     }
 
-    /// How much is recorded, and the memory that it takes.
+    /// Returns how many samples are recorded, and the memory that they use.
     pub fn size(&self) -> Size {
         let state = self.state.read();
         let Some(index) = &state.index else { return Size::default() };
@@ -209,62 +211,62 @@ impl History {
         }
     }
 
-    /// Gives notice after each change of the recorded prices.
+    /// Returns a receiver that is notified after each change of the recorded prices.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// The current unix second.
+    /// Returns the current unix second.
     pub fn now(&self) -> i64 {
         self.store.clock().unix_seconds()
     }
 
-    /// The store that it is loaded from.
+    /// Returns the store that the history is loaded from.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Answers a question about samples up to `until`. Hours that it needs and that are not in
-    /// memory are read from Redis.
-    async fn ask<T>(
+    /// Runs a query about samples up to `until`. Hours that it needs and that are not in memory are read
+    /// from Redis.
+    async fn query<T>(
         &self,
         until: Option<UnixTime>,
-        question: impl Fn(&View<'_>) -> Result<T, Miss>,
-    ) -> Result<Known<T>, HistoryError> {
+        evaluate: impl Fn(&View<'_>) -> Result<T, HourError>,
+    ) -> Result<Answered<T>, HistoryError> {
         let mut fetched = HashMap::new();
         loop {
-            match self.ask_memory(until, &question, &fetched)? {
-                Ok(known) => return Ok(known),
+            match self.query_memory(until, &evaluate, &fetched)? {
+                Ok(answered) => return Ok(answered),
                 Err(hour) => fetched.insert(hour, self.fetch(hour).await?),
             };
         }
     }
 
-    /// Answers a question from memory; else gives the hour that it needs.
-    fn ask_memory<T>(
+    /// Runs a query on the samples in memory; returns the first unix second of an hour that is missing.
+    fn query_memory<T>(
         &self,
         until: Option<UnixTime>,
-        question: impl Fn(&View<'_>) -> Result<T, Miss>,
+        evaluate: impl Fn(&View<'_>) -> Result<T, HourError>,
         fetched: &HashMap<i64, Arc<Columns>>,
-    ) -> Result<Result<Known<T>, i64>, HistoryError> {
+    ) -> Result<Result<Answered<T>, i64>, HistoryError> {
         let state = self.state.read();
         let until = self.known_until(&state, until)?;
         let index = state.index.as_ref().ok_or(HistoryError::Loading)?;
-        match question(&View { index, fetched, now: state.now }) {
-            Ok(value) => Ok(Ok(Known { value, until })),
-            Err(Miss::Evicted(hour)) => Ok(Err(hour)),
-            Err(Miss::Damaged(hour)) => Err(HistoryError::Damaged { hour }),
+        match evaluate(&View { index, fetched, now: state.now }) {
+            Ok(value) => Ok(Ok(Answered { value, until })),
+            Err(HourError::Evicted(hour)) => Ok(Err(hour)),
+            Err(HourError::Damaged(hour)) => Err(HistoryError::Damaged { hour }),
         }
     }
 
-    /// Until when everything is known that an answer up to `until` depends on; `None` if it is all
-    /// of it.
+    /// Returns the unix second up to which the result of a query about samples up to `until` is complete;
+    /// `None` if it is complete up to `until`.
     fn known_until(
         &self,
         state: &State,
         until: Option<UnixTime>,
     ) -> Result<Option<i64>, HistoryError> {
-        let (at, known_until) = state.contact.ok_or(HistoryError::Loading)?;
+        let (at, known_until) = state.last_sync.ok_or(HistoryError::Loading)?;
         let age = at.elapsed();
         if age <= FRESH || until.is_some_and(|until| until.second() < known_until) {
             Ok(None)
@@ -275,9 +277,9 @@ impl History {
         }
     }
 
-    /// Reads an hour that is not in memory, and keeps it there.
+    /// Reads an hour that is not in memory, and adds it to the index.
     async fn fetch(&self, start: i64) -> Result<Arc<Columns>, HistoryError> {
-        for _ in 0..READS {
+        for _ in 0..MAX_READS {
             let stored = self.store.hour(start).await?;
             if let Some(damage) = stored.damage() {
                 return Err(damage.into());
@@ -286,13 +288,13 @@ impl History {
             if self.keep(start, &columns)? {
                 return Ok(columns);
             }
-            // It has changed; the follower is about to take that in.
+            // The hour has changed; the follower will apply the change soon.
             sleep(Duration::from_millis(25)).await;
         }
         Err(StoreError::Contended { operation: "read an hour", hour: start }.into())
     }
 
-    /// Keeps the samples of an hour in memory; `false` if they are not those of the index.
+    /// Keeps the samples of an hour in memory; returns `false` if they differ from the summary in the index.
     fn keep(&self, start: i64, columns: &Arc<Columns>) -> Result<bool, HistoryError> {
         let mut state = self.state.write();
         let index = state.index.as_mut().ok_or(HistoryError::Loading)?;

@@ -1,4 +1,4 @@
-//! HTTP clients: one way of making them. Depends on nothing of the crate.
+//! Constructors of HTTP clients. Depends on no other module.
 
 use std::{error::Error, time::Duration};
 
@@ -8,42 +8,42 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-/// Redirects that are followed, one after the other.
-const MOST_REDIRECTS: usize = 3;
+/// The maximum number of consecutive redirects.
+const MAX_REDIRECTS: usize = 3;
 
-/// A pooled client for this machine: no proxies, no certificates, which a machine without internet
-/// may not have. `timeout` bounds a whole request, from the connection to the last byte of the
-/// answer.
+/// Returns a pooled client for servers on this machine. It uses no proxies and loads no certificates, since a
+/// machine without internet access may have none. `timeout` limits a whole request, from the connection to
+/// the last byte of the response.
 ///
 /// # Errors
-/// If it cannot be made.
+/// Returns an error if the client cannot be created.
 pub fn local(timeout: Duration) -> reqwest::Result<Client> {
     builder().timeout(timeout).tls_certs_only([]).no_proxy().build()
 }
 
-/// A pooled client for these addresses. Who answers https is verified; proxies are taken from the
-/// environment, unless all addresses are on this machine. Answers may be packed with gzip.
+/// Returns a pooled client for these addresses. It verifies certificates of https servers, accepts gzip, and
+/// uses the proxies of the environment unless all addresses are on this machine.
 ///
 /// # Errors
-/// If one is an https address and the machine's certificates cannot be loaded.
-pub fn outward(addresses: &[&Url]) -> reqwest::Result<Client> {
-    let client = builder().redirect(Policy::custom(|attempt| match objection(&attempt) {
+/// Returns an error if an address uses https and the certificates of the machine cannot be loaded.
+pub fn external(addresses: &[&Url]) -> reqwest::Result<Client> {
+    let client = builder().redirect(Policy::custom(|attempt| match redirect_error(&attempt) {
         None => attempt.follow(),
-        Some(why) => attempt.error(why),
+        Some(reason) => attempt.error(reason),
     }));
     let client =
-        if addresses.iter().all(|address| is_here(address)) { client.no_proxy() } else { client };
-    let verifies = addresses.iter().any(|address| address.scheme() == "https");
-    if verifies { client.build() } else { client.tls_certs_only([]).build() }
+        if addresses.iter().all(|address| is_local(address)) { client.no_proxy() } else { client };
+    let uses_tls = addresses.iter().any(|address| address.scheme() == "https");
+    if uses_tls { client.build() } else { client.tls_certs_only([]).build() }
 }
 
 fn builder() -> ClientBuilder {
-    // An error means that the provider is there already, which is all that is wanted.
+    // An error means that a provider is already installed, which is sufficient.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     Client::builder().user_agent(concat!("cotiza/", env!("CARGO_PKG_VERSION")))
 }
 
-fn is_here(address: &Url) -> bool {
+fn is_local(address: &Url) -> bool {
     match address.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -52,21 +52,21 @@ fn is_here(address: &Url) -> bool {
     }
 }
 
-/// Whether a redirect keeps the scheme, or goes from http to https.
+/// Returns whether a redirect keeps the scheme or changes it from http to https.
 fn keeps_scheme(from: &Url, to: &Url) -> bool {
     from.scheme() == to.scheme() || to.scheme() == "https"
 }
 
-/// Why a redirect is not followed. Another host or port would get the headers that are meant for
-/// this one, and http what https was to keep.
-fn objection(attempt: &Attempt<'_>) -> Option<Box<dyn Error + Send + Sync>> {
+/// Returns the reason why a redirect must not be followed. Another host or port would receive headers
+/// intended for the original one, and a redirect from https to http would send them without encryption.
+fn redirect_error(attempt: &Attempt<'_>) -> Option<Box<dyn Error + Send + Sync>> {
     let (from, to) = (attempt.previous().last()?, attempt.url());
-    if attempt.previous().len() > MOST_REDIRECTS {
-        Some(format!("more than {MOST_REDIRECTS} redirects").into())
+    if attempt.previous().len() > MAX_REDIRECTS {
+        Some(format!("more than {MAX_REDIRECTS} redirects").into())
     } else if from.host() != to.host() || !(from.port() == to.port() && keeps_scheme(from, to)) {
-        // Without its query, which may hold a secret.
+        // Without the query, which may contain a secret.
         let to = format!("{}://{}{}", to.scheme(), to.host_str().unwrap_or_default(), to.path());
-        Some(format!("it has moved to {to}: if that is right, make it the source's url").into())
+        Some(format!("it redirects to {to}: if that is right, set it as the source's url").into())
     } else {
         None
     }

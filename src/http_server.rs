@@ -1,11 +1,11 @@
-//! Serves HTTP/1 and HTTP/2 (clear text) to clients that may be hostile: slow, silent, or too many.
-//! Uses the configuration.
+//! An HTTP/1 and HTTP/2 server (clear text) that tolerates hostile clients: slow, silent, or too many.
+//! Depends on the configuration.
 //!
-//! Every connection is in a table (`connections`), with what is expected of it and since when
-//! (`socket` notes that). One task looks at the table every so often and closes those whose time is
-//! up. When there are too many connections, the one that has been idle for longest is closed. `content`
-//! compresses answers and permits pages of other origins to read them. A `connection` answers requests;
-//! an `event_stream` has it for itself.
+//! A table (`connections`) contains each connection with the event that it waits for and since when, which
+//! `socket` updates. One task checks the table regularly and closes connections whose time limit has expired.
+//! If there are too many connections, the one that has been idle longest is closed. `content` compresses
+//! responses and permits web pages of other origins to read them. A `connection` responds to requests; an
+//! `event_stream` takes over the socket of its connection.
 
 mod accept;
 mod connection;
@@ -35,16 +35,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{accept::media_ranges, connections::Limits};
 use self::{connection::Connection, connections::Connections};
 
-/// The bytes that the kernel holds for a client that does not read.
+/// The bytes that the kernel buffers for a client that does not read.
 const SEND_BUFFER: u32 = 64 * 1024;
-/// Connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// The files that a process needs besides its connections: Redis, logs, the runtime.
-const OTHER_FILES: usize = 64;
-/// The pause when no connection can be accepted.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The number of open files that a process needs besides its connections, for Redis, logs and the runtime.
+const RESERVED_FILES: usize = 64;
+/// The delay after a connection could not be accepted.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 
-/// A server that listens.
+/// A server that listens on an address.
 #[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
@@ -52,26 +52,26 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens on an address; port 0 takes a free one.
+    /// Listens on an address; port 0 selects a free port.
     ///
     /// # Errors
-    /// If the address cannot be listened on, or the process may open too few files.
+    /// Returns an error if listening on the address fails, or if the process may open too few files.
     pub fn listen(address: SocketAddr, limits: Limits) -> anyhow::Result<Self> {
-        let connections = affordable(limits.connections)?;
+        let connections = permitted(limits.connections)?;
         let listener = listener(address).with_context(|| format!("cannot listen on {address}"))?;
         Ok(Self { listener, limits: Limits { connections, ..limits } })
     }
 
-    /// The address that it listens on.
+    /// Returns the address that the server listens on.
     ///
     /// # Errors
-    /// If the system does not tell it.
+    /// Returns an error if the system does not return the address.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`; requests in flight then have until `drain` to be answered. Web pages of
-    /// the `origins` may read the answers.
+    /// Serves requests until `shutdown` is cancelled, then waits up to `drain` for requests in flight. Web
+    /// pages of the `origins` may read the responses.
     pub async fn serve(
         self,
         routes: impl Endpoint + 'static,
@@ -94,9 +94,9 @@ impl HttpServer {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     if is_exhausted(&error) {
-                        connections.close_idlest();
+                        connections.close_longest_idle();
                     }
-                    sleep(PAUSE).await;
+                    sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             };
@@ -115,16 +115,16 @@ impl HttpServer {
     }
 }
 
-/// The address that stands for a client: one of IPv6 for its network of 64 bits, which is one
-/// client's.
-pub fn client_of(address: IpAddr) -> IpAddr {
+/// Returns the address that identifies a client. An IPv6 address is reduced to its /64 network, which usually
+/// belongs to one client.
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
         address @ IpAddr::V4(_) => address,
     }
 }
 
-/// Whether a connection was not accepted because there are too many.
+/// Returns whether a connection was not accepted because system resources are exhausted.
 fn is_exhausted(error: &std::io::Error) -> bool {
     let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
     error.raw_os_error().is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
@@ -133,31 +133,31 @@ fn is_exhausted(error: &std::io::Error) -> bool {
 fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    // Connections have it from the listener.
+    // Accepted connections inherit this size.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// How many connections the process has files for, at most `wanted`. Its limit of files is raised as
-/// far as it may be.
-fn affordable(wanted: usize) -> anyhow::Result<usize> {
+/// Returns the number of connections that the limit of open files permits, at most `wanted`. Raises the soft
+/// limit as far as the hard limit permits.
+fn permitted(wanted: usize) -> anyhow::Result<usize> {
     let files = Resource::RLIMIT_NOFILE;
-    let (mut soft, hard) = getrlimit(files).context("cannot ask for the limit of open files")?;
-    let needed = u64::try_from(wanted + OTHER_FILES)?;
+    let (mut soft, hard) = getrlimit(files).context("cannot read the limit of open files")?;
+    let needed = u64::try_from(wanted + RESERVED_FILES)?;
     if soft < needed && setrlimit(files, needed.min(hard), hard).is_ok() {
         soft = needed.min(hard);
     }
-    let affordable = usize::try_from(soft)?.saturating_sub(OTHER_FILES);
+    let permitted = usize::try_from(soft)?.saturating_sub(RESERVED_FILES);
     anyhow::ensure!(
-        affordable > 0,
-        "this process may open {soft} files, which is too few: raise `ulimit -n` to 1024"
+        permitted > 0,
+        "this process may open only {soft} files: raise `ulimit -n` to at least 1024"
     );
-    if affordable < wanted {
+    if permitted < wanted {
         tracing::warn!(
-            connections = affordable,
+            connections = permitted,
             "fewer connections than api.max_connections: this process may open only {soft} files"
         );
     }
-    Ok(wanted.min(affordable))
+    Ok(wanted.min(permitted))
 }

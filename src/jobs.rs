@@ -1,5 +1,4 @@
-//! The jobs, one file each, and the list of them. A new job is a file here and a line in the
-//! list.
+//! The jobs, one file each, and the list of them. A new job is a file here and a line in the list.
 //!
 //! May use the domain, the configuration, the exchange, the store, the history and the queue.
 
@@ -15,49 +14,49 @@ pub use housekeeping::Housekeeping;
 
 use crate::{
     config::Config,
-    domain::{Doubt, Reason, Slot, Slots},
+    domain::{MissedReason, PriceFilter, Slot, Slots},
     exchange::Sources,
     history::{History, Retention},
     metrics::Metrics,
-    queue::{Caretaker, Job},
+    queue::{Janitor, Job},
     store::{Activity, Store, StoreError},
 };
 
 /// What jobs work with.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// How time is cut.
+    /// The division of time into slots.
     pub slots: Slots,
-    /// Who is asked for prices.
+    /// The sources of prices.
     pub sources: Sources,
-    /// Which prices are believed.
-    pub doubt: Doubt,
-    /// Where samples are kept.
+    /// The filter for implausible prices.
+    pub price_filter: PriceFilter,
+    /// Where samples are recorded.
     pub store: Store,
-    /// All recorded prices, as summaries: what housekeeping works by.
+    /// The summaries of all recorded prices, which housekeeping needs.
     pub history: Arc<History>,
     /// How long samples are kept.
     pub retention: Retention,
-    /// Who keeps the queues within their bounds.
-    pub caretaker: Caretaker,
-    /// What this process counts and measures.
+    /// Removes finished jobs.
+    pub janitor: Janitor,
+    /// The metrics of this process.
     pub metrics: Metrics,
-    /// What this process has done.
+    /// The latest activity of this process.
     pub progress: Progress,
 }
 
-/// When this process has begun to fetch a price, and when it has recorded one. Clones share it.
+/// When this process last started to fetch a price, and when it last recorded one. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Mutex<Activity>>);
 
 impl Progress {
-    /// What was done so far.
+    /// The latest activity.
     pub fn activity(&self) -> Activity {
         *self.0.lock()
     }
 
     fn begun(&self, now: i64) {
-        self.0.lock().begun = Some(now);
+        self.0.lock().started = Some(now);
     }
 
     fn recorded(&self, now: i64) {
@@ -65,51 +64,49 @@ impl Progress {
     }
 }
 
-/// A job that is enqueued again and again, at the same distance of time.
+/// A job that is enqueued at regular intervals.
 pub trait ScheduledJob: Job<Context = Context> {
-    /// The time from one to the next.
+    /// The interval.
     fn every(config: &Config) -> Duration;
 
-    /// The job that is due when the slot, of that length, begins.
+    /// The job that is due when a slot of this length begins.
     fn due(slot: Slot) -> Self;
 
-    /// Called with jobs that were not begun in time, and the reason.
+    /// Called with jobs that were not started in time, and the reason.
     ///
     /// # Errors
-    /// If that cannot be noted yet.
-    fn not_begun(
+    /// Returns an error if the reason cannot be recorded yet.
+    fn not_started(
         _jobs: &[Self],
         _store: &Store,
-        _reason: Reason,
+        _reason: MissedReason,
     ) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
 }
 
 /// Something that is done for each kind of job, such as scheduling it.
-pub trait Runner {
-    /// Does it for one kind, until it is to stop.
+pub trait ForEachJob {
+    /// Does it for one kind of job.
     fn run<J: ScheduledJob>(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Writes what follows from the list of jobs.
-macro_rules! jobs {
+macro_rules! job_list {
     ($($job:ident),+ $(,)?) => {
         /// The names of all queues.
         pub const QUEUES: &[&str] = &[$(<$job as Job>::NAME),+];
 
-        /// Does something for all kinds of job at the same time.
+        /// Runs something for all kinds of jobs concurrently.
         ///
         /// # Errors
-        /// The first one there is.
-        pub async fn run_each(runner: &impl Runner) -> anyhow::Result<()> {
-            tokio::try_join!($(runner.run::<$job>()),+).map(|_| ())
+        /// Returns the first error.
+        pub async fn run_for_each_job(action: &impl ForEachJob) -> anyhow::Result<()> {
+            tokio::try_join!($(action.run::<$job>()),+).map(drop)
         }
     };
 }
 
-// The list.
-jobs! {
+job_list! {
     FetchBtcArs,
     Housekeeping,
 }

@@ -1,4 +1,5 @@
-//! The command line: parses it, loads the configuration, runs the command, chooses the exit code.
+//! The command line: parses it, loads the configuration, runs the command, and returns the exit code. Uses
+//! only the public modules of the library.
 
 use std::{
     io::{self, Write as _},
@@ -11,14 +12,14 @@ use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use cotiza::{
-    config::{Config, ConfigError, Flags, LogFormat},
+    config::{self, Config, ConfigError, Flags, LogFormat},
     process::{
         self,
-        healthcheck::Checked,
+        healthcheck::CheckedRole,
         operator::{self, JobCommand, ProcessCommand, QueueCommand, Status},
         prices::Command as Prices,
         sources::Command as Sources,
-        up::Call,
+        up::UpArguments,
     },
     shutdown, telemetry,
 };
@@ -27,17 +28,18 @@ use tokio::runtime;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Bad arguments or a bad configuration; `EX_USAGE` of sysexits.h.
+/// The exit code for invalid arguments or an invalid configuration; `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
 
 const REDIS_URL_HELP: &str =
-    "Redis to use; also REDIS_URL [default: redis://127.0.0.1:6379/0; `up` runs its own]";
+    "URL of Redis; also REDIS_URL [default: redis://127.0.0.1:6379/0; `up` runs its own]";
 
-/// Records the price of Bitcoin in Argentine pesos every ten seconds and serves it.
+/// Records the price of Bitcoin in Argentine pesos every ten seconds and serves it over a REST API.
 #[derive(Debug, Parser)]
 #[command(name = "cotiza", version = env!("COTIZA_VERSION"))]
 #[command(
-    after_help = "Exit codes: 0 stopped when asked, 64 bad configuration or arguments, 1 anything else."
+    after_help = "Exit codes: 0 success or stopped by a signal, 64 invalid configuration or arguments, 1 any \
+                  other error."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -50,15 +52,15 @@ struct Cli {
 enum Command {
     /// Run everything on this machine (the default)
     Up {
-        /// Ask a simulated exchange, without internet; its prices are kept apart from real ones
+        /// Use a simulated exchange, without internet access; its prices are stored separately from real ones
         #[arg(long)]
         simulate: bool,
     },
-    /// Enqueue one job a slot; any number of schedulers may run
+    /// Enqueue one job per slot; several schedulers can run at the same time
     Scheduler,
-    /// Take jobs and run them; any number of workers may run
+    /// Run the jobs of the queues; several workers can run at the same time
     Worker {
-        /// Jobs to run at the same time [default: 4]
+        /// Maximum number of jobs that run at the same time [default: 4]
         #[arg(long, value_name = "N")]
         concurrency: Option<String>,
     },
@@ -70,51 +72,56 @@ enum Command {
     },
     /// Run a simulated exchange
     Exchange(ExchangeFlags),
-    /// Show on one screen how everything is; exit with 1 if something is wrong
+    /// Show the status of the system on one screen; exit with 1 if there is a problem
     #[command(
         after_help = "Examples:\n  cotiza status\n  cotiza status --watch\n  cotiza status --json"
     )]
     Status(Status),
-    /// Look at queues, pause and resume them
+    /// Inspect, pause, resume and purge queues
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Look at jobs, run one now, remove some
+    /// List, show, run, cancel and delete jobs
     #[command(subcommand)]
     Job(JobCommand),
-    /// Look at schedulers, workers and apis
+    /// List schedulers, workers and apis
     #[command(subcommand)]
     Process(ProcessCommand),
-    /// List what operators have done
+    /// List the actions of operators
     Audit {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check whether Redis and all else that is needed is there and fit; exit with 1 if something is not
+    /// Check that Redis, the processes and the sources are usable; exit with 1 if something is unfit
     #[command(
         after_help = "Examples:\n  cotiza doctor\n  cotiza doctor --json\n  cotiza doctor --redis-url \
                       rediss://user@host:6380/0"
     )]
     Doctor {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Ask the sources of the price by hand
+    /// Send test requests to the sources of the price
     #[command(subcommand)]
     Sources(Sources),
-    /// Samples in and out, and questions to them
+    /// Import, export, query and check samples
     #[command(subcommand)]
     Prices(Prices),
     /// Print the OpenAPI document
     Openapi {
-        /// As YAML instead of JSON
+        /// Print YAML instead of JSON
         #[arg(long)]
         yaml: bool,
     },
-    /// Print the effective configuration, passwords masked
-    Config,
-    /// Print the completions of a shell
+    /// Print the effective configuration with masked passwords
+    #[command(after_help = "Examples:\n  cotiza config\n  cotiza config --markdown")]
+    Config {
+        /// Print a table of all keys with their defaults and descriptions instead
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  cotiza completions bash > /etc/bash_completion.d/cotiza\n  cotiza \
                       completions fish > ~/.config/fish/completions/cotiza.fish"
@@ -123,24 +130,24 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Write the manual pages into a folder
+    /// Write manual pages to a folder
     #[command(after_help = "Examples:\n  cotiza manual /usr/local/share/man/man1")]
     Manual {
-        /// The folder, which must be there
+        /// The folder, which must exist
         folder: PathBuf,
     },
-    /// Become the Redis of `up`; used by `up` alone
+    /// Run the Redis of `up`; only for internal use by `up`
     #[command(hide = true)]
     Redis {
-        /// Its configuration
+        /// The configuration file of Redis
         configuration: PathBuf,
-        /// The process that it ends with
+        /// The id of the process whose end stops Redis
         parent: u32,
     },
-    /// Exit with 0 if the process of a role on this machine is well, else with 1
+    /// Exit with 0 if the process of a role on this machine is healthy, otherwise with 1
     Healthcheck {
-        /// Which role
-        role: Checked,
+        /// The role of the process
+        role: CheckedRole,
     },
 }
 
@@ -151,10 +158,10 @@ struct Common {
     /// Configuration file (TOML); `cotiza config` prints all keys
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How log lines look
+    /// Format of the log lines
     #[arg(long, global = true, value_enum)]
     log_format: Option<LogFormat>,
-    /// Stop when standard input closes; set by `up` for its children
+    /// Stop when standard input is closed; `up` sets this for its child processes
     #[arg(long, global = true, hide = true)]
     supervised: bool,
 }
@@ -164,16 +171,16 @@ struct ExchangeFlags {
     /// Address and port to listen on [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Time it takes to answer, such as 250ms
+    /// How long it takes to respond, such as 250ms
     #[arg(long, value_name = "DURATION")]
     latency: Option<String>,
-    /// Share of requests answered with an error, 0.0 to 1.0
+    /// Fraction of requests answered with the status 500, 0.0 to 1.0
     #[arg(long, value_name = "SHARE")]
     error_rate: Option<String>,
-    /// Share of requests answered with rubbish, 0.0 to 1.0
+    /// Fraction of requests answered with a malformed response, 0.0 to 1.0
     #[arg(long, value_name = "SHARE")]
     malformed_rate: Option<String>,
-    /// Seed of the random walk
+    /// Seed of the random walk; the same seed produces the same prices
     #[arg(long, value_name = "N")]
     seed: Option<String>,
 }
@@ -198,7 +205,7 @@ fn main() -> ExitCode {
     if error.is::<ConfigError>() { USAGE.into() } else { ExitCode::FAILURE }
 }
 
-/// An error and its causes, each said once: some repeat the text of their own cause.
+/// Returns the messages of an error and its causes. A cause whose message is already included is skipped.
 fn explained(error: &anyhow::Error) -> String {
     error.chain().skip(1).fold(error.to_string(), |text, cause| {
         let cause = cause.to_string();
@@ -212,7 +219,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let command = cli.command.unwrap_or(Command::Up { simulate: false });
     telemetry::init(&config.log)?;
     let mut runtime = match command {
-        // Jobs, requests and imports may keep a thread busy; the rest only waits.
+        // Jobs, requests and imports can keep a thread busy; the other commands mostly wait.
         Command::Worker { .. } | Command::Api { .. } | Command::Prices(_) => {
             runtime::Builder::new_multi_thread()
         }
@@ -223,7 +230,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         let shutdown = &shutdown::token(cli.common.supervised)?;
         match command {
             Command::Up { simulate } => {
-                let call = Call { file: cli.common.config, flags, simulate };
+                let call = UpArguments { file: cli.common.config, flags, simulate };
                 process::up::run(&config, &call, shutdown).await
             }
             Command::Redis { configuration, parent } => {
@@ -243,14 +250,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Sources(command) => process::sources::run(&config, command).await,
             Command::Prices(command) => process::prices::run(&config, command).await,
             Command::Openapi { yaml } => print(&process::openapi::document(&config, yaml)?),
-            Command::Config => print(&config.to_masked_toml()),
+            Command::Config { markdown: true } => print(&config::reference()),
+            Command::Config { markdown: false } => print(&config.to_masked_toml()),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "cotiza", &mut script);
                 print(&String::from_utf8_lossy(&script))
             }
             Command::Manual { folder } => clap_mangen::generate_to(Cli::command(), &folder)
-                .with_context(|| format!("cannot write into {}", folder.display())),
+                .with_context(|| format!("cannot write to {}", folder.display())),
         }
     });
     // A read of standard input cannot be cancelled and must not keep the process alive.
@@ -263,7 +271,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 impl Cli {
-    /// The flags that were given, under the keys they set.
+    /// Returns the given flags with the keys that they set.
     fn flags(&self) -> Flags {
         let text = |address: &Option<SocketAddr>| address.map(|address| address.to_string());
         let format = self.common.log_format.map(|format| match format {

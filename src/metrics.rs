@@ -1,8 +1,8 @@
-//! What processes count and measure: the catalogue of these metrics, and the sums of one process.
+//! The catalogue of metrics that processes count or measure, and the sums of one process.
 //!
 //! Each process adds to its own sums. Those of shared metrics are also sent to Redis every two seconds
-//! (`store/sums.rs`), where they are added to the sums of all processes: an api exposes these.
-//! Depends on the connection, whose repairs it counts, and on the HTTP server.
+//! (`store/sums.rs`) and added there to the sums of all processes, which the api exposes. Depends on
+//! `connection`, whose reconnects are a metric, and on `http_server`.
 
 mod exposition;
 mod system_process;
@@ -11,48 +11,48 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-pub use exposition::{answer, exposed};
-pub use system_process::of_process;
+pub use exposition::{collector, response};
+pub use system_process::process_registry;
 
 /// The upper bounds of the buckets of all histograms, in seconds.
 const BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Separates the parts of the name of a sum: the metric, the values of its labels, the part of a histogram.
+/// The separator in the name of a sum, between the metric, its label values and the part of a histogram.
 const SEPARATOR: char = '|';
-/// The part of a histogram that is the sum of what was measured, in microseconds.
+/// The part of a histogram that is the sum of the measured times, in microseconds.
 const MICROS: &str = "micros";
 
-/// Sums by name: `<metric>|<label value>|...` for a counter; for a histogram, each with `|<number of the
-/// bucket>` or `|micros` at its end.
+/// Sums by name: `<metric>|<label value>|...` for a counter; for a histogram, with the suffix
+/// `|<bucket number>` or `|micros`.
 pub type Sums = BTreeMap<String, u64>;
 
-/// A metric that is counted or measured where something happens.
+/// A metric that is counted or measured in the process where the event happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// Jobs that schedulers have put into a queue.
+    /// Jobs that schedulers enqueued.
     JobsEnqueued,
-    /// Jobs that workers have begun; one that is begun again counts again.
+    /// Jobs that workers started; a repeated start counts again.
     JobsStarted,
-    /// Jobs that have ended well.
+    /// Jobs that succeeded.
     JobsSucceeded,
-    /// Jobs that were given up, by reason.
+    /// Jobs that failed permanently, by reason.
     JobsDead,
-    /// The time from the beginning of a slot to the enqueueing of its job.
+    /// The time from the start of a slot until its job is enqueued.
     TickLag,
-    /// The time from the enqueueing of a job to its beginning.
+    /// The time from the enqueueing of a job until it starts.
     JobWait,
-    /// The time that a job took.
+    /// The run time of a job.
     JobDuration,
-    /// The time that a source took to answer or to fail.
+    /// The time from a request to a source until its response or failure.
     ExchangeLatency,
-    /// The time from the beginning of a slot to the storing of its price.
+    /// The time from the start of a slot until its price is stored.
     TickToStored,
-    /// The time that the api took for a request.
+    /// The time from a request to the api until its response.
     HttpRequests,
 }
 
-/// How a metric is exposed.
+/// The exposition of a metric.
 struct Description {
     name: &'static str,
     help: &'static str,
@@ -63,7 +63,7 @@ struct Description {
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics.
     const ALL: [Self; 10] = [
         Self::JobsEnqueued,
         Self::JobsStarted,
@@ -89,43 +89,44 @@ impl Metric {
             |name, help, labels| Description { is_histogram: true, ..counter(name, help, labels) };
         match self {
             Self::JobsEnqueued => {
-                counter("jobs_enqueued", "Jobs that schedulers have put into a queue", &["queue"])
+                counter("jobs_enqueued", "Jobs that schedulers enqueued", &["queue"])
             }
-            Self::JobsStarted => counter("jobs_started", "Jobs that were begun", &["queue"]),
-            Self::JobsSucceeded => {
-                counter("jobs_succeeded", "Jobs that have ended well", &["queue"])
+            Self::JobsStarted => {
+                let help = "Jobs that workers started; a repeated start counts again";
+                counter("jobs_started", help, &["queue"])
             }
-            Self::JobsDead => {
-                counter("jobs_dead", "Jobs that were given up, by reason", &["queue", "reason"])
-            }
+            Self::JobsSucceeded => counter("jobs_succeeded", "Jobs that succeeded", &["queue"]),
+            Self::JobsDead => counter(
+                "jobs_dead",
+                "Jobs that failed permanently, by reason",
+                &["queue", "reason"],
+            ),
             Self::TickLag => histogram(
                 "tick_lag_seconds",
-                "Time from the beginning of a slot to the enqueueing of its job",
+                "Time from the start of a slot until its job is enqueued",
                 &[],
             ),
             Self::JobWait => histogram(
                 "job_wait_seconds",
-                "Time from the enqueueing of a job to its beginning",
+                "Time from the enqueueing of a job until it starts",
                 &["queue"],
             ),
-            Self::JobDuration => {
-                histogram("job_duration_seconds", "Time that a job took", &["queue"])
-            }
+            Self::JobDuration => histogram("job_duration_seconds", "Run time of a job", &["queue"]),
             Self::ExchangeLatency => histogram(
                 "exchange_latency_seconds",
-                "Time that a source took to answer or to fail",
+                "Time from a request to a source until its response or failure",
                 &["source"],
             ),
             Self::TickToStored => histogram(
                 "tick_to_stored_seconds",
-                "Time from the beginning of a slot to the storing of its price",
+                "Time from the start of a slot until its price is stored",
                 &[],
             ),
             Self::HttpRequests => Description {
                 is_shared: false,
                 ..histogram(
                     "http_request_duration_seconds",
-                    "Time that this api took for a request, by route, method and status",
+                    "Time from a request to this api to its response, by route, method, status",
                     &["route", "method", "status"],
                 )
             },
@@ -139,33 +140,33 @@ pub struct Metrics(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since the start of the process.
+    /// The sums since the start of the process.
     total: Sums,
-    /// What has not been sent to Redis, of shared metrics.
+    /// The part of the shared metrics that has not been sent to Redis.
     unsent: Sums,
-    /// What is being sent, with its number.
+    /// The batch that is being sent.
     sending: Option<Batch>,
     /// The number of the last batch.
     batches: u64,
 }
 
-/// Sums for Redis. It may arrive twice; its number lets it be added once.
+/// Sums to send to Redis. A batch may arrive twice; its number ensures that it is added only once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Counts up from 1 in each process.
+    /// The number of the batch in its process, from 1.
     pub number: u64,
-    /// What is to be added.
+    /// The sums to add.
     pub sums: Sums,
 }
 
 impl Metrics {
-    /// Counts one more. `labels` are the values of the metric's labels, in their order.
+    /// Increments a counter. `labels` are the values of the metric's labels, in order.
     pub fn count(&self, metric: Metric, labels: &[&str]) {
         let description = metric.description();
         self.0.lock().add(name(&description, labels, None), 1, description.is_shared);
     }
 
-    /// Adds a time that was measured to a histogram.
+    /// Adds a measured time to a histogram. `labels` are the values of the metric's labels, in order.
     pub fn measure(&self, metric: Metric, labels: &[&str], took: Duration) {
         let description = metric.description();
         let bucket = BUCKETS.partition_point(|bound| *bound < took.as_secs_f64());
@@ -176,12 +177,12 @@ impl Metrics {
         }
     }
 
-    /// The sums since the start of this process.
+    /// Returns the sums since the start of this process.
     pub fn total(&self) -> Sums {
         self.0.lock().total.clone()
     }
 
-    /// What is to be sent to Redis. Returns the same batch until [`Metrics::sent`] is called.
+    /// Returns the sums to send to Redis: the same batch until [`Metrics::sent`] is called.
     pub fn batch(&self) -> Option<Batch> {
         let mut state = self.0.lock();
         if state.sending.is_none() && !state.unsent.is_empty() {
@@ -192,7 +193,7 @@ impl Metrics {
         state.sending.clone()
     }
 
-    /// The batch has arrived.
+    /// Notes that the batch has arrived.
     pub fn sent(&self) {
         self.0.lock().sending = None;
     }
@@ -210,7 +211,7 @@ impl State {
     }
 }
 
-/// The name of a sum.
+/// Builds the name of a sum.
 fn name(description: &Description, labels: &[&str], part: Option<&str>) -> String {
     let mut name = description.name.to_owned();
     for text in labels.iter().copied().chain(part) {
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_in_the_first_bucket_that_holds_it() {
+    fn a_time_is_counted_in_the_first_bucket_that_contains_it() {
         let metrics = Metrics::default();
         metrics.measure(Metric::JobWait, &["probe"], Duration::from_micros(2500));
         metrics.measure(Metric::JobWait, &["probe"], Duration::from_mins(1));
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happens_in_one_process_only_is_not_sent() {
+    fn a_metric_that_is_not_shared_is_not_sent() {
         let metrics = Metrics::default();
         metrics.measure(Metric::HttpRequests, &["/", "GET", "200"], Duration::ZERO);
         assert_eq!(metrics.batch(), None);

@@ -1,4 +1,4 @@
-//! When a process is asked to stop. Depends on nothing.
+//! The detection of requests to stop a process. Depends on nothing.
 
 use tokio::{
     io::AsyncReadExt,
@@ -6,31 +6,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled on SIGTERM, SIGINT (Ctrl-C), SIGHUP (a closed terminal) and, in a
-/// child of `cotiza up`, when the parent is gone: its end of our standard input closes, however
-/// it ended. Whoever asks a second time does not want to wait: the process ends at once.
+/// Returns a token that is cancelled on SIGTERM, SIGINT (Ctrl-C), SIGHUP (a closed terminal) and, in a child
+/// of `cotiza up`, when the parent process ends, because that closes the standard input of the child. After a
+/// second signal the process exits immediately.
 ///
 /// # Errors
-/// If the signals cannot be listened to.
+/// Returns an error if signal handlers cannot be installed.
 pub fn token(supervised: bool) -> std::io::Result<CancellationToken> {
     let token = CancellationToken::new();
-    let mut asked = Signals {
+    let mut signals = Signals {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
         hangup: (!hangup_is_ignored()).then(|| signal(SignalKind::hangup())).transpose()?,
     };
     let cancelled = token.clone();
     tokio::spawn(async move {
-        let by = tokio::select! {
-            by = asked.next() => by,
-            () = parent_gone(), if supervised => "the end of the parent process",
+        let cause = tokio::select! {
+            cause = signals.next() => cause,
+            () = parent_ended(), if supervised => "the end of the parent process",
         };
-        // First: the process may be gone a moment after it is cancelled.
-        tracing::info!("asked to stop by {by}");
+        // Log before the cancellation, because the process may end right after it.
+        tracing::info!("stopping: requested by {cause}");
         cancelled.cancel();
-        let by = asked.next().await;
-        tracing::warn!("asked again by {by}: ending at once");
-        #[allow(clippy::exit, reason = "the orderly way out has been given up")]
+        let cause = signals.next().await;
+        tracing::warn!("exiting immediately: received {cause} while stopping");
+        #[allow(clippy::exit, reason = "a second signal skips the orderly shutdown")]
         std::process::exit(1);
     });
     Ok(token)
@@ -39,7 +39,7 @@ pub fn token(supervised: bool) -> std::io::Result<CancellationToken> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// None under nohup, which means to outlive the terminal.
+    /// `None` under nohup, where the process must outlive the terminal.
     hangup: Option<Signal>,
 }
 
@@ -53,13 +53,14 @@ impl Signals {
     }
 }
 
-async fn parent_gone() {
-    let mut nothing = [0; 64];
+/// Waits until standard input is closed.
+async fn parent_ended() {
+    let mut discarded = [0; 64];
     let mut stdin = tokio::io::stdin();
-    while let Ok(1..) = stdin.read(&mut nothing).await {}
+    while let Ok(1..) = stdin.read(&mut discarded).await {}
 }
 
-/// Whether we were started with SIGHUP ignored. Linux says so in the lowest bit of `SigIgn`.
+/// Returns whether this process was started with SIGHUP ignored. On Linux it is the lowest bit of `SigIgn`.
 fn hangup_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

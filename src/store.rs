@@ -1,8 +1,8 @@
-//! What is kept in Redis besides the queue: samples as text and as blocks, the reasons of missed
-//! slots, the state of sources and processes.
+//! Everything in Redis besides the queue: samples in text form and as blocks, the reasons of missed
+//! slots, the reports on sources and processes.
 //!
-//! Uses the domain. [`keys`] names every key; each Lua script
-//! stands beside its caller. Questions about samples are answered by the history.
+//! May use the domain. [`keys`] names every key; each Lua script is next to its caller. Queries for samples
+//! are answered by the history.
 
 mod audit;
 mod block;
@@ -15,11 +15,12 @@ pub mod keys;
 mod missed;
 mod once;
 mod permissions;
-mod presence;
+mod processes;
 mod record;
 mod replace;
 mod schedule;
 mod server;
+mod source_report;
 mod sources;
 mod sums;
 mod upgrade;
@@ -31,10 +32,11 @@ pub use block::{BlockError, MAX_SAMPLES, decode, encode};
 pub use changes::{Change, Changes, Counts, Position};
 pub use hour::{HOUR, Hour, Row, hour_of};
 pub use hours::{BlockState, StoredHour};
-pub use presence::{Activity, Member, ProcessReport, Role};
+pub use processes::{Activity, ProcessInfo, ProcessReport, Role};
 pub use record::Recorded;
 pub use server::ServerReport;
-pub use sources::{Rejected, SourceReport};
+pub use source_report::{LastAnswer, LastFailure, SourceReport};
+pub use sources::RejectedPrice;
 
 use crate::{
     clock::Clock,
@@ -42,7 +44,7 @@ use crate::{
     domain::Slots,
 };
 
-/// The store: a handle that is cheap to clone, on one shared connection.
+/// A handle on the store. Clones are cheap and share one connection.
 #[derive(Clone)]
 pub struct Store {
     connection: SharedConnection,
@@ -50,20 +52,20 @@ pub struct Store {
     clock: Clock,
 }
 
-/// Why the store could not do something.
+/// Why an operation of the store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// A request to Redis failed.
     #[error("cannot {operation}: {cause}")]
     Redis {
-        /// What was to be done.
+        /// The operation.
         operation: &'static str,
         /// Why it failed.
         #[source]
         cause: RedisError,
     },
-    /// The block of an hour cannot be read, and its text has been dropped.
+    /// The block of an hour is damaged, and its text has been dropped.
     #[error("the block of the hour from unix second {hour} is damaged: {cause}")]
     Damaged {
         /// The first unix second of the hour.
@@ -72,10 +74,10 @@ pub enum StoreError {
         #[source]
         cause: BlockError,
     },
-    /// What was to be changed went on changing.
-    #[error("cannot {operation}: the hour from unix second {hour} goes on changing")]
+    /// The hour was changed by others during each attempt.
+    #[error("cannot {operation}: the hour from unix second {hour} is being changed")]
     Contended {
-        /// What was to be done.
+        /// The operation.
         operation: &'static str,
         /// The first unix second of the hour.
         hour: i64,
@@ -83,20 +85,19 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// A store on the given Redis, which is connected to on first use, of samples that are
-    /// recorded once a slot. `clock` is the one of that Redis.
+    /// A store on a Redis, which is connected to on first use. `clock` follows the clock of this Redis.
     pub fn new(server: &Server, slots: Slots, clock: Clock) -> Self {
         Self { connection: server.shared(), slots, clock }
     }
 }
 
 impl StoreError {
-    /// Whether the same request may succeed later: Redis is away, busy, full, a replica, refuses this
-    /// user, or has something else under our keys. The rest are faults of ours.
+    /// Whether the same request may succeed later: Redis is unavailable, busy, full, a replica, refuses
+    /// this user, or has another type of value at a key. All other errors are faults of Cotiza.
     pub fn is_unavailable(&self) -> bool {
         let Self::Redis { cause, .. } = self else { return matches!(self, Self::Contended { .. }) };
         match cause.kind() {
-            // A script or a command of ours is wrong; unless this is said to each new client.
+            // A wrong script or command. The limit of clients is the exception: it has no code of its own.
             ErrorKind::Server(ServerErrorKind::ResponseError) => {
                 cause.detail().is_some_and(|detail| detail.starts_with("max number of clients"))
             }
@@ -107,7 +108,7 @@ impl StoreError {
         }
     }
 
-    /// Whether Redis has no memory left: then it deletes and is read, and that is all.
+    /// Whether the memory of Redis is full: then only reads and deletions succeed.
     pub fn is_out_of_memory(&self) -> bool {
         let Self::Redis { cause, .. } = self else { return false };
         let answers = cause.clone().into_server_errors();
@@ -121,24 +122,24 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Names the operation that an error of Redis ended.
+/// Adds the operation to an error of Redis.
 fn failed(operation: &'static str) -> impl FnOnce(RedisError) -> StoreError {
     move |cause| StoreError::Redis { operation, cause }
 }
 
-/// Waits for the answer to a command.
-async fn answer<T>(
+/// Waits for the answer to a request.
+async fn send<T>(
     operation: &'static str,
-    answer: impl Future<Output = RedisResult<T>>,
+    request: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, StoreError> {
-    answer.await.map_err(failed(operation))
+    request.await.map_err(failed(operation))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The error that an answer of Redis is.
+    /// The error in an answer of Redis.
     fn error(answer: &str) -> StoreError {
         let value = redis::parse_redis_value(answer.as_bytes()).unwrap();
         let cause = value.extract_error().unwrap_err();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_keeps_redis_from_serving_is_no_fault_of_ours() {
+    fn a_redis_that_cannot_serve_is_unavailable() {
         let codes = [
             "OOM",
             "MISCONF",

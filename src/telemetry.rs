@@ -1,4 +1,4 @@
-//! Logging: what is written, and in which form. Depends on the configuration.
+//! Logging: the level and format of log lines. Depends on the configuration.
 
 use std::{fmt, io::IsTerminal, time::Duration};
 
@@ -17,13 +17,13 @@ use tracing_subscriber::{
 
 use crate::config::{Log, LogFormat};
 
-/// Sends log lines to standard error.
+/// Configures logging to standard error.
 ///
-/// apalis and redis-rs are kept silent: what they report comes back as errors, which are logged where they
+/// apalis and redis-rs are silenced: they also return what they log as errors, which are logged where they
 /// are handled.
 ///
 /// # Errors
-/// If the level cannot be read.
+/// Returns an error if the level cannot be parsed.
 pub fn init(log: &Log) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(format!(
         "apalis_core=off,apalis_redis=off,redis=off,poem=warn,{}",
@@ -32,7 +32,7 @@ pub fn init(log: &Log) -> Result<(), ParseError> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // Its complaint about a standard error that nobody reads would itself go there, and panic.
+        // If standard error is closed, reporting that error to standard error would panic.
         .log_internal_errors(false)
         .with_target(false);
     match log.format {
@@ -44,14 +44,15 @@ pub fn init(log: &Log) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// A duration in seconds, to the millisecond, for a field of a log line; its name ends in `_s`.
+/// Returns a duration in seconds, rounded to the millisecond, for a log field whose name ends in `_s`.
 pub fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-/// Writes an event as one JSON object: `timestamp`, `level`, `message`, then the fields of the spans that
-/// it happened in and its own fields. Unlike the JSON of `tracing_subscriber`, all fields are at the top,
-/// so `job` and `slot` are found in the same place whether the line or its span names them.
+/// A formatter of events as JSON objects with `timestamp`, `level`, `message`, the fields of the enclosing
+/// spans and the fields of the event. Unlike in the JSON format of `tracing_subscriber`, all fields are at
+/// the top level, so fields such as `job` and `slot` have the same place whether the event or its span sets
+/// them.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -83,7 +84,7 @@ where
     }
 }
 
-/// The fields that were written as a JSON object; none if it is no object.
+/// Parses fields from a JSON object. Returns none if the text is not a JSON object.
 fn object(fields: &str) -> Map<String, Value> {
     serde_json::from_str(fields).unwrap_or_default()
 }
@@ -99,11 +100,11 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is written.
+    /// A writer that keeps its output in memory.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Written {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().write(bytes)
         }
@@ -114,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_has_time_and_level_and_the_fields_of_its_spans_as_numbers() {
-        let written = Written::default();
-        let to = written.clone();
+    fn a_json_line_has_a_timestamp_a_level_and_the_fields_of_its_spans() {
+        let output = Output::default();
+        let to = output.clone();
         let lines = tracing_subscriber::fmt()
             .with_writer(move || to.clone())
             .with_ansi(false)
@@ -129,7 +130,7 @@ mod tests {
             let lasted_s = seconds(Duration::from_micros(1_234_567));
             tracing::warn!(lasted_s, text = "a\n\u{1b}[31m", "hello");
         });
-        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        let text = String::from_utf8(output.0.lock().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: Value = serde_json::from_str(&text).unwrap();
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{text}");

@@ -1,10 +1,10 @@
-//! `/api/average-price/`: the mean between two times.
+//! `/api/average-price/`: the mean price between two times.
 
 use serde_json::json;
 
 use crate::harness::{Api, Database};
 
-/// An API over four samples, 10 s apart, two of them with the same price.
+/// Starts an API with four samples, 10 s apart, two of them with the same price.
 async fn four_samples() -> Api {
     let database = Database::new().await;
     database
@@ -32,7 +32,7 @@ async fn both_ends_of_the_range_are_inclusive() {
     assert_eq!(average("1717184860.001", "1717184870").await, one);
     let two = json!({"average_price": 84_873_600.0, "count": 2});
     assert_eq!(average("1717184860", "1717184870").await, two);
-    // (84873600.0 + 84873600.01) / 2 = 84873600.005, to even
+    // (84873600.0 + 84873600.01) / 2 = 84873600.005, rounded half to even
     assert_eq!(average("1717184870", "1717184880").await, two);
     let all = json!({"average_price": 84_873_625.13, "count": 4});
     assert_eq!(average("0", "9999999999").await, all);
@@ -41,7 +41,7 @@ async fn both_ends_of_the_range_are_inclusive() {
 }
 
 #[tokio::test]
-async fn no_sample_is_zero_and_a_price_is_a_number_with_a_point() {
+async fn an_empty_range_has_an_average_of_zero_with_a_decimal_point() {
     let api = four_samples().await;
     let none = api.get("/api/average-price/?since=0&until=1").await;
     assert_eq!(none.ok(), json!({"average_price": 0.0, "count": 0}));
@@ -50,7 +50,7 @@ async fn no_sample_is_zero_and_a_price_is_a_number_with_a_point() {
 }
 
 #[tokio::test]
-async fn the_older_name_and_a_missing_slash_do_the_same() {
+async fn the_old_path_and_a_missing_slash_give_the_same_result() {
     let api = four_samples().await;
     let query = "since=1717184860&until=1717184890";
     let expected = api.get(&format!("/api/average-price/?{query}")).await.ok();
@@ -61,7 +61,7 @@ async fn the_older_name_and_a_missing_slash_do_the_same() {
 }
 
 #[tokio::test]
-async fn samples_of_the_old_stack_count_and_foreign_members_do_not_break_it() {
+async fn samples_of_the_old_stack_count_and_foreign_members_are_ignored() {
     let database = Database::new().await;
     database
         .put_prices(&[("5", "100.0"), ("6.5", "200.0"), ("7", "300.0:7"), ("8", "rubbish")])
@@ -72,16 +72,16 @@ async fn samples_of_the_old_stack_count_and_foreign_members_do_not_break_it() {
 }
 
 #[tokio::test]
-async fn both_ends_are_required_and_must_be_times_in_order() {
+async fn since_and_until_are_required_times_in_ascending_order() {
     let api = four_samples().await;
-    let check = |query: &str, parameter: &str, detail: &str| {
+    let check = |query: &str, parameter: &str, expected: &str| {
         let path = format!("/api/average-price/?{query}");
-        let (api, parameter, detail) = (&api, parameter.to_owned(), detail.to_owned());
+        let (api, parameter, expected) = (&api, parameter.to_owned(), expected.to_owned());
         async move {
             let problem = api.get(&path).await.problem(400);
             assert_eq!(problem["parameter"], parameter.as_str(), "{path}");
-            let said = problem["detail"].as_str().unwrap();
-            assert!(said.contains(&detail) && said.contains(&parameter), "{path}: {said}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains(&expected) && detail.contains(&parameter), "{path}: {detail}");
         }
     };
     check("", "since", "required").await;

@@ -1,24 +1,23 @@
-//! Candles: against brute force, in time zones whose clocks change; as clients ask for them.
+//! Candles: compared with a brute-force model, in time zones with clock changes, and as the API returns them.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Datelike as _};
 use cotiza::{
-    domain::{Candle, Candles, Order, Reason, Slots, TimeRange, Timestamp, UnixTime},
+    domain::{Candle, Candles, MissedReason, Order, Slots, TimeRange, Timestamp, UnixTime},
     history::{History, Limits},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::harness::{Api, Database, Naive};
+use crate::harness::{Api, Database, NaiveModel};
 
 /// 2023-11-14T22:00:00Z, the start of an hour.
 const BASE: i64 = 1_699_999_200;
 const NOW: i64 = BASE + 20_000_000;
 
-/// The interval that a second lies in, as a number that counts up: by the calendar that the clocks of the
-/// zone show.
-fn key(second: i64, interval: &str, zone: chrono_tz::Tz) -> i64 {
+/// Returns the number of the interval that contains a second, by the local calendar of the zone.
+fn interval_number(second: i64, interval: &str, zone: chrono_tz::Tz) -> i64 {
     let date = DateTime::from_timestamp(second, 0).unwrap().with_timezone(&zone).date_naive();
     let days = i64::from(date.to_epoch_days());
     match interval {
@@ -38,7 +37,7 @@ fn sample() -> impl Strategy<Value = (i64, i64)> {
     (second, 1i64..9_000_000_000_000_000)
 }
 
-async fn all(history: &History, range: &TimeRange, wanted: &Candles) -> Vec<Candle> {
+async fn all_candles(history: &History, range: &TimeRange, wanted: &Candles) -> Vec<Candle> {
     let (mut candles, mut range) = (Vec::new(), *range);
     loop {
         let (found, next) = history.candles(&range, wanted, NOW).await.unwrap().value;
@@ -53,25 +52,25 @@ async fn all(history: &History, range: &TimeRange, wanted: &Candles) -> Vec<Cand
     }
 }
 
-/// Compares the candles of a range with what grouping all samples by their intervals gives.
+/// Compares the candles of a range with candles computed by grouping all samples by interval.
 async fn check(
     history: &History,
-    naive: &Naive,
+    naive: &NaiveModel,
     (since, until): (i64, i64),
     wanted: &Candles,
     interval: &str,
 ) {
     let slots = Slots::new(Duration::from_secs(10)).unwrap();
     let zone: chrono_tz::Tz = wanted.zone.to_string().parse().unwrap();
-    let of = |second| key(second, interval, zone);
-    let mut groups: BTreeMap<i64, Naive> = BTreeMap::new();
+    let of = |second| interval_number(second, interval, zone);
+    let mut groups: BTreeMap<i64, NaiveModel> = BTreeMap::new();
     for sample in &naive.0 {
         groups.entry(of(sample.0.second())).or_default().0.push(*sample);
     }
     groups.retain(|group, _| (of(since)..=of(until)).contains(group));
     let at = |second| Some(UnixTime::from_seconds(second));
     let range = TimeRange::new(at(since), at(until)).unwrap();
-    let mut candles = all(history, &range, wanted).await;
+    let mut candles = all_candles(history, &range, wanted).await;
     wanted.order.sort(&mut candles);
     for candle in &candles {
         let Candle { start, end, .. } = *candle;
@@ -100,7 +99,7 @@ async fn check(
 }
 
 #[test]
-fn candles_are_those_of_brute_force() {
+fn candles_match_a_brute_force_model() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(Database::new());
     let zone = prop::sample::select(vec![
@@ -111,11 +110,11 @@ fn candles_are_those_of_brute_force() {
         "America/Santiago",
     ]);
     let interval = prop::sample::select(vec!["10s", "1h", "7h", "1d", "1w", "1M"]);
-    let question = (interval, zone, 0i64..16_000_000, 0i64..16_000_000, 1usize..40, 0usize..2);
-    let questions = prop::collection::vec((question, any::<bool>()), 1..10);
-    let strategy = (prop::collection::vec(sample(), 1..100), questions, any::<bool>());
+    let query = (interval, zone, 0i64..16_000_000, 0i64..16_000_000, 1usize..40, 0usize..2);
+    let queries = prop::collection::vec((query, any::<bool>()), 1..10);
+    let strategy = (prop::collection::vec(sample(), 1..100), queries, any::<bool>());
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) };
-    let checked = TestRunner::new(config).run(&strategy, |(samples, questions, fits)| {
+    let checked = TestRunner::new(config).run(&strategy, |(samples, queries, fits)| {
         runtime.block_on(async {
             database.command::<()>(&["FLUSHDB"]).await;
             for (n, (second, price)) in samples.iter().enumerate() {
@@ -127,10 +126,10 @@ fn candles_are_those_of_brute_force() {
             let limits = Limits { memory, stale_for: Duration::MAX };
             let history = History::new(database.store(), limits);
             history.refresh().await.unwrap();
-            let naive = Naive::read(&database).await;
-            for ((interval, zone, one, other, limit, order), filled) in questions {
+            let naive = NaiveModel::read(&database).await;
+            for ((interval, zone, one, other, limit, order), filled) in queries {
                 let order = [Order::Ascending, Order::Descending][order];
-                // So that not too many are filled.
+                // Limits the number of filled candles.
                 let filled = filled && !["10s", "1h"].contains(&interval);
                 let (text, zone) = (interval, zone.parse().unwrap());
                 let interval = text.parse().unwrap();
@@ -144,17 +143,17 @@ fn candles_are_those_of_brute_force() {
     checked.unwrap();
 }
 
-/// An API over three samples of two minutes, and a slot that was missed.
+/// Starts an API with three samples within two minutes and one reported missed slot.
 async fn api() -> Api {
     let database = Database::new().await;
     database.record(&[(BASE, "10"), (BASE + 30, "12"), (BASE + 70, "11")]).await;
     let store = database.store();
-    store.miss(&[BASE + 10], Reason::ExchangeTimeout).await.unwrap();
+    store.record_missed(&[BASE + 10], MissedReason::ExchangeTimeout).await.unwrap();
     Api::start(&database).await
 }
 
 #[tokio::test]
-async fn a_candle_has_its_prices_and_tells_how_much_was_recorded() {
+async fn a_candle_has_prices_and_counts_of_recorded_and_missed_slots() {
     let api = api().await;
     let path = format!("/api/candles/?interval=1m&since={BASE}&until={}&reasons=true", BASE + 119);
     let found = api.get(&path).await.ok();
@@ -176,7 +175,7 @@ async fn a_candle_has_its_prices_and_tells_how_much_was_recorded() {
 }
 
 #[tokio::test]
-async fn the_links_lead_through_all_candles_in_both_orders() {
+async fn links_lead_through_all_candles_in_both_orders() {
     let api = api().await;
     for (order, expected) in [("asc", [0, 30, 70]), ("desc", [70, 30, 0])] {
         let mut link =
@@ -195,11 +194,11 @@ async fn the_links_lead_through_all_candles_in_both_orders() {
 }
 
 #[tokio::test]
-async fn without_a_beginning_the_newest_candles_are_answered() {
+async fn without_since_the_newest_candles_are_returned() {
     let api = api().await;
     let until = BASE + 79;
     for (query, expected) in [
-        // However long ago they were.
+        // Regardless of their age.
         ("interval=10s&limit=2".to_owned(), vec![BASE + 30, BASE + 70]),
         ("interval=10s&limit=3".to_owned(), vec![BASE, BASE + 30, BASE + 70]),
         ("interval=10s&order=desc&limit=2".to_owned(), vec![BASE + 70, BASE + 30]),
@@ -222,7 +221,7 @@ async fn without_a_beginning_the_newest_candles_are_answered() {
 }
 
 #[tokio::test]
-async fn wrong_parameters_are_named() {
+async fn an_error_names_the_invalid_parameter() {
     let api = api().await;
     for (query, parameter, says) in [
         ("interval=1y", "interval", "15m"),
@@ -233,7 +232,7 @@ async fn wrong_parameters_are_named() {
         ("limit=5001", "limit", "1 to 5000"),
         ("order=up", "order", "asc"),
         ("format=xml", "format", "json or csv or ndjson"),
-        ("format=csv&limit=5", "limit", "leave it out"),
+        ("format=csv&limit=5", "limit", "omit it"),
         ("since=now&until=-1h", "since", "is after until"),
     ] {
         let problem = api.get(&format!("/api/candles/?{query}")).await.problem(400);

@@ -1,7 +1,7 @@
-//! Chaos: real processes are killed, stopped and paused, Redis and the exchange fail, at random
-//! from a seed that is printed; then the books are checked against the exchange's own.
+//! Chaos test: kills, stops and pauses real processes and makes Redis and the exchange fail, at random
+//! from a printed seed. Then it compares the samples with the prices that the exchange served.
 //!
-//! A minute by default; `make chaos MINUTES=10 SEED=42` runs it longer, or again.
+//! It runs for a minute by default; `make chaos MINUTES=10 SEED=42` runs it longer, or repeats a run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::harness::{
-    Cotiza, Database, FakeExchange, LIMITS, RedisServer, SOON, eventually, setting,
+    Cotiza, Database, FakeExchange, RedisServer, SOON, UNLIMITED, env_number, eventually,
 };
 
 struct Chaos {
@@ -26,25 +26,25 @@ struct Chaos {
     server: RedisServer,
     database: Database,
     exchange: FakeExchange,
-    members: Vec<(&'static str, Cotiza)>,
+    processes: Vec<(&'static str, Cotiza)>,
 }
 
 impl Chaos {
     async fn start(seed: u64) -> Self {
         let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
-        exchange.counts_up();
+        exchange.count_up();
         let database = server.database();
-        database.answers().await;
+        database.wait_until_ready().await;
         let mut chaos =
-            Self { rng: Rng::with_seed(seed), server, database, exchange, members: Vec::new() };
+            Self { rng: Rng::with_seed(seed), server, database, exchange, processes: Vec::new() };
         for role in ["scheduler", "worker"].repeat(3) {
-            let member = chaos.member(role);
-            chaos.members.push((role, member));
+            let process = chaos.start_process(role);
+            chaos.processes.push((role, process));
         }
         chaos
     }
 
-    fn member(&self, role: &str) -> Cotiza {
+    fn start_process(&self, role: &str) -> Cotiza {
         let url = self.server.url();
         Cotiza::start(
             &[role],
@@ -60,8 +60,8 @@ impl Chaos {
         )
     }
 
-    /// One thing that goes wrong, and is over when this returns.
-    async fn go_wrong(&mut self) {
+    /// Causes one random fault, which is over when this returns.
+    async fn cause_fault(&mut self) {
         let time = Duration::from_millis(self.rng.u64(500..3000));
         match self.rng.u32(0..12) {
             0..=2 => self.replace(Signal::SIGKILL).await,
@@ -76,7 +76,7 @@ impl Chaos {
                 self.server.kill();
                 sleep(time).await;
                 self.server.restart();
-                self.database.answers().await;
+                self.database.wait_until_ready().await;
             }
             8 => {
                 self.database.command::<()>(&["SCRIPT", "FLUSH"]).await;
@@ -89,31 +89,31 @@ impl Chaos {
     }
 
     async fn replace(&mut self, signal: Signal) {
-        let at = self.rng.usize(0..self.members.len());
-        let (role, member) = self.members.swap_remove(at);
+        let at = self.rng.usize(0..self.processes.len());
+        let (role, process) = self.processes.swap_remove(at);
         let limit = Duration::from_secs(9);
-        member.end(signal, limit).await;
-        let another = self.member(role);
-        self.members.push((role, another));
+        process.end(signal, limit).await;
+        let another = self.start_process(role);
+        self.processes.push((role, another));
     }
 
     async fn pause(&mut self, time: Duration) {
-        let at = self.rng.usize(0..self.members.len());
-        self.members[at].1.signal(Signal::SIGSTOP);
+        let at = self.rng.usize(0..self.processes.len());
+        self.processes[at].1.signal(Signal::SIGSTOP);
         sleep(time).await;
-        self.members[at].1.signal(Signal::SIGCONT);
+        self.processes[at].1.signal(Signal::SIGCONT);
     }
 
     async fn exchange_fails(&self, latency: Duration, status: u16, time: Duration) {
-        self.exchange.answers(latency, status, "rubbish");
+        self.exchange.set_response(latency, status, "rubbish");
         sleep(time).await;
-        self.exchange.counts_up();
+        self.exchange.count_up();
     }
 
     async fn coverage(&self) -> Coverage {
         let slots = Slots::new(Duration::from_secs(1)).unwrap();
         let store = self.database.store_of(slots.length());
-        let history = History::new(store, LIMITS);
+        let history = History::new(store, UNLIMITED);
         history.refresh().await.unwrap();
         history
             .coverage(&TimeRange::default(), Clock::machine().unix_seconds())
@@ -122,16 +122,17 @@ impl Chaos {
             .value
     }
 
-    /// Each stored sample was served once, in its second, and no second has two.
+    /// Checks that each sample was served in its second and that no second has two samples. Returns their
+    /// number.
     async fn check_samples(&self) -> usize {
         let mut seconds = BTreeSet::new();
-        // In this order: what is recorded meanwhile was served meanwhile.
+        // The samples are read first, so that all of them were served before the served prices are read.
         let prices = self.database.prices().await;
         let served: BTreeMap<String, i64> = self.exchange.served().into_iter().collect();
         for member in &prices {
             let (price, second) = member.split_once(':').unwrap();
             let second: i64 = second.parse().unwrap();
-            assert!(seconds.insert(second), "the slot {second} is double");
+            assert!(seconds.insert(second), "slot {second} has two samples");
             assert_eq!(served.get(price), Some(&second), "{member} was not served in its slot");
         }
         prices.len()
@@ -140,12 +141,12 @@ impl Chaos {
     async fn check_bounds(&self) {
         for queue in ["fetch_btc_ars", "housekeeping"] {
             let data = format!("{queue}:data");
-            eventually(SOON, "finished jobs are forgotten", || async {
+            eventually(SOON, "finished jobs are deleted", || async {
                 self.database.command::<u64>(&["HLEN", &data]).await <= 25
             })
             .await;
         }
-        eventually(SOON, "gone workers are forgotten", || async {
+        eventually(SOON, "stopped workers are deleted", || async {
             let names = "*:workers:metadata:*";
             self.database.command::<Vec<String>>(&["KEYS", names]).await.len() <= 12
         })
@@ -154,20 +155,20 @@ impl Chaos {
 }
 
 #[tokio::test]
-async fn whatever_fails_no_slot_is_double_and_each_missing_one_has_a_reason() {
-    let seed = setting("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(0..1_000_000));
-    let time = Duration::from_secs(60 * setting("CHAOS_MINUTES").unwrap_or(1));
+async fn after_random_faults_each_slot_has_one_sample_or_a_reason() {
+    let seed = env_number("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(0..1_000_000));
+    let time = Duration::from_secs(60 * env_number("CHAOS_MINUTES").unwrap_or(1));
     println!("chaos: seed {seed}, {time:?}");
     let mut chaos = Chaos::start(seed).await;
     eventually(SOON, "it records", || async { !chaos.database.prices().await.is_empty() }).await;
     let (end, mut faults) = (Instant::now() + time, 0);
     while Instant::now() < end {
-        chaos.go_wrong().await;
+        chaos.cause_fault().await;
         faults += 1;
         let pause = Duration::from_millis(chaos.rng.u64(200..2000));
         sleep(pause).await;
     }
-    // All is well again: it records, and what is still to be told is told.
+    // The faults are over: recording continues, and the remaining missed slots are reported.
     let before = chaos.check_samples().await;
     eventually(SOON, "it records again", || async {
         chaos.database.prices().await.len() >= before + 5
@@ -179,6 +180,9 @@ async fn whatever_fails_no_slot_is_double_and_each_missing_one_has_a_reason() {
     println!("chaos: {faults} faults, {coverage:?}");
     let Coverage { expected, recorded, missed, pending } = &coverage;
     assert_eq!(*expected, recorded + missed.total() + pending, "{coverage:?}");
-    assert!(missed.not_scheduled * 4 <= *expected, "too many slots nobody tells of: {coverage:?}");
-    assert!(recorded * 4 >= *expected, "too little was recorded: {coverage:?}");
+    assert!(
+        missed.not_scheduled * 4 <= *expected,
+        "too many missed slots without a reported reason: {coverage:?}"
+    );
+    assert!(recorded * 4 >= *expected, "too few slots were recorded: {coverage:?}");
 }

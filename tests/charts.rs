@@ -4,7 +4,7 @@ use crate::harness::{Api, Database};
 
 const FIRST: i64 = 1_717_184_860;
 
-/// An API over ten slots with a gap of five between them.
+/// Starts an API with ten recorded slots and a gap of five slots between them.
 async fn api() -> Api {
     let database = Database::new().await;
     let slots = (0..5).chain(10..15);
@@ -26,7 +26,7 @@ async fn svg(api: &Api, query: &str) -> String {
     answer.text
 }
 
-/// The elements of a picture that begin with this text.
+/// Counts the elements of an image that begin with the given text.
 fn elements(svg: &str, begin: &str) -> usize {
     svg.matches(begin).count()
 }
@@ -54,7 +54,7 @@ async fn the_time_after_the_last_price_is_a_gap_too() {
 }
 
 #[tokio::test]
-async fn it_says_where_its_plot_is() {
+async fn the_chart_has_attributes_for_its_range_and_plot_area() {
     let svg = svg(&api().await, "width=640&height=240").await;
     let attribute = |name: &str| -> i64 {
         let rest = svg.split_once(&format!(" {name}=\"")).expect(name).1;
@@ -67,7 +67,7 @@ async fn it_says_where_its_plot_is() {
 }
 
 #[tokio::test]
-async fn candles_rise_and_fall_in_their_colours() {
+async fn candles_use_the_colours_of_the_theme() {
     let api = api().await;
     let size = "kind=candles&width=100&height=100";
     let light = svg(&api, size).await;
@@ -77,15 +77,15 @@ async fn candles_rise_and_fall_in_their_colours() {
 }
 
 #[tokio::test]
-async fn labels_are_in_the_time_zone_that_is_asked_for() {
+async fn labels_use_the_requested_time_zone() {
     let api = api().await;
     assert!(svg(&api, "").await.contains("19:48:00"));
-    let there = svg(&api, "time_zone=America/Argentina/Buenos_Aires").await;
-    assert!(there.contains("16:48:00"), "{there}");
+    let local = svg(&api, "time_zone=America/Argentina/Buenos_Aires").await;
+    assert!(local.contains("16:48:00"), "{local}");
 }
 
 #[tokio::test]
-async fn any_range_is_drawn_also_an_empty_one() {
+async fn any_range_is_drawn_even_an_empty_one() {
     let api = api().await;
     for query in [
         "",
@@ -110,7 +110,7 @@ async fn any_range_is_drawn_also_an_empty_one() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_a_question_for_a_chart_is_named() {
+async fn an_error_names_the_invalid_parameter_of_a_chart() {
     let api = api().await;
     for (query, parameter, part) in [
         ("width=50", "width", "from 100 to 4000"),
@@ -127,7 +127,7 @@ async fn what_is_wrong_in_a_question_for_a_chart_is_named() {
 }
 
 #[tokio::test]
-async fn the_badge_has_the_last_price_and_says_that_it_is_stale() {
+async fn the_badge_shows_the_last_price_and_that_it_is_stale() {
     let badge = api().await.get("/api/badge.svg").await;
     assert_eq!(
         (badge.status.as_u16(), &badge.headers["content-type"]),

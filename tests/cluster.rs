@@ -1,4 +1,4 @@
-//! A Redis Cluster: every role may be pointed at any node, and follows masters and slots that move.
+//! A Redis Cluster: each role may connect to any node, and follows masters and slots that move.
 
 use std::time::Duration;
 
@@ -7,76 +7,76 @@ use tokio::time::sleep;
 
 use crate::harness::{Cluster, SOON, Stack, eventually, run};
 
-/// The slot of `prices` and all other keys of the store.
+/// The cluster slot of `prices` and all other keys of the store.
 const PRICES: u16 = 3628;
-/// The slot of the queues.
+/// The cluster slot of the queues.
 const QUEUES: u16 = 2813;
-/// From the failure to the first sample: the cluster needs about 3 s of it.
+/// The longest time from a failure to the first sample. The cluster takes about 3 s to fail over.
 const FAILOVER: Duration = Duration::from_secs(15);
 
-/// The slot that a node says a key has.
+/// Returns the cluster slot of a key, as a node computes it.
 async fn slot_of(cluster: &Cluster, key: &str) -> u16 {
-    cluster.nodes[0].ask(&["CLUSTER", "KEYSLOT", key]).await.unwrap()
+    cluster.nodes[0].command(&["CLUSTER", "KEYSLOT", key]).await.unwrap()
 }
 
 #[tokio::test]
-async fn masters_may_die_or_hang_and_slots_may_move() {
+async fn recording_continues_after_a_master_is_killed_or_hangs() {
     let Some(mut cluster) = Cluster::start().await else { return };
     assert_eq!(slot_of(&cluster, "prices").await, PRICES);
     assert_eq!(slot_of(&cluster, "core:apalis:queues:list").await, QUEUES);
-    // Each role knows another node, masters and replicas.
+    // Each role gets the address of another node: masters and replicas.
     let urls: Vec<String> = (0..4).map(|node| cluster.url(node + 2)).collect();
     let stack = Stack::with_urls(&[], &urls).await;
-    stack.records("at first", SOON).await;
-    assert_eq!(stack.complaints(), Vec::<String>::new());
+    stack.wait_for_samples("at first", SOON).await;
+    assert_eq!(stack.warnings(), Vec::<String>::new());
 
     for (slot, what) in [(PRICES, "the samples"), (QUEUES, "the queues")] {
         let master = cluster.master_of(slot).await;
         cluster.nodes[master].kill();
         let replaced = format!("another master of {what}");
         eventually(FAILOVER, &replaced, || async { cluster.master_of(slot).await != master }).await;
-        stack.records(&format!("without the master of {what}"), FAILOVER).await;
+        stack.wait_for_samples(&format!("without the master of {what}"), FAILOVER).await;
         cluster.nodes[master].restart();
-        cluster.nodes[master].answers().await;
+        cluster.nodes[master].wait_until_ready().await;
     }
 
     let master = cluster.master_of(PRICES).await;
-    eventually(SOON, "it has a replica again", || async {
-        let info: String = cluster.nodes[master].ask(&["INFO", "replication"]).await.unwrap();
+    eventually(SOON, "the master has a replica again", || async {
+        let info: String = cluster.nodes[master].command(&["INFO", "replication"]).await.unwrap();
         info.contains("connected_slaves:1")
     })
     .await;
     cluster.nodes[master].signal(Signal::SIGSTOP);
     sleep(Duration::from_secs(6)).await;
-    stack.records("while the master hangs", FAILOVER).await;
+    stack.wait_for_samples("while the master hangs", FAILOVER).await;
     cluster.nodes[master].signal(Signal::SIGCONT);
-    eventually(SOON, "it is a replica", || async {
-        let info: String = cluster.nodes[master].ask(&["INFO", "replication"]).await.unwrap();
+    eventually(SOON, "the old master is a replica", || async {
+        let info: String = cluster.nodes[master].command(&["INFO", "replication"]).await.unwrap();
         info.contains("role:slave")
     })
     .await;
-    stack.records("when it is back", FAILOVER).await;
-    stack.settles().await;
+    stack.wait_for_samples("after the old master has resumed", FAILOVER).await;
+    stack.check_slots().await;
 }
 
 #[tokio::test]
-async fn a_slot_may_be_migrated_while_prices_are_recorded() {
+async fn recording_continues_while_cluster_slots_are_migrated() {
     let Some(cluster) = Cluster::start().await else { return };
     let stack = Stack::start(&[("REDIS_URL", &cluster.url(0))]).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     for slot in [PRICES, QUEUES] {
         let from = cluster.master_of(slot).await;
         let to = (0..3).find(|node| *node != from).unwrap();
         let mut names = Vec::new();
         for node in [from, to] {
-            names.push(cluster.nodes[node].ask::<String>(&["CLUSTER", "MYID"]).await.unwrap());
+            names.push(cluster.nodes[node].command::<String>(&["CLUSTER", "MYID"]).await.unwrap());
         }
         let number = slot.to_string();
         let set = |node: usize, state: &'static str, name: String| {
             let (node, number) = (&cluster.nodes[node], number.clone());
             async move {
                 let words = ["CLUSTER", "SETSLOT", &number, state, &name];
-                node.ask::<()>(&words).await.unwrap();
+                node.command::<()>(&words).await.unwrap();
             }
         };
         set(to, "IMPORTING", names[0].clone()).await;
@@ -84,36 +84,32 @@ async fn a_slot_may_be_migrated_while_prices_are_recorded() {
         let port = cluster.nodes[to].port.to_string();
         loop {
             let words = ["CLUSTER", "GETKEYSINSLOT", &number, "3"];
-            let keys: Vec<String> = cluster.nodes[from].ask(&words).await.unwrap();
+            let keys: Vec<String> = cluster.nodes[from].command(&words).await.unwrap();
             if keys.is_empty() {
                 break;
             }
             let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
             words.extend(keys.iter().map(String::as_str));
-            cluster.nodes[from].ask::<String>(&words).await.unwrap();
-            // Half of the keys are here and half are there for a while.
+            cluster.nodes[from].command::<String>(&words).await.unwrap();
+            // For a while, the keys are split between both nodes.
             sleep(Duration::from_millis(200)).await;
         }
         for node in [to, from] {
             set(node, "NODE", names[1].clone()).await;
         }
-        stack.records("after a migration", FAILOVER).await;
+        stack.wait_for_samples("after a migration", FAILOVER).await;
     }
-    stack.settles().await;
-    assert!(
-        stack.complaints().iter().all(|line| !line.contains("ERROR")),
-        "{:?}",
-        stack.complaints()
-    );
+    stack.check_slots().await;
+    assert!(stack.warnings().iter().all(|line| !line.contains("ERROR")), "{:?}", stack.warnings());
 }
 
 #[tokio::test]
-async fn commands_work_on_a_cluster() {
+async fn commands_of_operators_work_on_a_cluster() {
     let Some(cluster) = Cluster::start().await else { return };
     let url = cluster.url(1);
     let environment = [("REDIS_URL", url.as_str())];
     let stack = Stack::start(&environment).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     let commands: [&[&str]; 9] = [
         &["prices", "list"],
         &["prices", "check"],
@@ -140,11 +136,11 @@ async fn commands_work_on_a_cluster() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_on_all_nodes_is_read_again() {
+async fn a_password_changed_on_all_nodes_is_read_again_from_its_file() {
     let Some(cluster) = Cluster::start().await else { return };
     let set = async |words: &[&str]| {
         for node in &cluster.nodes {
-            node.ask::<redis::Value>(words).await.unwrap();
+            node.command::<redis::Value>(words).await.unwrap();
         }
     };
     set(&["ACL", "SETUSER", "cotiza", "on", ">one", "+@all", "~*", "&*"]).await;
@@ -154,10 +150,10 @@ async fn a_password_that_is_changed_on_all_nodes_is_read_again() {
         (cluster.url(0).replace("redis://", "redis://cotiza@"), file.display().to_string());
     let environment = [("REDIS_URL", url.as_str()), ("COTIZA__REDIS__PASSWORD_FILE", &file)];
     let stack = Stack::start(&environment).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     set(&["ACL", "SETUSER", "cotiza", "resetpass", ">two"]).await;
     std::fs::write(&file, "two\n").unwrap();
     set(&["CLIENT", "KILL", "USER", "cotiza"]).await;
-    stack.records("with the new password", Duration::from_secs(5)).await;
-    stack.settles().await;
+    stack.wait_for_samples("with the new password", Duration::from_secs(5)).await;
+    stack.check_slots().await;
 }

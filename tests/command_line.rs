@@ -1,4 +1,4 @@
-//! Arguments, exit codes, the configuration as the command line sees it.
+//! Arguments, exit codes and configuration of the command line.
 
 use cotiza::config::Config;
 
@@ -11,7 +11,7 @@ fn assert_usage_error(output: &Output, expected: &str) {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_64_and_say_what_is_wrong() {
+async fn invalid_arguments_exit_with_64_and_an_explanation() {
     for (arguments, expected) in [
         (&["workr"][..], "a similar subcommand exists: 'worker'"),
         (&["worker", "--concurency", "3"], "--concurrency"),
@@ -25,7 +25,7 @@ async fn bad_arguments_are_64_and_say_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_is_64_and_one_line_before_anything_starts() {
+async fn an_invalid_configuration_exits_with_64_and_one_line_before_anything_starts() {
     for (arguments, environment, expected) in [
         (&["worker", "--concurrency", "0"][..], vec![], "worker.concurrency = 0"),
         (&["worker", "--concurrency", "x"], vec![], "worker.concurrency"),
@@ -33,12 +33,16 @@ async fn a_bad_configuration_is_64_and_one_line_before_anything_starts() {
         (&["exchange", "--error-rate", "2"], vec![], "exchange.error_rate = 2"),
         (&["up"], vec![("COTIZA__SCHEDULE__EVERY", "0s")], "schedule.every"),
         (&["up"], vec![("COTIZA__METRICS__LISTEN", "127.0.0.1:1")], "cannot share an address"),
-        (&["worker"], vec![("COTIZA__METRICS__LISTEN", "9100")], "no address with a port"),
+        (&["worker"], vec![("COTIZA__METRICS__LISTEN", "9100")], "not an address with a port"),
         (&["api"], vec![("COTIZA__API__PORT", "1")], "unknown key api.port"),
         (&["api"], vec![("COTIZA__API__LISTEN", "127.0.0.1:70000")], "api.listen"),
         (&["api"], vec![("COTIZA_API_LISTEN", "127.0.0.1:1")], "mean COTIZA__API__LISTEN"),
         (&["worker"], vec![("COTIZA_REDIS_URL", "redis://x")], "mean COTIZA__REDIS__URL"),
-        (&["api"], vec![("COTIZA__API__TRUSTED_PROXIES", "10.0.0")], "\"10.0.0\" is no network"),
+        (
+            &["api"],
+            vec![("COTIZA__API__TRUSTED_PROXIES", "10.0.0")],
+            "\"10.0.0\" is neither a network",
+        ),
         (&["api"], vec![("COTIZA__API__PUBLIC_URL", "prices.example")], "api.public_url"),
         (&["api"], vec![("COTIZA__API__MAX_HEADERS", "1KB")], "api.max_headers"),
         (&["config", "--config", "no/such.toml"], vec![], "no/such.toml"),
@@ -51,7 +55,7 @@ async fn a_bad_configuration_is_64_and_one_line_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn config_prints_effective_values_that_read_back() {
+async fn config_prints_effective_values_that_can_be_parsed_again() {
     let environment = [("REDIS_URL", "redis://me:secret@host/3"), ("COTIZA__UP__WORKERS", "5")];
     let printed = run(&["config"], &environment).await;
     assert_eq!((printed.code, printed.stderr.as_str()), (0, ""));
@@ -61,7 +65,7 @@ async fn config_prints_effective_values_that_read_back() {
 }
 
 #[tokio::test]
-async fn a_file_and_a_flag_reach_the_process() {
+async fn the_configuration_file_and_a_flag_are_applied() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[worker]\nconcurrency = 3\ndrain = \"9s\"\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -72,27 +76,27 @@ async fn a_file_and_a_flag_reach_the_process() {
 }
 
 #[tokio::test]
-async fn a_role_begins_with_what_it_is_and_hides_the_password() {
+async fn the_first_log_line_of_a_role_describes_it_and_hides_the_password() {
     let environment = [("REDIS_URL", "redis://me:secret@127.0.0.1:1/3")];
     for (role, sources) in
         [("scheduler", None), ("worker", Some("sources=\"buenbit\"")), ("api", None)]
     {
         let process =
             Cotiza::start(&[role], &[environment[0], ("COTIZA__API__LISTEN", "127.0.0.1:0")]);
-        let line = process.says(&format!("the {role} runs")).await;
+        let line = process.wait_for_line(&format!("the {role} has started")).await;
         assert!(line.contains("redis=\"redis://me:***@127.0.0.1:1/3\""), "{line}");
         assert!(line.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"))), "{line}");
         assert_eq!(line.contains("sources="), sources.is_some(), "{line}");
         assert!(sources.is_none_or(|sources| line.contains(sources)), "{line}");
-        // One that was never there is an outage, too, but not at once.
-        let away = process.says("Redis is away").await;
-        assert!(away.contains("redis=\"redis://me:***@127.0.0.1:1/3\""), "{away}");
+        // A Redis that was never reachable is reported as an outage, too, after a while.
+        let outage = process.wait_for_line("Redis is unavailable").await;
+        assert!(outage.contains("redis=\"redis://me:***@127.0.0.1:1/3\""), "{outage}");
         assert!(process.lines().iter().all(|line| !line.contains("secret")));
     }
 }
 
 #[tokio::test]
-async fn a_taken_port_is_1_and_named() {
+async fn a_port_in_use_exits_with_1_and_is_named() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let output = run(&["api", "--listen", &listen], &[]).await;
@@ -114,7 +118,7 @@ async fn the_docker_configuration_is_valid() {
 }
 
 #[tokio::test]
-async fn the_version_names_the_commit_of_a_checkout() {
+async fn the_version_contains_the_commit_of_a_checkout() {
     let printed = run(&["--version"], &[]).await.stdout;
     let expected = concat!("cotiza ", env!("CARGO_PKG_VERSION"));
     let root = env!("CARGO_MANIFEST_DIR");
@@ -134,7 +138,7 @@ async fn the_version_names_the_commit_of_a_checkout() {
 }
 
 #[test]
-fn make_refuses_a_simulate_that_means_nothing() {
+fn make_refuses_an_unknown_value_of_simulate() {
     let make = |simulate: &str| {
         let mut make = std::process::Command::new("make");
         make.current_dir(env!("CARGO_MANIFEST_DIR")).args(["--dry-run", "up", simulate]);
@@ -144,8 +148,8 @@ fn make_refuses_a_simulate_that_means_nothing() {
         println!("skipped: make is not installed");
         return;
     };
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("give SIMULATE=1"), "{said}");
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && stderr.contains("give SIMULATE=1"), "{stderr}");
     let planned = make("SIMULATE=1").unwrap().stdout;
     assert!(String::from_utf8_lossy(&planned).contains("--simulate"));
 }

@@ -1,9 +1,9 @@
-//! The endpoints of CoinGecko and CriptoYa: what their clients get.
+//! The endpoints that are compatible with CoinGecko and CriptoYa.
 
 use cotiza::domain::{Attempt, Quote, Slots};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Api, Database};
+use crate::harness::{Api, ApiResponse, Database};
 
 async fn api() -> (Api, i64) {
     let database = Database::new().await;
@@ -18,17 +18,17 @@ async fn api() -> (Api, i64) {
         took: std::time::Duration::from_millis(20),
         answer: Ok(quote),
     };
-    database.store().report(slot, &[attempt]).await.unwrap();
+    database.store().record_attempts(slot, &[attempt]).await.unwrap();
     (Api::start(&database).await, now)
 }
 
-fn refused(answer: &Answer, status: u16, error: &str) {
+fn refused(answer: &ApiResponse, status: u16, error: &str) {
     let body: Value = serde_json::from_str(&answer.text).unwrap();
     assert_eq!((answer.status.as_u16(), body), (status, json!({"error": error})));
 }
 
 #[tokio::test]
-async fn coingecko_tells_the_last_price() {
+async fn coingecko_returns_the_last_price() {
     let (api, now) = api().await;
     let simple = |query: &str| {
         let (api, path) = (&api, format!("/api/v3/simple/price?{query}"));
@@ -54,7 +54,7 @@ async fn coingecko_tells_the_last_price() {
 }
 
 #[tokio::test]
-async fn coingecko_has_charts_and_candles() {
+async fn coingecko_returns_charts_and_candles() {
     let (api, now) = api().await;
     let of = |path: &str| {
         let (api, path) = (&api, format!("/api/v3/coins/{path}"));
@@ -97,7 +97,7 @@ async fn a_chart_of_a_range_has_the_first_price_of_each_interval_within_the_rang
     let api = Api::start(&database).await;
     for (from, to, expected) in [
         (0, 650, vec![(0, 1.0), (310, 4.0), (650, 5.0)]),
-        // The first interval begins before the range, the last one has a price after it alone.
+        // The first interval begins before the range; the only price of the last one is after the range.
         (50, 640, vec![(100, 2.0), (310, 4.0)]),
         (100, 310, vec![(100, 2.0), (310, 4.0)]),
         (201, 649, vec![(310, 4.0)]),
@@ -113,7 +113,7 @@ async fn a_chart_of_a_range_has_the_first_price_of_each_interval_within_the_rang
 }
 
 #[tokio::test]
-async fn criptoya_tells_the_quotes_of_the_sources() {
+async fn criptoya_returns_the_quotes_of_the_sources() {
     let (api, now) = api().await;
     let quote =
         json!({"ask": 110.0, "totalAsk": 110.0, "bid": 105.5, "totalBid": 105.5, "time": now});
@@ -121,7 +121,7 @@ async fn criptoya_tells_the_quotes_of_the_sources() {
     assert_eq!(api.get("/api/buenbit/btc/ars/1/").await.ok(), quote);
     assert_eq!(api.get("/api/BuenBit/BTC/ARS/1").await.ok(), quote);
     for (path, status, says) in [
-        ("/api/nobody/btc/ars/1", 404, "Invalid exchange"),
+        ("/api/unknown/btc/ars/1", 404, "Invalid exchange"),
         ("/api/bitso/btc/ars/1", 404, "Invalid exchange"),
         ("/api/eth/ars/1", 404, "Invalid pair"),
         ("/api/buenbit/btc/usd/1", 404, "Invalid pair"),

@@ -1,4 +1,4 @@
-//! Connections that are no good any more: every role gets another one by itself, and goes on.
+//! Connections that become unusable: each role replaces them by itself and continues.
 
 use std::time::Duration;
 
@@ -9,58 +9,58 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{Forwarder, Node, SOON, Stack, eventually, run};
 
-/// From a Redis that can be used to the first recorded sample, with slots of a second.
+/// The longest time from a usable Redis to the first sample, with slots of one second.
 const RECOVERY: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn open_connections_whose_packets_are_lost_are_replaced() {
     let node = Node::start("");
-    node.answers().await;
+    node.wait_until_ready().await;
     let forwarder = Forwarder::to(node.port).await;
     let stack = Stack::start(&[("REDIS_URL", &forwarder.url())]).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     for _ in 0..2 {
-        forwarder.lose_open_connections();
-        stack.records("on new connections", RECOVERY).await;
+        forwarder.black_hole_open_connections();
+        stack.wait_for_samples("on new connections", RECOVERY).await;
     }
-    let missed = stack.settles().await;
+    let missed = stack.check_slots().await;
     assert!(missed.values().sum::<u64>() <= 10, "{missed:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_became_a_replica_is_left_for_the_new_primary() {
+async fn a_server_that_became_a_replica_is_replaced_by_the_new_primary() {
     let (old, new) = (Node::start(""), Node::start(""));
-    old.answers().await;
+    old.wait_until_ready().await;
     let forwarder = Forwarder::to(old.port).await;
     let stack = Stack::start(&[("REDIS_URL", &forwarder.url())]).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     let port = old.port.to_string();
-    new.ask::<()>(&["REPLICAOF", "127.0.0.1", &port]).await.unwrap();
-    eventually(SOON, "the replica is in step", || async {
-        let info: String = new.ask(&["INFO", "replication"]).await.unwrap_or_default();
+    new.command::<()>(&["REPLICAOF", "127.0.0.1", &port]).await.unwrap();
+    eventually(SOON, "the replica is in sync", || async {
+        let info: String = new.command(&["INFO", "replication"]).await.unwrap_or_default();
         info.contains("master_link_status:up")
     })
     .await;
-    // Both stay up and the connections stay open: only answers tell that the server was demoted.
-    new.ask::<()>(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
-    forwarder.point_to(new.port);
-    old.ask::<()>(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]).await.unwrap();
-    stack.records("on the new primary", RECOVERY).await;
-    stack.settles().await;
+    // Both servers and the connections stay up: only responses show that the server was demoted.
+    new.command::<()>(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    forwarder.set_target(new.port);
+    old.command::<()>(&["REPLICAOF", "127.0.0.1", &new.port.to_string()]).await.unwrap();
+    stack.wait_for_samples("on the new primary", RECOVERY).await;
+    stack.check_slots().await;
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_is_left_for_one_that_answers() {
+async fn a_server_that_hangs_is_replaced_by_one_that_answers() {
     let (hung, other) = (Node::start(""), Node::start(""));
-    hung.answers().await;
+    hung.wait_until_ready().await;
     let forwarder = Forwarder::to(hung.port).await;
     let stack = Stack::start(&[("REDIS_URL", &forwarder.url())]).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     hung.signal(Signal::SIGSTOP);
     sleep(Duration::from_secs(1)).await;
-    forwarder.point_to(other.port);
+    forwarder.set_target(other.port);
     eventually(RECOVERY, "recording on the other server", || async {
-        other.ask::<u64>(&["ZCARD", "prices"]).await.is_ok_and(|count| count > 0)
+        other.command::<u64>(&["ZCARD", "prices"]).await.is_ok_and(|count| count > 0)
     })
     .await;
     hung.signal(Signal::SIGCONT);
@@ -75,20 +75,22 @@ async fn a_changed_password_is_read_again_from_its_file() {
         [("REDIS_URL", node.url()), ("COTIZA__REDIS__PASSWORD_FILE", file.display().to_string())];
     let environment = [0, 1].map(|at| (environment[at].0, environment[at].1.as_str()));
     let stack = Stack::start(&environment).await;
-    stack.records("at first", SOON).await;
+    stack.wait_for_samples("at first", SOON).await;
     let with_password = format!("redis://:one@{}", node.address());
-    crate::harness::ask::<()>(&with_password, &["CONFIG", "SET", "requirepass", "t o"])
+    crate::harness::redis_command::<()>(&with_password, &["CONFIG", "SET", "requirepass", "t o"])
         .await
         .unwrap();
     std::fs::write(&file, "t o").unwrap();
     let with_password = format!("redis://:t%20o@{}", node.address());
-    crate::harness::ask::<u64>(&with_password, &["CLIENT", "KILL", "SKIPME", "yes"]).await.unwrap();
-    stack.records("with the new password", RECOVERY).await;
-    stack.settles().await;
+    crate::harness::redis_command::<u64>(&with_password, &["CLIENT", "KILL", "SKIPME", "yes"])
+        .await
+        .unwrap();
+    stack.wait_for_samples("with the new password", RECOVERY).await;
+    stack.check_slots().await;
 }
 
 #[tokio::test]
-async fn all_works_with_the_newer_protocol_and_through_a_socket() {
+async fn resp3_and_unix_sockets_are_supported() {
     let folder = tempfile::TempDir::new().unwrap();
     let socket = folder.path().join("redis.sock");
     let settings = format!("unixsocket {}\nrequirepass s%cret", socket.display());
@@ -102,8 +104,8 @@ async fn all_works_with_the_newer_protocol_and_through_a_socket() {
     ] {
         let environment = [("REDIS_URL", url.as_str()), ("COTIZA__REDIS__PASSWORD_FILE", &file)];
         let stack = Stack::start(&environment).await;
-        stack.records(&url, SOON).await;
-        assert_eq!(stack.complaints(), Vec::<String>::new(), "{url}");
+        stack.wait_for_samples(&url, SOON).await;
+        assert_eq!(stack.warnings(), Vec::<String>::new(), "{url}");
         for arguments in
             [["prices", "list"], ["queue", "ls"], ["process", "ls"], ["prices", "check"]]
         {
@@ -114,37 +116,37 @@ async fn all_works_with_the_newer_protocol_and_through_a_socket() {
 }
 
 #[tokio::test]
-async fn a_request_while_redis_is_away_fails_once_for_all_who_wait() {
-    let server = Server::at("redis://10.255.255.1:1").unwrap();
+async fn concurrent_requests_share_one_failed_attempt_to_connect() {
+    let server = Server::from_url("redis://10.255.255.1:1").unwrap();
     let connection = server.shared();
-    let asked = (0..20).map(|_| {
+    let requests = (0..20).map(|_| {
         let mut connection = connection.clone();
         async move { connection.req_packed_command(&redis::cmd("PING")).await.is_err() }
     });
-    let all = timeout(Duration::from_secs(6), futures_util::future::join_all(asked)).await;
-    assert!(all.expect("they share the attempts").into_iter().all(|failed| failed));
+    let results = timeout(Duration::from_secs(6), futures_util::future::join_all(requests)).await;
+    assert!(results.expect("the requests share attempts").into_iter().all(|failed| failed));
 }
 
 #[tokio::test]
-async fn refused_writes_are_one_line_when_they_begin_and_one_when_they_end() {
+async fn refused_writes_are_logged_once_when_they_start_and_once_when_they_end() {
     let node = Node::start("");
-    node.answers().await;
+    node.wait_until_ready().await;
     let url = node.url();
     let stack = Stack::start(&[("REDIS_URL", &url)]).await;
-    stack.records("at first", SOON).await;
-    node.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await.unwrap();
+    stack.wait_for_samples("at first", SOON).await;
+    node.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await.unwrap();
     for process in &stack.processes {
-        let line = process.says("Redis refuses writes").await;
+        let line = process.wait_for_line("Redis refuses writes").await;
         assert!(line.contains("NOREPLICAS"), "{line}");
     }
     sleep(Duration::from_secs(3)).await;
-    node.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await.unwrap();
+    node.command::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await.unwrap();
     for process in &stack.processes {
-        process.says("Redis accepts writes again").await;
+        process.wait_for_line("Redis accepts writes again").await;
     }
-    stack.records("when writes are accepted", RECOVERY).await;
-    stack.settles().await;
+    stack.wait_for_samples("when writes are accepted", RECOVERY).await;
+    stack.check_slots().await;
     let others = |line: &String| !line.contains("Redis refuses writes");
-    let complaints: Vec<String> = stack.complaints().into_iter().filter(others).collect();
-    assert!(complaints.len() <= 4, "{complaints:#?}");
+    let warnings: Vec<String> = stack.warnings().into_iter().filter(others).collect();
+    assert!(warnings.len() <= 4, "{warnings:#?}");
 }

@@ -1,5 +1,4 @@
-//! What all answers have in common: caches, compression, request ids, pages of other origins, proxies,
-//! the access log.
+//! What all responses have in common: caching, compression, request ids, CORS, proxies, the access log.
 
 use std::io::Read as _;
 
@@ -12,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Answer, Api, Cotiza, Database, SOON, eventually, get_text};
+use crate::harness::{Api, ApiResponse, Cotiza, Database, SOON, eventually, get_text};
 
 const ENDED: &str = "/api/average-price/?since=1700000000&until=1700003600";
 
@@ -25,21 +24,21 @@ async fn api_with(change: impl FnOnce(&mut Config)) -> Api {
     Api::with_config(&database, &config).await
 }
 
-async fn get(api: &Api, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn get(api: &Api, path: &str, headers: &[(&str, &str)]) -> ApiResponse {
     api.request(Method::GET, path, headers).await
 }
 
-fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+fn header<'a>(answer: &'a ApiResponse, name: &str) -> &'a str {
     answer.headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// What the answer depends on, but for the address: the names of headers.
-fn vary(answer: &Answer) -> Vec<String> {
+/// Returns the names of the request headers that the response depends on.
+fn vary(answer: &ApiResponse) -> Vec<String> {
     let lines = answer.headers.get_all("vary").iter().map(|line| line.to_str().unwrap());
     lines.flat_map(|line| line.split(',')).map(|name| name.trim().to_lowercase()).collect()
 }
 
-/// Sends bytes and reads the whole answer.
+/// Sends a raw request and reads the whole response.
 async fn raw(api: &Api, request: &str) -> Vec<u8> {
     let address = api.origin.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -50,7 +49,7 @@ async fn raw(api: &Api, request: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn who_has_the_answer_already_is_told_so() {
+async fn a_client_with_the_current_response_gets_304() {
     let api = api_with(|_| {}).await;
     let first = api.get(ENDED).await;
     let tag = header(&first, "etag").to_owned();
@@ -61,7 +60,7 @@ async fn who_has_the_answer_already_is_told_so() {
         assert_eq!(header(&again, "etag"), tag);
     }
     get(&api, ENDED, &[("if-none-match", "\"other\"")]).await.ok();
-    // A header with a list may come in several lines.
+    // A header with a list may be sent as several lines.
     let lines = [("if-none-match", "\"other\""), ("if-none-match", tag.as_str())];
     assert_eq!(get(&api, ENDED, &lines).await.status, 304);
     let other = api.get("/api/average-price/?since=1700000000&until=1700000005").await;
@@ -69,7 +68,7 @@ async fn who_has_the_answer_already_is_told_so() {
 }
 
 #[tokio::test]
-async fn caches_may_keep_only_what_does_not_change() {
+async fn only_responses_about_the_past_may_be_cached() {
     let api = api_with(|_| {}).await;
     for (path, rule) in [
         (ENDED, "public, max-age=300"),
@@ -97,7 +96,7 @@ async fn caches_may_keep_only_what_does_not_change() {
 }
 
 #[tokio::test]
-async fn caches_are_told_that_the_format_depends_on_the_header_accept() {
+async fn vary_contains_accept_if_it_selects_the_format() {
     let api = api_with(|_| {}).await;
     for path in ["/api/ticker-list/", "/api/candles/", "/api/gaps/", "//api/gaps//"] {
         let until = format!("{path}?until=1700003600");
@@ -117,7 +116,7 @@ async fn caches_are_told_that_the_format_depends_on_the_header_accept() {
 }
 
 #[tokio::test]
-async fn slashes_too_many_change_nothing() {
+async fn repeated_slashes_in_a_path_are_ignored() {
     let api = api_with(|config| config.api.requests_per_second = 1000).await;
     let problem = api.get("/api//ticker-list/?pagesize=5").await.problem(400);
     assert_eq!(problem["parameter"], "pagesize");
@@ -128,13 +127,13 @@ async fn slashes_too_many_change_nothing() {
 }
 
 #[tokio::test]
-async fn large_answers_are_compressed_for_clients_that_can_read_it() {
+async fn large_responses_are_compressed_for_clients_that_accept_it() {
     let api = api_with(|_| {}).await;
     let path = "/api/ticker-list/?page_size=100";
     let plain = api.get(path).await;
     assert_eq!(header(&plain, "content-encoding"), "");
     assert!(vary(&plain).contains(&"accept-encoding".to_owned()));
-    // HTTP/1.0 has no parts whose lengths stand between them.
+    // HTTP/1.0 has no chunked encoding.
     let packed = raw(&api, &format!("GET {path} HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n")).await;
     let (head, body) = packed.split_at(packed.windows(4).position(|it| it == b"\r\n\r\n").unwrap());
     assert!(String::from_utf8_lossy(head).contains("content-encoding: gzip"));
@@ -150,7 +149,7 @@ async fn large_answers_are_compressed_for_clients_that_can_read_it() {
 }
 
 #[tokio::test]
-async fn each_answer_has_the_id_of_its_request() {
+async fn each_response_has_the_id_of_its_request() {
     let api = api_with(|_| {}).await;
     let mine = get(&api, ENDED, &[("x-request-id", "Mine-1.a_b")]).await;
     assert_eq!(header(&mine, "x-request-id"), "Mine-1.a_b");
@@ -162,11 +161,11 @@ async fn each_answer_has_the_id_of_its_request() {
     }
     assert!(ids.iter().all(|id| id.len() == 16), "{ids:?}");
     ids.dedup();
-    assert_eq!(ids.len(), 4, "each its own");
+    assert_eq!(ids.len(), 4, "the ids differ");
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_read() {
+async fn pages_of_any_origin_may_read_responses() {
     let api = api_with(|_| {}).await;
     let answer = get(&api, ENDED, &[("origin", "https://any.example")]).await;
     assert_eq!(header(&answer, "access-control-allow-origin"), "*");
@@ -175,12 +174,12 @@ async fn pages_of_other_origins_may_read() {
     }
     let wrong = get(&api, "/api/nothing", &[("origin", "https://any.example")]).await;
     assert_eq!(header(&wrong, "access-control-allow-origin"), "*", "errors can be read, too");
-    let asked = [
+    let headers = [
         ("origin", "https://any.example"),
         ("access-control-request-method", "GET"),
         ("access-control-request-headers", "x-request-id"),
     ];
-    let preflight = api.request(Method::OPTIONS, ENDED, &asked).await;
+    let preflight = api.request(Method::OPTIONS, ENDED, &headers).await;
     assert!(preflight.status.is_success());
     assert!(header(&preflight, "access-control-allow-methods").contains("GET"));
     assert_eq!(header(&preflight, "access-control-allow-headers"), "*");
@@ -188,7 +187,7 @@ async fn pages_of_other_origins_may_read() {
 }
 
 #[tokio::test]
-async fn the_origins_that_may_read_can_be_named() {
+async fn the_allowed_origins_can_be_configured() {
     let origins = vec!["https://mine.example".to_owned(), "http://localhost:3000".to_owned()];
     let api = api_with(|config| config.api.cors_origins = origins).await;
     for (origin, allowed) in [
@@ -220,7 +219,7 @@ async fn options_and_head_are_answered() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_be_careful() {
+async fn responses_have_security_headers() {
     let api = api_with(|_| {}).await;
     for path in [ENDED, "/docs", "/api/nothing", "/metrics"] {
         assert_eq!(header(&api.get(path).await, "x-content-type-options"), "nosniff", "{path}");
@@ -231,7 +230,7 @@ async fn browsers_are_told_to_be_careful() {
 }
 
 #[tokio::test]
-async fn lists_have_their_links_in_a_header_too() {
+async fn lists_have_their_links_in_the_link_header_too() {
     let api = api_with(|_| {}).await;
     let answer = api.get("/api/ticker-list/?page=2&page_size=30").await;
     let link = |page: &str| format!("<{}/api/ticker-list/?{page}page_size=30>", api.origin);
@@ -245,29 +244,29 @@ async fn lists_have_their_links_in_a_header_too() {
     assert_eq!(header(&answer, "link"), expected);
 }
 
-/// An API whose clients are all behind a proxy.
+/// Starts an API that trusts proxies on loopback.
 async fn behind_a_proxy() -> Api {
     let networks = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
     api_with(|config| config.api.trusted_proxies = networks).await
 }
 
-/// Checks what links begin with.
+/// Checks that links begin with the given URL.
 async fn links_begin(api: &Api, headers: &[(&str, &str)], start: &str) {
     let page = get(api, "/api/ticker-list/", headers).await.ok();
     assert_eq!(page["next"], format!("{start}/api/ticker-list/?page=2"), "{headers:?}");
 }
 
 #[tokio::test]
-async fn links_are_right_behind_proxies_that_set_forwarded() {
+async fn links_are_correct_behind_proxies_that_set_forwarded() {
     let api = behind_a_proxy().await;
     for (elements, start) in [
         (&["for=1.2.3.4;proto=https;host=\"a.example:8443\""][..], "https://a.example:8443"),
-        // That of the proxy that the client has asked, behind which there is another one.
+        // The outer proxy, to which the client connects, adds the first element.
         (
             &["for=1.2.3.4;proto=https;host=a.example, for=127.0.0.2;proto=http;host=inner"],
             "https://a.example",
         ),
-        // The first element is the client's own.
+        // The first element was sent by the client.
         (
             &["for=127.0.0.3;host=evil.example", "for=1.2.3.4;proto=https;host=a.example"],
             "https://a.example",
@@ -279,7 +278,7 @@ async fn links_are_right_behind_proxies_that_set_forwarded() {
 }
 
 #[tokio::test]
-async fn links_are_right_behind_proxies_that_set_x_forwarded() {
+async fn links_are_correct_behind_proxies_that_set_x_forwarded() {
     let api = behind_a_proxy().await;
     let (scheme, host) = ("x-forwarded-proto", "x-forwarded-host");
     let (port, prefix) = ("x-forwarded-port", "x-forwarded-prefix");
@@ -287,7 +286,7 @@ async fn links_are_right_behind_proxies_that_set_x_forwarded() {
     links_begin(&api, &alone, "http://b.example:8443").await;
     let usual = [(scheme, "https"), (host, "b.example"), (port, "443"), (prefix, "/prices/")];
     links_begin(&api, &usual, "https://b.example/prices").await;
-    // What a client has sent comes first.
+    // Values that the client sent come first.
     let lists = [
         (scheme, "http, https"),
         (host, "evil.example,b.example"),
@@ -299,18 +298,18 @@ async fn links_are_right_behind_proxies_that_set_x_forwarded() {
 }
 
 #[tokio::test]
-async fn of_both_families_of_headers_the_one_counts_that_proxies_nearly_always_set() {
+async fn x_forwarded_headers_take_precedence_over_forwarded() {
     let api = behind_a_proxy().await;
-    let made_up = ("forwarded", "for=1.2.3.4;proto=https;host=evil.example");
+    let forged = ("forwarded", "for=1.2.3.4;proto=https;host=evil.example");
     let client = ("x-forwarded-for", "1.2.3.4");
     let host = ("x-forwarded-host", "b.example");
-    links_begin(&api, &[made_up, client, host], "http://b.example").await;
-    links_begin(&api, &[made_up, host], "http://b.example").await;
-    links_begin(&api, &[made_up, client], &api.origin).await;
+    links_begin(&api, &[forged, client, host], "http://b.example").await;
+    links_begin(&api, &[forged, host], "http://b.example").await;
+    links_begin(&api, &[forged, client], &api.origin).await;
 }
 
 #[tokio::test]
-async fn a_prefix_that_leads_elsewhere_is_ignored() {
+async fn an_unsafe_prefix_is_ignored() {
     let api = behind_a_proxy().await;
     for (prefix, path) in [
         ("/a/b.c/", "/a/b.c"),
@@ -330,7 +329,7 @@ async fn a_prefix_that_leads_elsewhere_is_ignored() {
 }
 
 #[tokio::test]
-async fn links_are_right_however_the_client_names_the_host() {
+async fn links_use_the_host_of_the_request_in_each_of_its_forms() {
     let api = api_with(|_| {}).await;
     let own = format!("{}/api/ticker-list/?page=2", api.origin);
     let text = |answer: Vec<u8>| String::from_utf8(answer).unwrap();
@@ -354,7 +353,7 @@ async fn links_are_right_however_the_client_names_the_host() {
 }
 
 #[tokio::test]
-async fn each_request_is_logged_if_that_is_wanted() {
+async fn each_request_is_logged_if_configured() {
     let database = Database::new().await;
     let port = crate::harness::free_port();
     let listen = format!("127.0.0.1:{port}");
@@ -367,8 +366,8 @@ async fn each_request_is_logged_if_that_is_wanted() {
         ],
     );
     let url = format!("http://{listen}/api/ticker-list/?page_size=5");
-    eventually(SOON, "it answers", || async { get_text(&url).await.is_some() }).await;
-    let line = api.says("method=GET").await;
+    eventually(SOON, "the API answers", || async { get_text(&url).await.is_some() }).await;
+    let line = api.wait_for_line("method=GET").await;
     for part in [
         "method=GET",
         "url=\"/api/ticker-list/?page_size=5\"",

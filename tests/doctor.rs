@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{Cotiza, Node, SOON, Stack, eventually, free_port, run};
 
-/// The findings as JSON, and the exit code.
+/// Runs `cotiza doctor --json` and returns its findings and its exit code.
 async fn findings(url: &str) -> (Vec<Value>, i32) {
     let output = run(&["doctor", "--json"], &[("REDIS_URL", url)]).await;
     let findings = serde_json::from_str(&output.stdout);
@@ -16,12 +16,12 @@ fn finding<'a>(findings: &'a [Value], check: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_fit_redis_has_no_warnings() {
+async fn a_suitable_redis_has_no_warnings() {
     let node = Node::start("");
     let url = node.url();
     let stack = Stack::start(&[("REDIS_URL", &url)]).await;
-    stack.records("at first", SOON).await;
-    eventually(SOON, "all processes are known", || async {
+    stack.wait_for_samples("at first", SOON).await;
+    eventually(SOON, "all processes are listed", || async {
         let list = stack.get("/api/processes/").await.unwrap_or_default();
         list["processes"].as_array().is_some_and(|processes| processes.len() == 4)
     })
@@ -38,7 +38,7 @@ async fn a_fit_redis_has_no_warnings() {
         ("persistence", "append-only file"),
         ("schedulers", "1 alive"),
         ("workers", "2 alive"),
-        ("sources", "buenbit answers"),
+        ("sources", "buenbit responds"),
         ("clock", "from Redis"),
         ("latency", "ms"),
         ("memory", "used"),
@@ -49,9 +49,9 @@ async fn a_fit_redis_has_no_warnings() {
 }
 
 #[tokio::test]
-async fn what_may_lose_prices_is_told_by_the_doctor_and_at_the_start() {
+async fn settings_that_may_lose_prices_are_reported_by_doctor_and_at_startup() {
     let node = Node::start("appendonly no\nmaxmemory 3mb\nmaxmemory-policy allkeys-lru");
-    node.answers().await;
+    node.wait_until_ready().await;
     let url = node.url();
     let (findings, code) = findings(&url).await;
     assert_eq!(code, 0, "warnings do not fail");
@@ -59,17 +59,17 @@ async fn what_may_lose_prices_is_told_by_the_doctor_and_at_the_start() {
         assert_eq!(finding(&findings, check)["verdict"], "warning", "{findings:?}");
     }
     let worker = Cotiza::start(&["worker"], &[("REDIS_URL", &url)]);
-    worker.says("deletes prices without a message").await;
-    worker.says("a restart of Redis loses all prices").await;
+    worker.wait_for_line("silently deletes prices").await;
+    worker.wait_for_line("a restart of Redis loses all prices").await;
 }
 
 #[tokio::test]
-async fn a_redis_that_is_not_there_is_unfit_and_the_address_is_named() {
+async fn an_unreachable_redis_is_unfit_and_its_password_is_hidden() {
     let url = format!("redis://:secret@127.0.0.1:{}/0", free_port());
     let (findings, code) = findings(&url).await;
     assert_eq!(code, 1);
     let reachable = finding(&findings, "reachable");
     assert_eq!(reachable["verdict"], "unfit");
-    assert!(reachable["text"].as_str().unwrap().contains("is Redis running"), "{reachable}");
+    assert!(reachable["text"].as_str().unwrap().contains("that Redis is running"), "{reachable}");
     assert!(!format!("{findings:?}").contains("secret"));
 }

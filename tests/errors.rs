@@ -1,4 +1,4 @@
-//! What the API answers when something is wrong that is no parameter.
+//! Error responses of the API, except for invalid values of parameters.
 
 use cotiza::config::Config;
 use reqwest::Method;
@@ -14,7 +14,7 @@ const ALL: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn an_unknown_path_and_a_wrong_method_are_problems_too() {
+async fn an_unknown_path_is_404_and_a_wrong_method_is_405() {
     let api = Api::start(&Database::new().await).await;
     let problem = api.get("/api/nothing/").await.problem(404);
     assert!(problem["detail"].as_str().unwrap().contains("/docs"), "{problem}");
@@ -27,7 +27,7 @@ async fn an_unknown_path_and_a_wrong_method_are_problems_too() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_given_twice_is_refused() {
+async fn a_repeated_parameter_is_refused() {
     let api = Api::start(&Database::new().await).await;
     for (path, name) in [
         ("/api/average-price/?since=1&until=5&since=2", "since"),
@@ -42,46 +42,46 @@ async fn a_parameter_that_is_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_known_is_refused_with_the_nearest_name() {
+async fn an_unknown_parameter_is_refused_with_the_nearest_name() {
     let api = Api::start(&Database::new().await).await;
     for (path, name, says) in [
         ("/api/ticker-list/?page_sise=5", "page_sise", "did you mean page_size?"),
         ("/api/average-price/?since=1&until=5&unti=2", "unti", "did you mean until?"),
         ("/api/candles?intervall=1h", "intervall", "did you mean interval?"),
-        ("/api/coverage/?somethingelse=1", "somethingelse", "known are since, until"),
-        ("/api/sources/?a=1", "a", "there are none here"),
+        ("/api/coverage/?somethingelse=1", "somethingelse", "the parameters are since, until"),
+        ("/api/sources/?a=1", "a", "this operation has none"),
     ] {
         let problem = api.get(path).await.problem(400);
         assert_eq!(problem["parameter"], name);
         assert!(problem["detail"].as_str().unwrap().contains(says), "{problem}");
     }
-    // Clients of the old stack asked for JSON in this way; probes may ask for anything.
+    // Clients of the old stack request JSON like this; probes may have any parameters.
     api.get("/api/average-price/?since=1&until=5&format=json").await.ok();
     api.get("/health/live?probe=1").await.ok();
 }
 
 #[tokio::test]
-async fn a_redis_that_was_restarted_unnoticed_is_used_at_the_first_request() {
+async fn the_first_request_after_a_restart_of_redis_succeeds() {
     let mut server = RedisServer::start();
     let database = server.database();
-    database.answers().await;
+    database.wait_until_ready().await;
     let api = Api::start(&database).await;
     api.get("/api/ticker-list/").await.ok();
     server.kill();
     server.restart();
-    database.answers().await;
+    database.wait_until_ready().await;
     api.get("/api/ticker-list/").await.ok();
 }
 
 #[tokio::test]
-async fn head_is_get_without_the_body() {
+async fn head_is_answered_like_get_without_a_body() {
     let api = Api::start(&Database::new().await).await;
     let answer = api.request(Method::HEAD, "/api/ticker-list/", &[]).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
 }
 
 #[tokio::test]
-async fn a_broken_key_is_a_503_that_hides_the_inside() {
+async fn a_key_of_the_wrong_type_is_a_503_without_internal_details() {
     let database = Database::new().await;
     database.command::<()>(&["SET", "prices", "not a sorted set"]).await;
     let api = Api::unready(&database, &Config::default()).await;

@@ -1,4 +1,4 @@
-//! A history that follows equals Redis again after whatever happened to Redis.
+//! A history that follows Redis equals it again after any fault of Redis and any change of its data.
 
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -11,43 +11,43 @@ use nix::sys::signal::Signal;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::{runtime::Runtime, task::JoinHandle, time::sleep};
 
-use crate::harness::{Database, LIMITS, Naive, RedisServer, SOON, eventually, observation};
+use crate::harness::{Database, NaiveModel, RedisServer, SOON, UNLIMITED, eventually, observation};
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
 
-/// What may happen to Redis and to what is stored there.
+/// A fault of Redis or a change of its data.
 #[derive(Debug, Clone)]
 enum Event {
-    /// Recorded by workers.
+    /// Workers record samples.
     Record(Vec<i64>),
-    /// Whole hours are added, as by an import.
+    /// An import adds samples to whole hours: the first hour, and how many.
     Import(i64, i64),
-    /// Written by the old stack, at a time that may have a fraction.
+    /// The old stack writes a sample, at a time that may have a fraction.
     Legacy(i64, bool),
-    /// Written by the old stack: a price that it has seen before, whose member moves.
-    SeenAgain(i64),
+    /// The old stack writes a price again: its member gets another score.
+    WrittenAgain(i64),
     /// A member that is not a sample.
     Rubbish(i64),
-    /// Removed by hand: the n-th sample.
+    /// The n-th sample is removed manually.
     Remove(usize),
-    /// Hours are sealed, and the text of some is dropped.
+    /// Hours are sealed, and the text form of some is dropped.
     Maintain(i64),
-    /// It does not answer for a while.
+    /// Redis does not answer for a while.
     Stall,
-    /// Killed and started again, with its data.
+    /// Redis is killed and started again with its data.
     Restart,
-    /// Killed and started again without what was stored last, as a replica may be promoted.
+    /// Redis is killed and started again without the last writes, as after the promotion of a replica.
     LoseTail(Vec<i64>),
-    /// It comes back empty.
+    /// Redis is killed and started again without data.
     Wipe,
     Flush,
-    /// More changes than the stream keeps, while nobody can read.
+    /// The stream of changes is trimmed before the history has read it.
     TrimStream,
     /// All connections are closed.
     Disconnect,
-    /// Slots get another length.
+    /// The length of slots changes.
     Slots(u64),
-    /// Its clock was ahead: an entry with an id far in the future.
+    /// The stream has an id far in the future, as if the clock of Redis had been ahead.
     FutureId,
 }
 
@@ -58,7 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => seconds().prop_map(Event::Record),
         2 => (0i64..200, 1i64..40).prop_map(|(first, count)| Event::Import(first, count)),
         2 => (second(), any::<bool>()).prop_map(|(at, half)| Event::Legacy(at, half)),
-        2 => second().prop_map(Event::SeenAgain),
+        2 => second().prop_map(Event::WrittenAgain),
         1 => second().prop_map(Event::Rubbish),
         2 => (0usize..100).prop_map(Event::Remove),
         2 => (0i64..700).prop_map(Event::Maintain),
@@ -79,9 +79,9 @@ struct Bench {
     database: Database,
     history: Arc<History>,
     following: JoinHandle<()>,
-    /// Makes members unique.
+    /// The number of writes, which makes members unique.
     count: usize,
-    /// The longest that it took to be equal again.
+    /// The longest time until the history equalled Redis again.
     slowest: Duration,
 }
 
@@ -89,8 +89,8 @@ impl Bench {
     async fn start() -> Self {
         let server = RedisServer::start();
         let database = server.database();
-        database.answers().await;
-        let history = Arc::new(History::new(database.store(), LIMITS));
+        database.wait_until_ready().await;
+        let history = Arc::new(History::new(database.store(), UNLIMITED));
         let followed = Arc::clone(&history);
         let following = tokio::spawn(async move { followed.follow().await });
         Self { server, database, history, following, count: 0, slowest: Duration::ZERO }
@@ -109,7 +109,7 @@ impl Bench {
         self.database.put_prices(&[(score, &format!("{}{member}", self.count))]).await;
     }
 
-    async fn happen(&mut self, event: Event) {
+    async fn apply(&mut self, event: Event) {
         match event {
             Event::Record(seconds) => self.record(&seconds).await,
             Event::Import(first, count) => {
@@ -127,8 +127,8 @@ impl Bench {
                 let fraction = if half { ".5" } else { "" };
                 self.put(&format!("{}{fraction}", BASE + at), ".75").await;
             }
-            Event::SeenAgain(at) => {
-                // Its time is the newest, as that of the old stack was.
+            Event::WrittenAgain(at) => {
+                // Its time is the newest one, as with the old stack.
                 self.count += 1;
                 let second =
                     BASE + 3_000_000 + 4000 * i64::try_from(self.count).unwrap() + at % 4000;
@@ -136,8 +136,8 @@ impl Bench {
             }
             Event::Rubbish(at) => {
                 self.put(&(BASE + at).to_string(), "rubbish").await;
-                // It changes no answer, but a count. Counts are compared once a second; a removal within
-                // it would balance this one.
+                // Only a count changes. Counts are compared once per second; a removal within that second
+                // would cancel this change.
                 sleep(Duration::from_millis(1500)).await;
             }
             Event::Remove(n) => {
@@ -154,10 +154,10 @@ impl Bench {
             }
             other => self.disturb(other).await,
         }
-        self.database.answers().await;
+        self.database.wait_until_ready().await;
     }
 
-    /// What happens to the server and to the stream of changes.
+    /// Applies an event to the server or to the stream of changes.
     async fn disturb(&mut self, event: Event) {
         match event {
             Event::Stall => {
@@ -179,15 +179,15 @@ impl Bench {
                 std::fs::remove_dir_all(folder.join("appendonlydir")).unwrap();
                 copy_of(&copy.path().join("appendonlydir"), &folder);
                 self.server.restart();
-                self.database.answers().await;
-                // What comes after must not hide what is gone.
+                self.database.wait_until_ready().await;
+                // New samples must not hide the lost ones.
                 self.record(&[1, 100_001]).await;
             }
             Event::Wipe => {
                 self.server.kill();
                 self.server.wipe();
                 self.server.restart();
-                self.database.answers().await;
+                self.database.wait_until_ready().await;
                 self.record(&[2]).await;
             }
             Event::Flush => self.database.command::<()>(&["FLUSHALL"]).await,
@@ -215,13 +215,13 @@ impl Bench {
                 .await;
                 self.record(&[400_000 + i64::try_from(self.count).unwrap()]).await;
             }
-            _ => unreachable!("the rest happens to samples"),
+            _ => unreachable!("the other events change samples"),
         }
     }
 
-    /// Waits until the history has exactly the samples that are stored.
+    /// Waits until the history has exactly the samples in Redis.
     async fn equals_redis(&mut self, after: &str) {
-        let naive = Naive::read(&self.database).await;
+        let naive = NaiveModel::read(&self.database).await;
         let started = std::time::Instant::now();
         let is_equal = async || {
             let Ok(total) = self.history.total(&TimeRange::default()).await else { return false };
@@ -234,7 +234,7 @@ impl Bench {
         };
         eventually(SOON / 2, &format!("equal to Redis after {after}"), is_equal).await;
         self.slowest = self.slowest.max(started.elapsed());
-        // The summaries are those of a history that has just been loaded.
+        // Its summary equals that of a newly loaded history.
         let fresh = self.database.history().await;
         let everything = TimeRange::default();
         let expected = fresh.summary(&everything).await.unwrap().value;
@@ -268,7 +268,7 @@ fn a_history_equals_redis_again_after_any_sequence_of_events() {
             for event in events {
                 let name = format!("{event:?}");
                 println!("{name}");
-                bench.happen(event).await;
+                bench.apply(event).await;
                 bench.equals_redis(&name).await;
             }
             println!("equal again after at most {:?}", bench.slowest);
@@ -279,7 +279,7 @@ fn a_history_equals_redis_again_after_any_sequence_of_events() {
 }
 
 #[tokio::test]
-async fn an_import_that_runs_meanwhile_is_followed() {
+async fn a_concurrent_import_is_followed() {
     let mut bench = Bench::start().await;
     let store = bench.database.store();
     let import = tokio::spawn(async move {
@@ -306,7 +306,7 @@ async fn an_import_that_runs_meanwhile_is_followed() {
 }
 
 #[tokio::test]
-async fn a_dump_of_the_old_stack_is_served_when_it_has_been_restored() {
+async fn a_restored_dump_of_the_old_stack_is_served() {
     let mut bench = Bench::start().await;
     let dump = {
         let members: Vec<(String, String)> =
@@ -331,11 +331,11 @@ async fn a_dump_of_the_old_stack_is_served_when_it_has_been_restored() {
 }
 
 #[tokio::test]
-async fn a_price_that_the_old_stack_sees_again_within_the_hour_is_followed() {
+async fn a_price_that_the_old_stack_writes_again_within_an_hour_is_followed() {
     let mut bench = Bench::start().await;
     let hour = BASE.div_euclid(3600) * 3600 + 3_600_000;
     for second in [hour + 100, hour + 200, hour + 3500] {
         bench.database.put_prices(&[(&second.to_string(), "77.5")]).await;
-        bench.equals_redis("a price was seen again").await;
+        bench.equals_redis("a price was written again").await;
     }
 }

@@ -1,8 +1,8 @@
-//! Lists as CSV and NDJSON, newest first, and times as people write them.
+//! Lists as CSV and NDJSON, in both orders, and the forms of times.
 
 use std::time::Duration;
 
-use cotiza::{config::Config, domain::Reason, history::Retention};
+use cotiza::{config::Config, domain::MissedReason, history::Retention};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn a_csv_has_a_header_and_all_prices_of_the_range() {
     let database = Database::new().await;
     let samples: Vec<(i64, &str)> = (0..5000).map(|n| (BASE + 10 * n, "84873600.5")).collect();
     database.record(&samples).await;
-    // Most of them in blocks alone, and none kept in memory: each hour is read when it is sent.
+    // Most samples are in blocks only, and none is kept in memory: each hour is read when it is sent.
     let history = database.history().await;
     let text = Some(Duration::from_secs(1));
     history.maintain(BASE + 40_000, Retention { text, samples: None }).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_csv_has_a_header_and_all_prices_of_the_range() {
 }
 
 #[tokio::test]
-async fn the_header_accept_chooses_the_format_too() {
+async fn the_accept_header_selects_the_format() {
     let database = Database::new().await;
     database.record(&[(BASE, "1.5")]).await;
     let api = Api::start(&database).await;
@@ -70,10 +70,10 @@ async fn the_header_accept_chooses_the_format_too() {
 }
 
 #[tokio::test]
-async fn gaps_and_candles_come_as_csv_too() {
+async fn gaps_and_candles_are_available_as_csv() {
     let database = Database::new().await;
     database.record(&[(BASE, "1.5"), (BASE + 60, "2.5"), (BASE + 130, "3.5")]).await;
-    database.store().miss(&[BASE + 10], Reason::TooLate).await.unwrap();
+    database.store().record_missed(&[BASE + 10], MissedReason::TooLate).await.unwrap();
     let api = Api::start(&database).await;
     let range = format!("since={BASE}&until={}", BASE + 139);
     let gaps = lines(&api, &format!("/api/gaps/?format=csv&order=desc&{range}"), "text/csv").await;
@@ -106,7 +106,7 @@ async fn gaps_and_candles_come_as_csv_too() {
 }
 
 #[tokio::test]
-async fn gaps_of_more_than_a_page_are_all_sent() {
+async fn a_csv_contains_gaps_of_more_than_a_page() {
     let database = Database::new().await;
     let samples: Vec<(i64, &str)> = (0..2501).map(|n| (BASE + 20 * n, "1.5")).collect();
     database.record(&samples).await;

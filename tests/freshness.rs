@@ -1,4 +1,4 @@
-//! How old prices are: the last one, the one at a time, and what the last day and any range came to.
+//! The last price and its age, the price at a time, and statistics of the last day and of ranges.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn near(value: &Value, expected: i64) -> bool {
 }
 
 #[tokio::test]
-async fn the_last_price_tells_its_age_and_whether_it_is_stale() {
+async fn the_last_price_has_its_age_and_whether_it_is_stale() {
     let database = Database::new().await;
     let api = Api::start(&database).await;
     api.get("/api/latest/").await.problem(404);
@@ -33,7 +33,7 @@ async fn the_last_price_tells_its_age_and_whether_it_is_stale() {
     strict.api.stale_after = Some(Duration::from_secs(20));
     let api = Api::with_config(&database, &strict).await;
     assert_eq!(api.get("/api/latest/").await.ok()["stale"], true);
-    // Three slots, whatever their length is.
+    // The default limit is three slots, regardless of their length.
     let mut short = Config::default();
     short.schedule.every = Duration::from_secs(5);
     let api = Api::with_config(&database, &short).await;
@@ -41,7 +41,7 @@ async fn the_last_price_tells_its_age_and_whether_it_is_stale() {
 }
 
 #[tokio::test]
-async fn who_must_not_act_on_an_old_price_gets_none() {
+async fn a_price_older_than_max_age_is_a_503() {
     let database = Database::new().await;
     database.record(&[(now(&database).await - 25, "1.5")]).await;
     let api = Api::start(&database).await;
@@ -54,7 +54,7 @@ async fn who_must_not_act_on_an_old_price_gets_none() {
 }
 
 #[tokio::test]
-async fn the_last_price_comes_with_the_last_24_hours() {
+async fn the_last_price_has_statistics_of_the_last_24_hours() {
     let database = Database::new().await;
     let now = now(&database).await;
     let day = 24 * 3600;
@@ -69,7 +69,7 @@ async fn the_last_price_comes_with_the_last_24_hours() {
     assert_eq!(latest["average_24h"], 110.0);
     let share = latest["coverage_24h"].as_f64().unwrap();
     assert!((share - 3.0 / 8640.0).abs() < 1e-4, "{latest}");
-    // Without a price near the beginning there is no change.
+    // Without a price near the start of the 24 hours, the change is null.
     let other = Database::new().await;
     other.record(&[(now - day - 7200, "100"), (now, "110")]).await;
     let latest = Api::start(&other).await.get("/api/latest/").await.ok();
@@ -77,7 +77,7 @@ async fn the_last_price_comes_with_the_last_24_hours() {
 }
 
 #[tokio::test]
-async fn the_price_at_a_time_is_the_last_one_before_it() {
+async fn the_price_at_a_time_is_the_last_one_until_then() {
     let database = Database::new().await;
     let provenance = Provenance {
         source: "buenbit".to_owned(),
@@ -96,12 +96,16 @@ async fn the_price_at_a_time_is_the_last_one_before_it() {
     });
     assert_eq!(at("1700000060").await.ok(), expected);
     assert_eq!(at("1700000003").await.ok()["age"], 0);
-    assert_eq!(at("2023-11-14T22:14:23Z").await.ok()["age"], 60, "a minute is the default");
+    assert_eq!(
+        at("2023-11-14T22:14:23Z").await.ok()["age"],
+        60,
+        "the default of max_age is a minute"
+    );
     let old = at("1700000064").await.problem(404);
     assert!(old["detail"].as_str().unwrap().contains("61 s old"), "{old}");
     assert_eq!(at("1700003603&max_age=1h").await.ok()["age"], 3600);
     let none = at("1700000002").await.problem(404);
-    assert!(none["detail"].as_str().unwrap().contains("Nothing was recorded"), "{none}");
+    assert!(none["detail"].as_str().unwrap().contains("No price was recorded"), "{none}");
     assert_eq!(at("").await.problem(400)["parameter"], "at");
     assert_eq!(api.get("/api/price/").await.problem(400)["parameter"], "at");
 }
@@ -131,7 +135,7 @@ async fn a_mean_can_be_weighted_by_time() {
 }
 
 #[tokio::test]
-async fn a_summary_says_what_the_prices_of_a_range_came_to() {
+async fn a_summary_has_the_statistics_of_a_range() {
     let database = Database::new().await;
     let prices = ["2", "4", "4", "4", "5", "5", "7", "9"];
     let samples = (0..8).map(|n| 1_700_000_000 + 10 * n).zip(prices);

@@ -1,6 +1,6 @@
-//! Requests that are mutated at random, over real sockets: no answer is a 5xx, and no memory is kept.
+//! Randomly mutated requests over real sockets: no response is a 5xx, and no memory leaks.
 //!
-//! 10,000 requests by default; `make fuzz REQUESTS=1000000 SEED=42` sends more, or the same again.
+//! It sends 10,000 requests by default; `make fuzz REQUESTS=1000000 SEED=42` sends more, or repeats a run.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,14 +12,14 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{Cotiza, Database, SOON, eventually, get_text, resident, setting};
+use crate::harness::{Cotiza, Database, SOON, env_number, eventually, get_text, resident_kb};
 
-/// Connections at the same time.
+/// The number of concurrent connections.
 const TASKS: u64 = 16;
-/// The longest that an answer is waited for: the end of a request may be missing.
-const PATIENCE: Duration = Duration::from_millis(150);
-/// The memory that may be kept, in kilobytes: buffers of the allocator.
-const KEPT: u64 = 12_000;
+/// The longest time to wait for a response: a mutated request may be incomplete.
+const TIMEOUT: Duration = Duration::from_millis(150);
+/// How much memory may grow, in kB, because of buffers of the allocator.
+const MAX_GROWTH_KB: u64 = 12_000;
 
 const REQUESTS: [&str; 10] = [
     "GET /api/average-price/?since=1700000000&until=2024-05-31T19:48:20Z HTTP/1.1\r\nHost: a",
@@ -53,7 +53,7 @@ const PIECES: [&[u8]; 16] = [
     b"%2B%2B",
 ];
 
-/// A request with up to six changes; its end is always there.
+/// Returns a request with up to five random changes; it always ends with an empty line.
 fn mutated(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = REQUESTS[rng.usize(0..REQUESTS.len())].as_bytes().to_vec();
     for _ in 0..rng.u32(0..6) {
@@ -78,24 +78,24 @@ fn mutated(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// The status of the answer; 0 if the connection was closed, or nothing came.
-async fn ask(address: &str, request: &[u8]) -> u16 {
+/// Sends a request and returns the status of the response; 0 if there is none.
+async fn send(address: &str, request: &[u8]) -> u16 {
     let mut stream = TcpStream::connect(address).await.expect("connected");
-    stream.set_zero_linger().expect("no port is kept");
+    stream.set_zero_linger().expect("the port is released at once");
     if stream.write_all(request).await.is_err() {
         return 0;
     }
     let mut head = vec![0; 1024];
-    let read = timeout(PATIENCE, stream.read(&mut head)).await;
+    let read = timeout(TIMEOUT, stream.read(&mut head)).await;
     let Ok(Ok(length)) = read else { return 0 };
     let head = String::from_utf8_lossy(&head[..length]).into_owned();
     head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_mutated_request_makes_a_5xx_and_no_memory_is_kept() {
-    let seed = setting("FUZZ_SEED").unwrap_or_else(|| fastrand::u64(0..1_000_000));
-    let requests = setting("FUZZ_REQUESTS").unwrap_or(10_000);
+async fn no_mutated_request_gets_a_5xx_and_no_memory_leaks() {
+    let seed = env_number("FUZZ_SEED").unwrap_or_else(|| fastrand::u64(0..1_000_000));
+    let requests = env_number("FUZZ_REQUESTS").unwrap_or(10_000);
     println!("fuzz: seed {seed}, {requests} requests");
     let database = Database::new().await;
     let samples: Vec<(i64, &str)> =
@@ -105,15 +105,15 @@ async fn no_mutated_request_makes_a_5xx_and_no_memory_is_kept() {
         &["api", "--listen", "127.0.0.1:0"],
         &[("REDIS_URL", &database.url), ("COTIZA__API__MAX_CONNECTIONS_PER_ADDRESS", "2000")],
     );
-    let line = api.says("the API listens on ").await;
+    let line = api.wait_for_line("the API listens on ").await;
     let address = Arc::new(line.rsplit(' ').next().unwrap().to_owned());
     let ready = format!("http://{address}/health/ready");
-    eventually(SOON, "it is ready", || async {
+    eventually(SOON, "the API is ready", || async {
         get_text(&ready).await.is_some_and(|text| text.contains("ok"))
     })
     .await;
     let (mut statuses, mut before) = (BTreeMap::new(), 0);
-    // The first part warms up: buffers, the documentation, connections to Redis.
+    // The first part is a warm-up of buffers, the documentation and connections to Redis.
     for (part, share) in [(0, 5), (1, 5), (2, 5), (3, 5), (4, 5)] {
         let mut tasks = JoinSet::new();
         for task in 0..TASKS {
@@ -123,7 +123,7 @@ async fn no_mutated_request_makes_a_5xx_and_no_memory_is_kept() {
                 let mut statuses: BTreeMap<u16, u64> = BTreeMap::new();
                 for _ in 0..requests / share / TASKS {
                     let request = mutated(&mut rng);
-                    let status = ask(&address, &request).await;
+                    let status = send(&address, &request).await;
                     let shown = String::from_utf8_lossy(&request);
                     assert!(status < 500, "{status} for {shown:?}");
                     *statuses.entry(status).or_default() += 1;
@@ -137,12 +137,12 @@ async fn no_mutated_request_makes_a_5xx_and_no_memory_is_kept() {
             }
         }
         if part == 0 {
-            before = resident(api.id());
+            before = resident_kb(api.id());
         }
     }
-    let after = resident(api.id());
+    let after = resident_kb(api.id());
     println!("fuzz: {statuses:?}, {before} kB before, {after} kB after");
-    assert!(after < before + KEPT, "memory grew from {before} kB to {after} kB");
+    assert!(after < before + MAX_GROWTH_KB, "memory grew from {before} kB to {after} kB");
     assert!(!api.lines().iter().any(|line| line.contains("panicked")), "{:?}", api.lines());
     assert!(statuses[&200] * 20 > requests && statuses[&400] * 20 > requests, "{statuses:?}");
 }

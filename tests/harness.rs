@@ -1,18 +1,18 @@
-//! What tests stand on: a Redis, an exchange, an API, processes. All of it ends with the test.
+//! The test harness: a Redis, an exchange, an API and processes. All of them are stopped when the test ends.
 
 mod api;
 mod exchange;
 mod fake_time;
+mod faulty_server;
 mod forwarder;
-mod guarded;
 mod market;
-mod measured;
 mod naive;
 mod probe;
 mod process;
+mod process_stats;
 mod recorder;
 mod redis_server;
-mod rogue;
+mod server_process;
 mod stack;
 mod topology;
 
@@ -20,22 +20,22 @@ use std::{future::Future, net::TcpListener, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub use api::{Answer, Api, Event, get_text};
+pub use api::{Api, ApiResponse, Event, get_text};
 pub use exchange::FakeExchange;
 pub use fake_time::wrong_clock;
+pub use faulty_server::{Fault, FaultyServer};
 pub use forwarder::Forwarder;
 pub use market::Market;
-pub use measured::{open_files, resident, setting};
-pub use naive::Naive;
+pub use naive::NaiveModel;
 pub use probe::{Act, Probe, QueueBench, Unreadable};
 pub use process::{Cotiza, Output, run};
+pub use process_stats::{env_number, open_files, resident_kb};
 pub use recorder::record;
-pub use redis_server::{Database, LIMITS, RedisServer, observation};
-pub use rogue::{Rogue, Wrong};
+pub use redis_server::{Database, RedisServer, UNLIMITED, observation};
 pub use stack::Stack;
-pub use topology::{Cluster, Node, Watched, ask};
+pub use topology::{Cluster, Node, SentinelGroup, redis_command};
 
-/// Waits until the condition holds, looking every 20 ms; fails the test after `limit`.
+/// Waits until the condition holds and checks it every 20 ms; fails the test after `limit`.
 pub async fn eventually<F: Future<Output = bool>>(
     limit: Duration,
     what: &str,
@@ -43,15 +43,15 @@ pub async fn eventually<F: Future<Output = bool>>(
 ) {
     let deadline = Instant::now() + limit;
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        assert!(Instant::now() < deadline, "did not happen within {limit:?}: {what}");
         sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A limit for what takes moments, generous for a busy machine.
+/// A time limit for what normally takes moments, long enough for a busy machine.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// A port of 127.0.0.1 that was free a moment ago.
+/// Returns a port of 127.0.0.1 that was free a moment ago.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()

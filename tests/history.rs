@@ -1,5 +1,4 @@
-//! Every answer of a history against a naive model, whatever hours are sealed and whatever fits
-//! into memory.
+//! Every answer of a history against a naive model, with any hours sealed and any limit of memory.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,13 +12,14 @@ use cotiza::{
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::harness::{Database, Naive, SOON};
+use crate::harness::{Database, NaiveModel, SOON};
 use cotiza::store::Row;
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
 const FOREVER: Duration = Duration::MAX;
 
-/// A sample somewhere in two days, or in half a year; a quarter of a second; a price.
+/// Generates a sample within two hours, two days or half a year: its time with quarters of seconds, and its
+/// price.
 fn sample() -> impl Strategy<Value = (f64, i64)> {
     let second = prop_oneof![0i64..8000, 0i64..180_000, 0i64..15_000_000];
     let price = prop_oneof![1i64..9_000_000_000_000_000, 800_000_000_000i64..800_100_000_000];
@@ -37,51 +37,48 @@ fn range(since: f64, until: f64) -> TimeRange {
 }
 
 #[test]
-fn every_answer_is_that_of_a_naive_model() {
+fn every_answer_matches_a_naive_model() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(Database::new());
     let slots = Slots::new(Duration::from_secs(10)).unwrap();
     let samples = prop::collection::vec(sample(), 0..120);
     let memory = prop_oneof![Just(0usize), 0usize..3000, Just(usize::MAX)];
-    let questions = prop::collection::vec((sample(), sample(), 1u64..9, 1u64..30), 1..12);
-    let strategy = (samples, memory, questions, 0i64..15_000_000);
+    let queries = prop::collection::vec((sample(), sample(), 1u64..9, 1u64..30), 1..12);
+    let strategy = (samples, memory, queries, 0i64..15_000_000);
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(80) };
-    let checked =
-        TestRunner::new(config).run(&strategy, |(samples, memory, questions, dropped)| {
-            runtime.block_on(async {
-                database.command::<()>(&["FLUSHDB"]).await;
-                for (n, (score, price)) in samples.iter().enumerate() {
-                    // Members are unique, as those of Cotiza are.
-                    let price = cotiza::domain::pesos(*price);
-                    let member = format!("{price}:{score}:{n}");
-                    database.put_prices(&[(&score.to_string(), &member)]).await;
-                }
-                let history = History::new(database.store(), Limits { memory, stale_for: FOREVER });
-                let text = Some(Duration::from_secs((20_000_000 - dropped).unsigned_abs()));
-                let retention = Retention { text, samples: None };
-                history.maintain(BASE + 20_000_000, retention).await.unwrap();
-                history.refresh().await.unwrap();
-                let naive = Naive::read(&database).await;
-                assert_eq!(naive.0.len(), samples.len());
-                for ((one, _), (other, _), page, size) in questions {
-                    check(&history, &naive, one.min(other), one.max(other), (page, size), slots)
-                        .await;
-                }
-                let whole = naive.summary(slots);
-                assert_eq!(history.summary(&TimeRange::default()).await.unwrap().value, whole);
-                let latest = history.latest().await.unwrap().value;
-                let latest =
-                    latest.map(|it| (it.sample.timestamp, it.sample.price.ten_thousandths()));
-                assert_eq!(latest, naive.0.last().copied());
-            });
-            Ok(())
+    let checked = TestRunner::new(config).run(&strategy, |(samples, memory, queries, dropped)| {
+        runtime.block_on(async {
+            database.command::<()>(&["FLUSHDB"]).await;
+            for (n, (score, price)) in samples.iter().enumerate() {
+                // Members are unique, as in Cotiza.
+                let price = cotiza::domain::pesos(*price);
+                let member = format!("{price}:{score}:{n}");
+                database.put_prices(&[(&score.to_string(), &member)]).await;
+            }
+            let history = History::new(database.store(), Limits { memory, stale_for: FOREVER });
+            let text = Some(Duration::from_secs((20_000_000 - dropped).unsigned_abs()));
+            let retention = Retention { text, samples: None };
+            history.maintain(BASE + 20_000_000, retention).await.unwrap();
+            history.refresh().await.unwrap();
+            let naive = NaiveModel::read(&database).await;
+            assert_eq!(naive.0.len(), samples.len());
+            for ((one, _), (other, _), page, size) in queries {
+                check(&history, &naive, one.min(other), one.max(other), (page, size), slots).await;
+            }
+            let whole = naive.summary(slots);
+            assert_eq!(history.summary(&TimeRange::default()).await.unwrap().value, whole);
+            let latest = history.latest().await.unwrap().value;
+            let latest = latest.map(|it| (it.sample.timestamp, it.sample.price.ten_thousandths()));
+            assert_eq!(latest, naive.0.last().copied());
         });
+        Ok(())
+    });
     checked.unwrap();
 }
 
 async fn check(
     history: &History,
-    naive: &Naive,
+    naive: &NaiveModel,
     since: f64,
     until: f64,
     (number, size): (u64, u64),
@@ -117,7 +114,7 @@ fn points(rows: &[Row]) -> Vec<Point> {
     rows.iter().map(|row| (row.timestamp, row.price)).collect()
 }
 
-/// A page of a list; page 1 of nothing is empty.
+/// Returns a page of a list; page 1 of an empty list is empty.
 fn chunk(all: &[Point], number: PageNumber, size: u64) -> Option<Vec<Point>> {
     let PageNumber::Number(number) = number else { return None };
     let mut chunks = all.chunks(usize::try_from(size).unwrap());
@@ -137,22 +134,27 @@ async fn every_batch(history: &History, range: &TimeRange, order: Order) -> Vec<
     }
 }
 
-/// Means weighted by time, extremes with their times, and the last sample before a time.
-async fn statistics(history: &History, naive: &Naive, inside: &Naive, (since, until): (f64, f64)) {
-    let asked = range(since, until);
+/// Checks means weighted by time, extremes with their times, and the last sample until a time.
+async fn statistics(
+    history: &History,
+    naive: &NaiveModel,
+    inside: &NaiveModel,
+    (since, until): (f64, f64),
+) {
+    let queried = range(since, until);
     let now = BASE + 20_000_000;
     for hold in [1, 60, 5000, 1_000_000] {
-        let weighted = history.weighted(&asked, hold * 1_000_000, now).await.unwrap().value;
+        let weighted = history.weighted(&queried, hold * 1_000_000, now).await.unwrap().value;
         let (sum, covered) = naive.held(since, until, hold);
-        let held = (weighted.held.sum, weighted.held.covered);
-        assert_eq!(held, (sum, covered), "{asked:?}, held for {hold} s");
+        let held = (weighted.prices.sum, weighted.prices.covered);
+        assert_eq!(held, (sum, covered), "{queried:?}, held for {hold} s");
         assert_eq!(weighted.count, inside.0.len() as u64);
     }
-    let all = history.statistics(&asked, 60_000_000, now).await.unwrap().value;
+    let all = history.statistics(&queried, 60_000_000, now).await.unwrap().value;
     let lowest = inside.0.iter().min_by_key(|(_, price)| *price).copied();
-    // Of several, the first one.
+    // The first of equal prices.
     let highest = inside.0.iter().rev().max_by_key(|(_, price)| *price).copied();
-    assert_eq!((all.lowest, all.highest), (lowest, highest), "{asked:?}");
+    assert_eq!((all.lowest, all.highest), (lowest, highest), "{queried:?}");
     let last = naive.0.iter().rfind(|(at, _)| at.score() <= until);
     let found = history.last_until(until.to_string().parse().unwrap()).await.unwrap().value;
     let found = found.map(|it| (it.sample.timestamp, it.sample.price.ten_thousandths()));
@@ -160,7 +162,7 @@ async fn statistics(history: &History, naive: &Naive, inside: &Naive, (since, un
 }
 
 #[tokio::test]
-async fn the_end_of_a_day_takes_in_nothing_of_the_next_one() {
+async fn a_range_until_the_end_of_a_day_excludes_the_next_day() {
     let database = Database::new().await;
     let midnight = 1_700_006_400;
     database.record(&[(midnight - 5, "1.5"), (midnight, "1.5")]).await;
@@ -192,7 +194,7 @@ async fn members_that_are_not_samples_are_ignored() {
     history.refresh().await.unwrap();
     let latest = history.latest().await.unwrap().value.unwrap();
     assert_eq!(latest.sample.member(), "7.5:1699999000");
-    // Sealing and dropping text leaves them where they are.
+    // Sealing and dropping text forms leaves these members unchanged.
     let day = Some(Duration::from_hours(24));
     history.maintain(1_800_000_000, Retention { text: day, samples: None }).await.unwrap();
     assert_eq!(database.prices().await.len(), 6);
@@ -201,7 +203,7 @@ async fn members_that_are_not_samples_are_ignored() {
 }
 
 #[tokio::test]
-async fn answers_are_right_while_samples_come_in() {
+async fn answers_are_correct_while_samples_are_recorded() {
     let database = Database::new().await;
     let history = database.history().await;
     let recorded = AtomicU64::new(0);
@@ -213,7 +215,7 @@ async fn answers_are_right_while_samples_come_in() {
         }
     };
     let at = |second: i64| Some(UnixTime::from_seconds(1_700_000_000 + second));
-    let ask = async {
+    let read = async {
         let mut seen = 0;
         while seen < 3000 {
             let before = recorded.load(Ordering::SeqCst);
@@ -229,6 +231,6 @@ async fn answers_are_right_while_samples_come_in() {
             }
         }
     };
-    let all = async { tokio::join!(write(0), write(1), ask) };
-    tokio::time::timeout(2 * SOON, all).await.expect("all are seen");
+    let all = async { tokio::join!(write(0), write(1), read) };
+    tokio::time::timeout(2 * SOON, all).await.expect("all samples are counted");
 }

@@ -1,5 +1,5 @@
-//! A Redis that answers, but not as it should: full, read-only, without rights, busy. What can be read
-//! is read, the rest is a 503, and recording goes on when it is over.
+//! A Redis that responds with errors: full, read-only, without permissions, busy. What can be read is
+//! served, the rest is a 503, and recording continues afterwards.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use tokio::time::sleep;
 
 use crate::harness::{Api, Cotiza, Database, FakeExchange, RedisServer, SOON, eventually};
 
-/// A worker and a scheduler with a slot a second, on a Redis of their own.
-struct Plant {
+/// A worker and a scheduler with slots of one second, on a Redis of their own.
+struct System {
     _server: RedisServer,
     database: Database,
     exchange: FakeExchange,
@@ -29,15 +29,15 @@ const PATHS: [&str; 9] = [
     "/metrics",
 ];
 
-impl Plant {
+impl System {
     async fn start() -> Self {
         let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
         let database = server.database();
-        database.answers().await;
-        let mut plant = Self { _server: server, database, exchange, processes: Vec::new() };
-        plant.start_processes();
-        plant.records("at first").await;
-        plant
+        database.wait_until_ready().await;
+        let mut system = Self { _server: server, database, exchange, processes: Vec::new() };
+        system.start_processes();
+        system.wait_for_samples("at first").await;
+        system
     }
 
     fn start_processes(&mut self) {
@@ -53,7 +53,7 @@ impl Plant {
         }
     }
 
-    async fn records(&self, when: &str) {
+    async fn wait_for_samples(&self, when: &str) {
         let newest = || async {
             let newest: Vec<(String, i64)> =
                 self.database.command(&["ZRANGE", "prices", "-1", "-1", "WITHSCORES"]).await;
@@ -69,7 +69,7 @@ impl Plant {
     }
 }
 
-/// No answer is a 500, and what is not answered says when to ask again.
+/// Checks that each response is a 200, or a 503 with Retry-After.
 async fn check_answers(api: &Api, what: &str) {
     for path in PATHS {
         let answer = api.get(path).await;
@@ -82,9 +82,9 @@ async fn check_answers(api: &Api, what: &str) {
 }
 
 #[tokio::test]
-async fn no_state_of_redis_makes_a_500_and_recording_goes_on_after_it() {
-    let plant = Plant::start().await;
-    let api = Api::start(&plant.database).await;
+async fn no_error_of_redis_causes_a_500_and_recording_continues_after_it() {
+    let system = System::start().await;
+    let api = Api::start(&system.database).await;
     let states: [(&str, &[&str], &[&str]); 5] = [
         ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
         (
@@ -102,11 +102,11 @@ async fn no_state_of_redis_makes_a_500_and_recording_goes_on_after_it() {
     ];
     for (name, begin, end) in states {
         let mut admin =
-            plant.database.client.get_multiplexed_async_connection().await.expect("connected");
+            system.database.client.get_multiplexed_async_connection().await.expect("connected");
         let mut command = redis::cmd(begin[0]);
         command.arg(&begin[1..]).query_async::<()>(&mut admin).await.unwrap();
         if name == "NOAUTH" {
-            // Connections that exist have been let in already.
+            // Open connections are authenticated already.
             let mut kill = redis::cmd("CLIENT");
             kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]);
             kill.query_async::<i64>(&mut admin).await.unwrap();
@@ -117,24 +117,24 @@ async fn no_state_of_redis_makes_a_500_and_recording_goes_on_after_it() {
         }
         let mut command = redis::cmd(end[0]);
         command.arg(&end[1..]).query_async::<()>(&mut admin).await.unwrap();
-        plant.records(&format!("after {name}")).await;
+        system.wait_for_samples(&format!("after {name}")).await;
         check_answers(&api, name).await;
     }
 }
 
 #[tokio::test]
-async fn a_replica_without_its_master_and_a_busy_one_make_no_500() {
-    let plant = Plant::start().await;
-    let api = Api::start(&plant.database).await;
-    plant.redis(&["CONFIG", "SET", "replica-serve-stale-data", "no"]).await;
-    plant.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
+async fn a_replica_without_its_master_and_a_busy_redis_cause_no_500() {
+    let system = System::start().await;
+    let api = Api::start(&system.database).await;
+    system.redis(&["CONFIG", "SET", "replica-serve-stale-data", "no"]).await;
+    system.redis(&["REPLICAOF", "127.0.0.1", "1"]).await;
     sleep(Duration::from_secs(1)).await;
     check_answers(&api, "MASTERDOWN").await;
-    plant.redis(&["REPLICAOF", "NO", "ONE"]).await;
-    plant.records("after MASTERDOWN").await;
+    system.redis(&["REPLICAOF", "NO", "ONE"]).await;
+    system.wait_for_samples("after MASTERDOWN").await;
 
-    plant.redis(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await;
-    let client = plant.database.client.clone();
+    system.redis(&["CONFIG", "SET", "busy-reply-threshold", "100"]).await;
+    let client = system.database.client.clone();
     let busy = tokio::spawn(async move {
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         let mut script = redis::cmd("EVAL");
@@ -143,52 +143,52 @@ async fn a_replica_without_its_master_and_a_busy_one_make_no_500() {
     });
     sleep(Duration::from_secs(1)).await;
     check_answers(&api, "BUSY").await;
-    plant.redis(&["SCRIPT", "KILL"]).await;
+    system.redis(&["SCRIPT", "KILL"]).await;
     busy.await.unwrap();
-    // The script ends a moment after the command is answered.
-    plant.database.answers().await;
-    plant.records("after BUSY").await;
+    // The script ends shortly after the response to this command.
+    system.database.wait_until_ready().await;
+    system.wait_for_samples("after BUSY").await;
 }
 
 #[tokio::test]
-async fn a_full_redis_is_read_and_makes_room_by_itself() {
-    let plant = Plant::start().await;
+async fn a_full_redis_can_be_read_and_housekeeping_frees_memory() {
+    let system = System::start().await;
     let now = Clock::machine().unix_seconds();
     let mut fill = redis::pipe();
     for n in 0..20_000_i64 {
         let second = now - 20 * 86_400 + n * 60;
         fill.zadd("prices", format!("84000000.0:{second}"), second).ignore();
     }
-    let mut connection = plant.database.client.get_multiplexed_async_connection().await.unwrap();
-    let mut plant = plant;
-    for process in std::mem::take(&mut plant.processes) {
+    let mut connection = system.database.client.get_multiplexed_async_connection().await.unwrap();
+    let mut system = system;
+    for process in std::mem::take(&mut system.processes) {
         process.end(Signal::SIGTERM, SOON).await;
     }
     fill.query_async::<()>(&mut connection).await.unwrap();
-    plant.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    let used: String = plant.database.command(&["INFO", "memory"]).await;
+    system.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let used: String = system.database.command(&["INFO", "memory"]).await;
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
     let full = used.trim().parse::<u64>().unwrap() - 300_000;
-    plant.redis(&["CONFIG", "SET", "maxmemory", &full.to_string()]).await;
-    // An api that starts now has to load everything from the full Redis.
-    let api = Api::start(&plant.database).await;
+    system.redis(&["CONFIG", "SET", "maxmemory", &full.to_string()]).await;
+    // An api that starts now loads everything from the full Redis.
+    let api = Api::start(&system.database).await;
     check_answers(&api, "full").await;
     let list = api.get("/api/ticker-list/").await.ok();
     assert!(list["count"].as_u64().unwrap() >= 20_000, "{list}");
-    // Neither has been at work before: the worker is in no queue, and no job is.
-    plant.start_processes();
+    // Both processes are new: no worker is registered, and there are no jobs.
+    system.start_processes();
     let old = (now - 86_400).div_euclid(3600) * 3600;
     eventually(SOON, "old samples are deleted", || async {
         let until = format!("({old}");
-        plant.database.command::<u64>(&["ZCOUNT", "prices", "-inf", &until]).await == 0
+        system.database.command::<u64>(&["ZCOUNT", "prices", "-inf", &until]).await == 0
     })
     .await;
-    plant.records("in the room that was made").await;
-    plant.processes[1].says("the memory of Redis is full").await;
+    system.wait_for_samples("in the freed memory").await;
+    system.processes[1].wait_for_line("the memory of Redis is full").await;
 }
 
 #[tokio::test]
-async fn foreign_data_under_our_keys_is_reported_and_stops_nothing() {
+async fn foreign_data_under_the_keys_of_cotiza_does_not_stop_the_api() {
     let database = Database::new().await;
     database
         .put_prices(&[
@@ -214,15 +214,15 @@ async fn foreign_data_under_our_keys_is_reported_and_stops_nothing() {
     database.command::<()>(&["SET", "prices", "a string"]).await;
     let api = Api::unready(&database, &cotiza::config::Config::default()).await;
     sleep(Duration::from_secs(1)).await;
-    // What sources have done is under keys of its own, and metrics say what is known.
+    // Statistics of sources have keys of their own, and metrics are served with the available values.
     let others = ["/api/sources/", "/metrics"];
     for path in PATHS.iter().filter(|path| !others.contains(path)) {
         assert_eq!(api.get(path).await.status, 503, "{path}");
     }
     database.command::<()>(&["DEL", "prices"]).await;
-    eventually(SOON, "it is served", || async { api.get("/health/ready").await.status == 200 })
+    eventually(SOON, "the API is ready", || async { api.get("/health/ready").await.status == 200 })
         .await;
-    // No process of ours gives up meanwhile.
+    // The process is still alive.
     let client = http_client::local(SOON).unwrap();
     let live = client.get(format!("{}/health/live", api.origin)).send().await.unwrap();
     assert!(live.status().is_success());

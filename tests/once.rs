@@ -1,4 +1,4 @@
-//! Requests that were carried out although their answers were lost: they are sent again, and done once.
+//! Requests to Redis whose responses are lost: they are sent again, and take effect only once.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use cotiza::{
     clock::Clock,
     connection::Server,
     domain::{Attempt, Observation, Price, Quote, Sample, Slots, Timestamp},
-    store::{Action, Recorded, Store},
+    store::{Action, Recorded, Store, keys},
 };
 
 use crate::harness::{Forwarder, Node};
 
-/// A store whose answers can be lost, and the server behind it.
+/// Returns a store, its server, and the forwarder between them, which can drop responses.
 async fn store() -> (Node, Forwarder, Store) {
     let node = Node::start("");
-    node.answers().await;
+    node.wait_until_ready().await;
     let forwarder = Forwarder::to(node.port).await;
     let slots = Slots::new(Duration::from_secs(10)).unwrap();
-    let server = Server::at(&forwarder.url()).unwrap();
+    let server = Server::from_url(&forwarder.url()).unwrap();
     (node, forwarder, Store::new(&server, slots, Clock::machine()))
 }
 
@@ -27,21 +27,21 @@ fn observation(second: i64) -> Observation {
 }
 
 #[tokio::test]
-async fn a_sample_whose_answer_is_lost_is_stored_once_and_told_as_stored() {
+async fn a_sample_whose_response_is_lost_is_stored_once_and_reported_as_stored() {
     let (node, forwarder, store) = store().await;
     let now = Clock::machine().unix_seconds();
-    // The server knows the script now.
+    // The first call loads the script into the server.
     store.record(&observation(now - 20)).await.unwrap();
-    forwarder.cut_next_answer();
+    forwarder.drop_next_response();
     assert_eq!(store.record(&observation(now)).await.unwrap(), Recorded::Stored);
-    assert!(forwarder.has_cut());
+    assert!(forwarder.has_dropped_response());
     assert_eq!(store.record(&observation(now)).await.unwrap(), Recorded::SlotTaken);
-    assert_eq!(node.ask::<u64>(&["ZCARD", "prices"]).await.unwrap(), 1);
-    assert_eq!(node.ask::<u64>(&["XLEN", "{prices}:changes"]).await.unwrap(), 1);
+    assert_eq!(node.command::<u64>(&["ZCARD", keys::PRICES]).await.unwrap(), 1);
+    assert_eq!(node.command::<u64>(&["XLEN", keys::CHANGES]).await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn what_is_counted_is_counted_once() {
+async fn attempts_and_actions_whose_response_is_lost_are_recorded_once() {
     let (node, forwarder, store) = store().await;
     let slot = Slots::new(Duration::from_secs(10)).unwrap().containing(1_717_184_860);
     let price: Price = "84000000".parse().unwrap();
@@ -51,13 +51,14 @@ async fn what_is_counted_is_counted_once() {
         took: Duration::from_millis(5),
         answer: Ok(Quote { ask: price, bid: None }),
     };
-    store.report(slot, &[attempt()]).await.unwrap();
-    forwarder.cut_next_answer();
-    store.report(slot, &[attempt()]).await.unwrap();
-    assert!(forwarder.has_cut());
-    let counted: u64 = node.ask(&["HGET", "{prices}:source:buenbit", "answered"]).await.unwrap();
+    store.record_attempts(slot, &[attempt()]).await.unwrap();
+    forwarder.drop_next_response();
+    store.record_attempts(slot, &[attempt()]).await.unwrap();
+    assert!(forwarder.has_dropped_response());
+    let counted: u64 =
+        node.command(&["HGET", "{prices}:source:buenbit", "answered"]).await.unwrap();
     assert_eq!(counted, 2);
-    assert_eq!(node.ask::<u64>(&["LLEN", "{prices}:attempts:buenbit"]).await.unwrap(), 2);
+    assert_eq!(node.command::<u64>(&["LLEN", "{prices}:attempts:buenbit"]).await.unwrap(), 2);
 
     let action = Action {
         at: 1,
@@ -65,14 +66,14 @@ async fn what_is_counted_is_counted_once() {
         action: "queue pause".to_owned(),
         note: String::new(),
     };
-    forwarder.cut_next_answer();
-    store.note_action(&action).await.unwrap();
-    assert!(forwarder.has_cut());
+    forwarder.drop_next_response();
+    store.record_action(&action).await.unwrap();
+    assert!(forwarder.has_dropped_response());
     assert_eq!(store.actions().await.unwrap(), [action]);
 }
 
 #[tokio::test]
-async fn an_hour_whose_answer_is_lost_is_replaced_once() {
+async fn an_hour_whose_response_is_lost_is_replaced_once() {
     let (node, forwarder, store) = store().await;
     let start = 1_717_182_000;
     let schedule = store.schedule().await.unwrap();
@@ -80,9 +81,9 @@ async fn an_hour_whose_answer_is_lost_is_replaced_once() {
     let empty = store.hour(start).await.unwrap();
     assert_eq!(store.add(&empty, &samples[..1], &schedule).await.unwrap(), Some(1));
     let stored = store.hour(start).await.unwrap();
-    forwarder.cut_next_answer();
+    forwarder.drop_next_response();
     assert_eq!(store.add(&stored, &samples, &schedule).await.unwrap(), Some(2));
-    assert!(forwarder.has_cut());
-    assert_eq!(node.ask::<u64>(&["ZCARD", "prices"]).await.unwrap(), 3);
-    assert_eq!(node.ask::<u64>(&["XLEN", "{prices}:changes"]).await.unwrap(), 2);
+    assert!(forwarder.has_dropped_response());
+    assert_eq!(node.command::<u64>(&["ZCARD", keys::PRICES]).await.unwrap(), 3);
+    assert_eq!(node.command::<u64>(&["XLEN", keys::CHANGES]).await.unwrap(), 2);
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the help texts: complete, accurate, and the same wherever they come from.
+//! The OpenAPI document and the help texts: they are complete and correct; all outputs are the same.
 
 use std::fmt::Write as _;
 
@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 
 use crate::harness::{Api, Database, run};
 
-/// The document as the command line prints it.
+/// Returns the document printed by the command line.
 async fn document() -> Value {
     serde_json::from_str(&run(&["openapi"], &[]).await.stdout).unwrap()
 }
 
-/// The operations with their paths.
+/// Returns the operations with their paths.
 fn operations(document: &Value) -> impl Iterator<Item = (&String, &Value)> {
     document["paths"].as_object().unwrap().iter().map(|(path, methods)| (path, &methods["get"]))
 }
 
-/// A schema of OpenAPI 3.0 as JSON Schema: null is a type there, and every field is known.
+/// Converts a schema of OpenAPI 3.0 to JSON Schema: null becomes a type, and additional fields are errors.
 fn json_schema(schema: &Value) -> Value {
     let schema = match schema {
         Value::Array(all) => return Value::Array(all.iter().map(json_schema).collect()),
@@ -36,7 +36,7 @@ fn json_schema(schema: &Value) -> Value {
     Value::Object(written)
 }
 
-/// Whether an answer is as the document describes it.
+/// Checks that a response matches its schema.
 fn check(document: &Value, schema: &Value, answer: &Value, what: &str) {
     let mut schema = json_schema(schema);
     schema["components"] = json!({"schemas": json_schema(&document["components"]["schemas"])});
@@ -49,7 +49,7 @@ fn check(document: &Value, schema: &Value, answer: &Value, what: &str) {
 }
 
 #[tokio::test]
-async fn the_document_is_the_same_from_the_api_and_from_the_command_line() {
+async fn the_api_and_the_command_line_publish_the_same_document() {
     let api = Api::start(&Database::new().await).await;
     let printed = run(&["openapi"], &[]).await;
     assert_eq!((printed.code, printed.stderr.as_str()), (0, ""));
@@ -65,7 +65,7 @@ async fn the_document_is_the_same_from_the_api_and_from_the_command_line() {
 }
 
 #[tokio::test]
-async fn the_document_says_what_programs_need_to_know_of_the_whole() {
+async fn the_document_contains_servers_license_contact_tags_and_deprecations() {
     let document = document().await;
     assert_eq!(document["servers"][0]["url"], "/");
     assert_eq!(document["info"]["license"]["name"], "MIT OR Apache-2.0");
@@ -81,14 +81,14 @@ async fn the_document_says_what_programs_need_to_know_of_the_whole() {
 }
 
 #[tokio::test]
-async fn every_parameter_and_every_answer_is_described() {
+async fn every_parameter_response_and_field_is_described() {
     let document = document().await;
     for (path, operation) in operations(&document) {
         assert!(operation["description"].is_string(), "{path}");
         for parameter in operation["parameters"].as_array().unwrap_or(&Vec::new()) {
             assert!(parameter["description"].is_string(), "{path} {parameter}");
-            let is_needed = parameter["required"] == true;
-            let is_any = parameter["schema"] == json!({"type": "string"}) && !is_needed;
+            let is_required = parameter["required"] == true;
+            let is_any = parameter["schema"] == json!({"type": "string"}) && !is_required;
             assert!(is_any || !parameter["schema"]["example"].is_null(), "{path} {parameter}");
         }
         let is_compatible = operation["tags"][0] == "Compatible";
@@ -101,8 +101,8 @@ async fn every_parameter_and_every_answer_is_described() {
                 "{path} {status}: {kinds:?}"
             );
         }
-        let may_refuse = operation["responses"].get("400").is_some();
-        assert_eq!(may_refuse, !path.starts_with("/health") && !path.ends_with("/ping"), "{path}");
+        let has_400 = operation["responses"].get("400").is_some();
+        assert_eq!(has_400, !path.starts_with("/health") && !path.ends_with("/ping"), "{path}");
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         assert!(schema["description"].is_string(), "{name}");
@@ -113,7 +113,7 @@ async fn every_parameter_and_every_answer_is_described() {
 }
 
 #[tokio::test]
-async fn the_names_of_queues_are_those_of_the_jobs() {
+async fn the_queue_parameter_lists_the_queues_of_the_jobs() {
     let document = document().await;
     let parameters = document["paths"]["/api/jobs"]["get"]["parameters"].as_array().unwrap();
     let queue = parameters.iter().find(|parameter| parameter["name"] == "queue").unwrap();
@@ -122,7 +122,7 @@ async fn the_names_of_queues_are_those_of_the_jobs() {
 }
 
 #[tokio::test]
-async fn the_examples_are_answers_that_the_document_describes() {
+async fn the_examples_match_their_schemas() {
     let document = document().await;
     for (path, operation) in operations(&document) {
         let content = &operation["responses"]["200"]["content"];
@@ -138,9 +138,9 @@ async fn the_examples_are_answers_that_the_document_describes() {
     }
 }
 
-/// Asks for every operation with the examples of its parameters, and with those that are needed alone.
+/// Sends a request to every operation with the examples of all parameters, and with the required ones only.
 #[tokio::test]
-async fn every_answer_is_as_described() {
+async fn every_response_matches_its_schema() {
     let document = document().await;
     let database = Database::new().await;
     let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
@@ -183,7 +183,7 @@ async fn every_answer_is_as_described() {
     }
 }
 
-/// Whether a text is as the pattern of a parameter says.
+/// Returns whether a text matches the pattern of a parameter.
 fn allows(document: &Value, path: &str, name: &str, text: &str) -> bool {
     let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
     let schema = &parameters.iter().find(|it| it["name"] == name).unwrap()["schema"];
@@ -193,7 +193,7 @@ fn allows(document: &Value, path: &str, name: &str, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_the_patterns_of_parameters_allow_is_read() {
+async fn the_patterns_of_parameters_allow_exactly_what_is_parsed() {
     let document = document().await;
     for (text, is_read) in [
         ("10s", true),
@@ -220,7 +220,7 @@ async fn what_the_patterns_of_parameters_allow_is_read() {
 }
 
 #[tokio::test]
-async fn the_documentation_needs_no_internet() {
+async fn the_documentation_loads_nothing_from_other_hosts() {
     let api = Api::start(&Database::new().await).await;
     for path in ["/docs", "/docs/"] {
         let page = api.get(path).await;
@@ -231,12 +231,15 @@ async fn the_documentation_needs_no_internet() {
         assert!(page.text.contains("name=\"viewport\""), "{path}");
         assert!(page.headers.contains_key("etag"), "{path}");
         let loads = ["<script src", "<link href", "@import"];
-        assert!(loads.iter().all(|load| !page.text.contains(load)), "{path} loads from elsewhere");
+        assert!(
+            loads.iter().all(|load| !page.text.contains(load)),
+            "{path} loads from another host"
+        );
     }
 }
 
 #[tokio::test]
-async fn help_is_as_documented() {
+async fn the_help_texts_match_the_snapshot() {
     let mut all = String::new();
     for arguments in [
         &["--help"][..],

@@ -1,4 +1,4 @@
-//! Queues, jobs and processes: as the API tells them, and as operators change them.
+//! Queues, jobs, processes and status: what the API reports, and the actions of operators.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use cotiza::{
     jobs::{FetchBtcArs, QUEUES},
     metrics::{Metric, Metrics},
     queue::{EnqueueError, Enqueuer, Inspector, JobState},
-    store::{Activity, Member, Role},
+    store::{Activity, ProcessInfo, Role, keys},
 };
 
 use crate::harness::{
     Act, Api, Database, Probe, QueueBench, RedisServer, SOON, eventually, observation,
 };
 
-/// An inspector of the queue of the probes.
+/// Returns an inspector of the queue of the probes.
 fn inspector(bench: &QueueBench) -> Inspector {
     Inspector::new(&bench.database.server, vec!["probe"], &bench.config.queue)
 }
@@ -23,8 +23,8 @@ async fn count(inspector: &Inspector, state: JobState) -> u64 {
     inspector.queues().await.unwrap()[0].count(state)
 }
 
-fn member(name: &str, role: Role) -> Member {
-    Member {
+fn process(name: &str, role: Role) -> ProcessInfo {
+    ProcessInfo {
         role,
         name: name.to_owned(),
         host: "host".to_owned(),
@@ -35,7 +35,7 @@ fn member(name: &str, role: Role) -> Member {
 }
 
 #[tokio::test]
-async fn waiting_jobs_are_told_with_their_age() {
+async fn waiting_jobs_are_listed_with_their_age() {
     let database = Database::new().await;
     let enqueuer = Enqueuer::<FetchBtcArs>::new(&database.server, Metrics::default());
     for slot in [1_717_184_860, 1_717_184_870] {
@@ -55,7 +55,7 @@ async fn waiting_jobs_are_told_with_their_age() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_a_question_for_jobs_is_named() {
+async fn invalid_parameters_of_the_job_list_are_named() {
     let api = Api::start(&Database::new().await).await;
     let problem = api.get("/api/jobs/?queue=fetch").await.problem(400);
     assert_eq!(problem["detail"], "\"fetch\" is not a queue: give fetch_btc_ars or housekeeping");
@@ -66,23 +66,23 @@ async fn what_is_wrong_in_a_question_for_jobs_is_named() {
 }
 
 #[tokio::test]
-async fn a_dead_job_is_told_with_its_error_and_its_times() {
+async fn a_dead_job_is_listed_with_its_error_and_its_times() {
     let bench = QueueBench::new().await;
     let _worker = bench.worker("w");
-    bench.enqueue(1, Act::GiveUp).await;
+    bench.enqueue(1, Act::Fail).await;
     let inspector = inspector(&bench);
     eventually(SOON, "it is dead", || async { count(&inspector, JobState::Dead).await == 1 }).await;
     let jobs = inspector.jobs(&["probe"], &[JobState::Dead], 0, 10).await.unwrap();
     let job = &jobs[0];
-    assert!(job.error.as_deref().unwrap().ends_with("told to"), "{job:?}");
-    assert_eq!((job.tries, job.worker.as_deref()), (1, Some("w-1")));
-    let times = [job.enqueued_ms, job.begun_ms, job.ended_ms].map(Option::unwrap);
+    assert!(job.error.as_deref().unwrap().ends_with("as requested"), "{job:?}");
+    assert_eq!((job.attempts, job.worker.as_deref()), (1, Some("w-1")));
+    let times = [job.enqueued_ms, job.started_ms, job.ended_ms].map(Option::unwrap);
     assert!(times.is_sorted() && times[0] > 1_700_000_000_000, "{times:?}");
     assert_eq!(inspector.job(&job.id).await.unwrap().as_ref(), Some(job));
 }
 
 #[tokio::test]
-async fn a_running_job_is_told_with_its_worker() {
+async fn a_running_job_is_listed_with_its_worker() {
     let bench = QueueBench::new().await;
     let _worker = bench.worker("w");
     bench.enqueue(1, Act::Sleep(Duration::from_secs(2))).await;
@@ -92,11 +92,11 @@ async fn a_running_job_is_told_with_its_worker() {
     assert_eq!((jobs[0].state, jobs[0].worker.as_deref()), (JobState::Running, Some("w-1")));
     let removed = inspector.remove("probe", JobState::Running, &[jobs[0].id.clone()]).await;
     assert!(removed.unwrap().is_empty(), "a running job cannot be removed");
-    bench.has_ended(1).await;
+    bench.wait_until_ended(1).await;
 }
 
 #[tokio::test]
-async fn a_paused_queue_takes_nothing_in_and_gives_nothing_out() {
+async fn a_paused_queue_accepts_no_jobs_and_starts_none() {
     let bench = QueueBench::new().await;
     let (inspector, enqueuer) = (inspector(&bench), bench.enqueuer::<Probe>());
     bench.enqueue(1, Act::Succeed).await;
@@ -106,13 +106,13 @@ async fn a_paused_queue_takes_nothing_in_and_gives_nothing_out() {
     let refused = enqueuer.enqueue(&Probe { id: 2, act: Act::Succeed }).await;
     assert!(matches!(refused, Err(EnqueueError::Paused { .. })), "{refused:?}");
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(bench.log.begun(1), 0);
+    assert_eq!(bench.log.starts(1), 0);
     let report = inspector.queues().await.unwrap().remove(0);
     let pause = report.paused.unwrap();
     assert_eq!((pause.by.as_str(), pause.note.as_str()), ("ana@host", "again"));
     assert!(inspector.resume("probe").await.unwrap());
-    bench.has_ended(1).await;
-    assert!(!inspector.resume("probe").await.unwrap(), "it is not paused any more");
+    bench.wait_until_ended(1).await;
+    assert!(!inspector.resume("probe").await.unwrap(), "it is no longer paused");
     worker.stop.cancel();
 }
 
@@ -135,24 +135,24 @@ async fn jobs_that_were_enqueued_before_a_pause_keep_their_order() {
 }
 
 #[tokio::test]
-async fn jobs_of_a_worker_that_dies_while_its_queue_is_paused_are_held() {
+async fn jobs_of_a_killed_worker_are_held_while_their_queue_is_paused() {
     let bench = QueueBench::new().await;
     let inspector = inspector(&bench);
-    let worker = bench.worker("dies");
+    let worker = bench.worker("first");
     bench.enqueue(1, Act::Sleep(Duration::from_hours(1))).await;
-    eventually(SOON, "it runs", || async { bench.log.begun(1) == 1 }).await;
+    eventually(SOON, "it runs", || async { bench.log.starts(1) == 1 }).await;
     inspector.pause("probe", "ana@host", "").await.unwrap();
     worker.running.abort();
-    let _other = bench.worker("lives");
+    let _other = bench.worker("second");
     eventually(SOON, "it is held", || async {
         bench.database.command::<u64>(&["LLEN", "probe:held"]).await == 1
     })
     .await;
-    assert_eq!(bench.log.begun(1), 1);
+    assert_eq!(bench.log.starts(1), 1);
 }
 
 #[tokio::test]
-async fn waiting_jobs_are_cancelled_and_finished_ones_are_deleted() {
+async fn waiting_and_finished_jobs_can_be_removed() {
     let bench = QueueBench::new().await;
     let inspector = inspector(&bench);
     bench.enqueue(1, Act::Succeed).await;
@@ -168,64 +168,64 @@ async fn waiting_jobs_are_cancelled_and_finished_ones_are_deleted() {
     }
     eventually(SOON, "they are done", || async { count(&inspector, JobState::Done).await == 10 })
         .await;
-    assert_eq!(bench.log.begun(1), 0);
+    assert_eq!(bench.log.starts(1), 0);
     assert_eq!(inspector.purge("probe", JobState::Done).await.0.len(), 10);
     assert_eq!(count(&inspector, JobState::Done).await, 0);
     let left: u64 = bench.database.command(&["HLEN", "probe:data"]).await;
-    assert_eq!(left, 0, "data of jobs is left");
+    assert_eq!(left, 0, "payloads of jobs were not deleted");
 }
 
 #[tokio::test]
-async fn a_job_run_by_hand_runs_although_its_key_was_enqueued_before() {
+async fn a_manually_run_job_runs_although_its_key_was_enqueued_before() {
     let bench = QueueBench::new().await;
     let _worker = bench.worker("w");
     bench.enqueue(1, Act::Succeed).await;
-    bench.has_ended(1).await;
-    let id = bench.enqueuer().enqueue_by_hand(&Probe { id: 1, act: Act::Succeed }).await.unwrap();
+    bench.wait_until_ended(1).await;
+    let id = bench.enqueuer().enqueue_manually(&Probe { id: 1, act: Act::Succeed }).await.unwrap();
     let inspector = inspector(&bench);
     eventually(SOON, "it is done", || async {
         inspector.job(&id).await.unwrap().is_some_and(|job| job.state == JobState::Done)
     })
     .await;
-    assert_eq!(bench.log.begun(1), 2);
+    assert_eq!(bench.log.starts(1), 2);
 }
 
 #[tokio::test]
-async fn processes_are_told_until_they_take_leave() {
+async fn processes_are_listed_until_they_leave() {
     let database = Database::new().await;
     let store = database.store();
-    let worker = member("host-7.0a", Role::Worker);
-    let activity = Activity { begun: Some(5), recorded: None };
+    let worker = process("host-7.0a", Role::Worker);
+    let activity = Activity { started: Some(5), recorded: None };
     store.heartbeat(&worker, activity).await.unwrap();
-    store.heartbeat(&member("host-8.0b", Role::Api), Activity::default()).await.unwrap();
+    store.heartbeat(&process("host-8.0b", Role::Api), Activity::default()).await.unwrap();
     let api = Api::start(&database).await;
     let list = api.get("/api/processes/").await.ok();
-    let told = &list["processes"][0];
-    assert_eq!((&told["role"], &told["alive"]), (&"worker".into(), &true.into()), "{list}");
-    assert_eq!((&told["pid"], &told["version"]), (&7.into(), &"1.2.3".into()), "{list}");
+    let listed = &list["processes"][0];
+    assert_eq!((&listed["role"], &listed["alive"]), (&"worker".into(), &true.into()), "{list}");
+    assert_eq!((&listed["pid"], &listed["version"]), (&7.into(), &"1.2.3".into()), "{list}");
     assert_eq!(store.processes().await.unwrap()[0].activity, activity);
-    store.leave(&worker).await.unwrap();
+    store.deregister(&worker).await.unwrap();
     let list = api.get("/api/processes/").await.ok();
     assert_eq!(list["processes"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["processes"][0]["role"], "api");
 }
 
 #[tokio::test]
-async fn of_many_jobs_without_a_worker_the_newest_are_told() {
+async fn the_newest_unclaimed_jobs_are_listed_when_no_worker_is_alive() {
     let bench = QueueBench::new().await;
     let enqueuer = bench.enqueuer::<Probe>();
     for id in 0..105 {
         enqueuer.enqueue(&Probe { id, act: Act::Succeed }).await.unwrap();
     }
-    // Not in the first moments of a connection.
-    eventually(SOON, "jobs are told", || async {
+    // The list is empty just after a connection is opened.
+    eventually(SOON, "unclaimed jobs are listed", || async {
         !enqueuer.unclaimed(&bench.config.queue).await.unwrap().is_empty()
     })
     .await;
     let jobs = enqueuer.unclaimed(&bench.config.queue).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), (5..105).collect::<Vec<_>>());
     let _worker = bench.worker("w");
-    bench.has_ended(104).await;
+    bench.wait_until_ended(104).await;
     bench.enqueue(200, Act::Sleep(Duration::from_secs(1))).await;
     assert_eq!(
         enqueuer.unclaimed(&bench.config.queue).await.unwrap().len(),
@@ -235,13 +235,13 @@ async fn of_many_jobs_without_a_worker_the_newest_are_told() {
 }
 
 #[tokio::test]
-async fn a_full_redis_lists_purges_and_resumes() {
+async fn jobs_can_be_listed_and_purged_and_queues_resumed_while_redis_is_full() {
     let server = RedisServer::start();
     let bench = QueueBench::at(server.database()).await;
     let inspector = inspector(&bench);
     let worker = bench.worker("w");
     bench.enqueue(1, Act::Succeed).await;
-    bench.has_ended(1).await;
+    bench.wait_until_ended(1).await;
     eventually(SOON, "it is done", || async { count(&inspector, JobState::Done).await == 1 }).await;
     worker.running.abort();
     bench.enqueue(2, Act::Succeed).await;
@@ -257,10 +257,10 @@ async fn a_full_redis_lists_purges_and_resumes() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_told_and_the_rest_with_it() {
+async fn unreadable_data_is_reported_together_with_the_readable_rest() {
     let database = Database::new().await;
-    database.command::<()>(&["SET", "{prices}:sums", "of somebody else"]).await;
-    database.command::<()>(&["SET", "fetch_btc_ars:paused", "of somebody else"]).await;
+    database.command::<()>(&["SET", keys::SUMS, "unexpected"]).await;
+    database.command::<()>(&["SET", "fetch_btc_ars:paused", "unexpected"]).await;
     let api = Api::start(&database).await;
     let metrics = api.get("/metrics").await.text;
     assert!(metrics.contains("\ncotiza_redis_up 1"), "{metrics}");
@@ -272,7 +272,7 @@ async fn what_cannot_be_read_is_told_and_the_rest_with_it() {
 }
 
 #[tokio::test]
-async fn sums_that_arrive_twice_are_added_once() {
+async fn a_batch_of_sums_sent_twice_is_added_once() {
     let database = Database::new().await;
     let (store, metrics) = (database.store(), Metrics::default());
     metrics.count(Metric::JobsStarted, &["probe"]);
@@ -285,10 +285,10 @@ async fn sums_that_arrive_twice_are_added_once() {
 }
 
 #[tokio::test]
-async fn the_status_says_what_is_wrong_also_without_redis() {
+async fn the_status_reports_problems_even_without_redis() {
     let mut server = RedisServer::start();
     let database = server.database();
-    database.answers().await;
+    database.wait_until_ready().await;
     let api = Api::start(&database).await;
     let codes = |status: &serde_json::Value| -> Vec<String> {
         let problems = status["problems"].as_array().unwrap().iter();
@@ -299,8 +299,8 @@ async fn the_status_says_what_is_wrong_also_without_redis() {
     let now: i64 = database.command::<Vec<i64>>(&["TIME"]).await[0];
     database.record_one(&observation(now - 100, "84000000")).await;
     let store = database.store();
-    store.heartbeat(&member("host-1.0a", Role::Scheduler), Activity::default()).await.unwrap();
-    store.heartbeat(&member("host-2.0b", Role::Worker), Activity::default()).await.unwrap();
+    store.heartbeat(&process("host-1.0a", Role::Scheduler), Activity::default()).await.unwrap();
+    store.heartbeat(&process("host-2.0b", Role::Worker), Activity::default()).await.unwrap();
     let inspector = Inspector::new(&database.server, QUEUES.to_vec(), &Config::default().queue);
     inspector.pause("housekeeping", "ana@host", "a test").await.unwrap();
     eventually(SOON, "the price is known", || async {

@@ -1,9 +1,9 @@
-//! The page and the runbook as documents; what they do is tested in a browser (tests/conformance).
+//! The page and the runbook as documents; their behaviour is tested in a browser (tests/conformance).
 
 use crate::harness::{Api, Database};
 
 #[tokio::test]
-async fn the_page_is_one_small_document_that_loads_nothing() {
+async fn the_page_is_small_and_loads_nothing_from_other_hosts() {
     let api = Api::start(&Database::new().await).await;
     let page = api.get("/").await;
     assert_eq!(page.status, 200);
@@ -11,14 +11,14 @@ async fn the_page_is_one_small_document_that_loads_nothing() {
     assert!(page.headers.contains_key("etag"));
     assert!(page.text.len() < 100_000, "{} bytes", page.text.len());
     for load in ["<script src", "rel=\"stylesheet\"", "@import", "<img src=\"http", "url(http"] {
-        assert!(!page.text.contains(load), "it has {load}");
+        assert!(!page.text.contains(load), "the page contains {load}");
     }
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
 }
 
 #[tokio::test]
-async fn each_problem_that_the_status_may_tell_has_a_section_in_the_runbook() {
+async fn each_reported_problem_has_a_section_in_the_runbook() {
     let api = Api::start(&Database::new().await).await;
     let runbook = api.get("/help").await;
     assert_eq!(runbook.status, 200);

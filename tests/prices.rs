@@ -1,8 +1,8 @@
-//! `cotiza prices`: samples in and out by the shell, killed imports.
+//! `cotiza prices`: samples are imported, exported and listed; killed imports.
 
 use std::path::PathBuf;
 
-use cotiza::domain::TimeRange;
+use cotiza::{domain::TimeRange, store::keys};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -28,7 +28,7 @@ impl Shell {
         path.to_str().unwrap().to_owned()
     }
 
-    /// How many samples there are, in whatever form.
+    /// Returns the number of samples, as text or in blocks.
     async fn count(&self) -> u64 {
         let history = self.database.history().await;
         history.total(&TimeRange::default()).await.unwrap().value.count
@@ -43,13 +43,13 @@ impl Shell {
 const CSV: &str = "timestamp,price\n1717184864,84873600.0\n2024-05-31T19:47:54Z,84870100.50\n";
 
 #[tokio::test]
-async fn csv_goes_in_once_and_comes_out_again() {
+async fn csv_is_imported_once_and_exported_unchanged() {
     let shell = Shell::new().await;
     let first = shell.import(CSV, &[]).await;
     assert_eq!((first.code, first.stderr.as_str()), (0, ""));
-    assert!(first.stdout.starts_with("imported 2 samples; 0 were left out"), "{}", first.stdout);
+    assert!(first.stdout.starts_with("imported 2 samples; 0 were skipped"), "{}", first.stdout);
     let again = shell.import(CSV, &[]).await;
-    assert!(again.stdout.starts_with("imported 0 samples; 2 were left out"), "{}", again.stdout);
+    assert!(again.stdout.starts_with("imported 0 samples; 2 were skipped"), "{}", again.stdout);
 
     let csv = "timestamp,price,source\n1717184864,84873600,\n1717184874,84870100.5,\n";
     assert_eq!(shell.prices(&["export"]).await.stdout, csv);
@@ -62,7 +62,7 @@ async fn csv_goes_in_once_and_comes_out_again() {
 }
 
 #[tokio::test]
-async fn text_keeps_every_digit_of_ndjson() {
+async fn the_text_form_keeps_every_digit_of_ndjson() {
     let shell = Shell::new().await;
     let lines = "{\"timestamp\":1717184864,\"price\":84873600.1234567890123}\n\n\
                  {\"price\":\"5.50\",\"timestamp\":\"2024-05-31T19:47:54Z\",\"source\":\"x\"}\n";
@@ -78,7 +78,7 @@ async fn text_keeps_every_digit_of_ndjson() {
 }
 
 #[tokio::test]
-async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
+async fn bad_lines_are_reported_with_their_numbers_and_nothing_is_stored() {
     let shell = Shell::new().await;
     let bad = "timestamp,price\n5,1.0\nyesterday,2.0\n30,-3\n40\n50,5.0\n";
     let refused = shell.import(bad, &[]).await;
@@ -86,18 +86,22 @@ async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
     for line in [
         "line 3: timestamp: \"yesterday\"",
         "line 4: price: \"-3\"",
-        "line 5: it has 1 fields, the header has 2",
+        "line 5: the line has 1 fields, but the header has 2",
     ] {
         assert!(refused.stderr.contains(line), "{}", refused.stderr);
     }
-    assert!(refused.stderr.contains("nothing was imported: 3 bad lines"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("nothing was imported: 3 lines are invalid"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(shell.count().await, 0);
 
     let skipped = shell.import(bad, &["--skip-bad"]).await;
     assert_eq!(skipped.code, 0);
     assert!(
         skipped.stdout.contains("imported 2 samples")
-            && skipped.stdout.contains("3 lines were bad")
+            && skipped.stdout.contains("3 lines were invalid")
     );
     assert_eq!(shell.count().await, 2);
 
@@ -110,7 +114,7 @@ async fn bad_lines_are_told_with_their_numbers_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn files_of_other_programs_are_read_too() {
+async fn csv_and_json_of_other_programs_can_be_imported() {
     let shell = Shell::new().await;
     let check = |text: &'static str| {
         let shell = &shell;
@@ -121,10 +125,10 @@ async fn files_of_other_programs_are_read_too() {
             (shell.count().await, output.stderr)
         }
     };
-    // Windows: a byte order mark, CRLF; quotes; a blank line; another order of columns.
+    // A byte order mark and CRLF, as on Windows; quotes; a blank line; another order of columns.
     let windows = "\u{feff}price,\"timestamp\",note\r\n\"1.0\",5,x\r\n\r\nbad,15,y\r\n2.0,25,z\r\n";
-    let (count, told) = check(windows).await;
-    assert_eq!((count, told.contains("line 4: price")), (2, true), "{told}");
+    let (count, errors) = check(windows).await;
+    assert_eq!((count, errors.contains("line 4: price")), (2, true), "{errors}");
     // A field with a line break, as spreadsheets write it.
     let quoted = "note,timestamp,price\n\"a\nb, \"\"c\"\"\",5,1.0\nd,15,\"2.0\"\n";
     assert_eq!(check(quoted).await, (2, String::new()));
@@ -133,7 +137,7 @@ async fn files_of_other_programs_are_read_too() {
 }
 
 #[tokio::test]
-async fn members_that_are_no_samples_do_not_keep_the_others_from_their_readers() {
+async fn malformed_members_are_ignored_by_the_commands() {
     let shell = Shell::new().await;
     shell.import(CSV, &[]).await;
     let url = shell.database.client.clone();
@@ -153,15 +157,19 @@ async fn members_that_are_no_samples_do_not_keep_the_others_from_their_readers()
 }
 
 #[tokio::test]
-async fn what_is_no_table_of_samples_is_refused() {
+async fn invalid_files_and_arguments_are_refused() {
     let shell = Shell::new().await;
     let headless = shell.import("1717184864,84873600.0\n", &[]).await;
     assert_eq!(headless.code, 1);
     assert!(headless.stderr.contains("header timestamp,price"), "{}", headless.stderr);
     let missing = shell.prices(&["import", "no/such/file"]).await;
     assert!(missing.code == 1 && missing.stderr.contains("no/such/file"), "{}", missing.stderr);
-    let away = run(&["prices", "average"], &[("REDIS_URL", "redis://127.0.0.1:1")]).await;
-    assert!(away.code == 1 && away.stderr.contains("refused"), "{}", away.stderr);
+    let unreachable = run(&["prices", "average"], &[("REDIS_URL", "redis://127.0.0.1:1")]).await;
+    assert!(
+        unreachable.code == 1 && unreachable.stderr.contains("refused"),
+        "{}",
+        unreachable.stderr
+    );
     let reversed = shell.prices(&["average", "--since", "6", "--until", "5"]).await;
     assert!(
         reversed.code == 1 && reversed.stderr.contains("since (6) is after"),
@@ -172,7 +180,7 @@ async fn what_is_no_table_of_samples_is_refused() {
 }
 
 #[tokio::test]
-async fn the_shell_can_ask_and_rebuild() {
+async fn samples_can_be_averaged_listed_checked_and_rebuilt() {
     let shell = Shell::new().await;
     shell.import(CSV, &[]).await;
     let all = shell.prices(&["average"]).await;
@@ -183,28 +191,28 @@ async fn the_shell_can_ask_and_rebuild() {
     assert_eq!(page.stdout, "timestamp,price,source\n1717184874,84870100.5,\n");
     assert_eq!(shell.prices(&["list", "--page", "9"]).await.code, 1);
 
-    // Blocks of which nothing is wrong.
+    // The blocks are intact.
     let checked = shell.prices(&["check"]).await;
     assert_eq!((checked.code, checked.stdout.as_str()), (0, "checked 1 hours\n"));
     assert_eq!(shell.prices(&["rebuild"]).await.stdout, "rebuilt 0 blocks\n");
 }
 
 #[tokio::test]
-async fn numbers_of_other_countries_are_refused_and_not_misread() {
+async fn numbers_with_separators_are_refused_and_not_misread() {
     let shell = Shell::new().await;
     for (text, wrong) in [
         (
             "timestamp,price\n1717184864,84,873,600.00\n",
-            "line 2: it has 4 fields, the header has 2",
+            "line 2: the line has 4 fields, but the header has 2",
         ),
         ("timestamp,price\n1717184864,\"84.873.600,00\"\n", "line 2: price: \"84.873.600,00\""),
         (
             "timestamp,price,source\n1717184864,84873600,50\n",
-            "line 2: source: \"50\" is not a name",
+            "line 2: source: \"50\" is not a valid name",
         ),
         ("timestamp;price\n1717184864;84873600\n", "the first line is \"timestamp;price\""),
         ("{\"timestamp\":5,\"price\":8.4e7}\n", "line 1: price: \"8.4e7\""),
-        ("timestamp,price\n5,1.0\n15,\"2.0\n25,3.0\n", "line 3: a quote is not closed"),
+        ("timestamp,price\n5,1.0\n15,\"2.0\n25,3.0\n", "line 3: a quoted field is not closed"),
     ] {
         for flags in [&[][..], &["--skip-bad"]] {
             let refused = shell.import(text, flags).await;
@@ -215,7 +223,7 @@ async fn numbers_of_other_countries_are_refused_and_not_misread() {
 }
 
 #[tokio::test]
-async fn a_sample_of_the_future_is_refused_with_its_line() {
+async fn a_sample_in_the_future_is_refused_with_its_line_number() {
     let shell = Shell::new().await;
     let now = cotiza::clock::Clock::machine().unix_seconds();
     let text =
@@ -233,7 +241,7 @@ async fn a_sample_of_the_future_is_refused_with_its_line() {
 }
 
 #[tokio::test]
-async fn an_import_writes_old_hours_as_blocks_and_young_ones_as_text_too() {
+async fn an_import_writes_blocks_and_the_text_form_of_recent_hours() {
     let shell = Shell::new().await;
     let now = cotiza::clock::Clock::machine().unix_seconds();
     let lines = |offset: i64| {
@@ -245,9 +253,9 @@ async fn an_import_writes_old_hours_as_blocks_and_young_ones_as_text_too() {
     assert_eq!(shell.import(&lines(0), &[]).await.code, 0);
     let (all, text) = (shell.count().await, shell.database.prices().await.len() as u64);
     assert!(all > 400 && (all - 60..all - 20).contains(&text), "{text} of {all} as text");
-    let blocks: u64 = shell.database.command(&["HLEN", "{prices}:hours"]).await;
-    assert_eq!(blocks, all, "an hour each");
-    // More samples of the same hours join them, in the form that each has.
+    let blocks: u64 = shell.database.command(&["HLEN", keys::HOURS]).await;
+    assert_eq!(blocks, all, "each sample is in its own hour");
+    // More samples of the same hours are added in the form of each hour.
     assert_eq!(shell.import(&lines(20), &[]).await.code, 0);
     assert_eq!(shell.import(&lines(20), &[]).await.code, 0);
     assert_eq!(shell.count().await, 2 * all);
@@ -257,7 +265,7 @@ async fn an_import_writes_old_hours_as_blocks_and_young_ones_as_text_too() {
 }
 
 #[tokio::test]
-async fn fractions_of_seconds_go_out_and_in_again() {
+async fn fractions_of_seconds_are_exported_and_imported_unchanged() {
     let shell = Shell::new().await;
     shell.database.put_prices(&[("1717184864.125", "5.5"), ("1717184874", "6.25")]).await;
     let exported = shell.prices(&["export"]).await.stdout;
@@ -268,7 +276,7 @@ async fn fractions_of_seconds_go_out_and_in_again() {
 }
 
 #[tokio::test]
-async fn an_import_killed_midway_leaves_right_sums_and_can_be_done_again() {
+async fn a_killed_import_leaves_correct_sums_and_can_be_repeated() {
     let shell = Shell::new().await;
     let count = 300_000;
     let line = |n| format!("{},{}.5", 1_000_000_000 + n * 10, n + 1);
@@ -276,11 +284,11 @@ async fn an_import_killed_midway_leaves_right_sums_and_can_be_done_again() {
     let file = shell.file(&format!("timestamp,price\n{lines}"));
     let environment = [("REDIS_URL", shell.database.url.as_str())];
     let import = Cotiza::start(&["prices", "import", &file], &environment);
-    let stored = || async { shell.database.command::<u64>(&["HLEN", "{prices}:hours"]).await };
-    eventually(SOON, "some are stored", || async { stored().await > 0 }).await;
+    let stored = || async { shell.database.command::<u64>(&["HLEN", keys::HOURS]).await };
+    eventually(SOON, "the first hours are stored", || async { stored().await > 0 }).await;
     import.end(Signal::SIGKILL, SOON).await;
     let part = shell.count().await;
-    assert!(part < count, "it was not killed midway");
+    assert!(part < count, "the import ended before it was killed");
     assert_eq!(shell.prices(&["check"]).await.code, 0);
     let again = shell.prices(&["import", &file]).await;
     assert_eq!(again.code, 0, "{}", again.stderr);

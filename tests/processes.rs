@@ -1,4 +1,4 @@
-//! Each role as the real binary: the whole chain, killed members, signals, health checks.
+//! Each role as a process of the real binary: recording, killed processes, signals, health checks.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::harness::{Cotiza, Database, FakeExchange, Node, SOON, eventually, get_text, run};
 
-/// The settings of a chain with a slot a second, as environment variables.
-struct Chain {
+/// A Redis and an exchange for processes with slots of one second.
+struct Site {
     database: Database,
     exchange: FakeExchange,
 }
 
-impl Chain {
+impl Site {
     async fn new() -> Self {
         Self { database: Database::new().await, exchange: FakeExchange::start().await }
     }
@@ -30,7 +30,7 @@ impl Chain {
         Cotiza::start(arguments, &self.environment())
     }
 
-    async fn records(&self, count: usize) {
+    async fn wait_for_samples(&self, count: usize) {
         let before = self.database.prices().await.len();
         eventually(SOON, "recording", || async {
             self.database.prices().await.len() >= before + count
@@ -38,8 +38,8 @@ impl Chain {
         .await;
     }
 
-    /// The health check's exit code, once it is this one.
-    async fn health_becomes(&self, role: &str, code: i32) {
+    /// Waits until the health check of the role ends with this exit code.
+    async fn wait_for_health(&self, role: &str, code: i32) {
         let environment = self.environment();
         eventually(SOON, &format!("{role} health {code}"), || async {
             run(&["healthcheck", role], &environment).await.code == code
@@ -49,13 +49,13 @@ impl Chain {
 }
 
 #[tokio::test]
-async fn a_price_goes_from_the_exchange_to_the_api() {
-    let chain = Chain::new().await;
-    let api = chain.start(&["api", "--listen", "127.0.0.1:0"]);
-    let (_worker, _scheduler) = (chain.start(&["worker"]), chain.start(&["scheduler"]));
-    let line = api.says("the API listens on ").await;
+async fn a_price_of_the_exchange_is_recorded_and_served_by_the_api() {
+    let site = Site::new().await;
+    let api = site.start(&["api", "--listen", "127.0.0.1:0"]);
+    let (_worker, _scheduler) = (site.start(&["worker"]), site.start(&["scheduler"]));
+    let line = api.wait_for_line("the API listens on ").await;
     let address = line.rsplit(' ').next().unwrap();
-    chain.records(2).await;
+    site.wait_for_samples(2).await;
     let url = format!("http://{address}/api/ticker-list/");
     let text = get_text(&url).await.unwrap();
     let page: Value = serde_json::from_str(&text).unwrap();
@@ -64,54 +64,58 @@ async fn a_price_goes_from_the_exchange_to_the_api() {
 }
 
 #[tokio::test]
-async fn killed_schedulers_and_workers_are_made_up_for_by_the_others() {
-    let chain = Chain::new().await;
-    let schedulers = [chain.start(&["scheduler"]), chain.start(&["scheduler"])];
-    let workers = [chain.start(&["worker"]), chain.start(&["worker", "--concurrency", "1"])];
-    chain.records(2).await;
+async fn recording_continues_when_a_scheduler_and_a_worker_are_killed() {
+    let site = Site::new().await;
+    let schedulers = [site.start(&["scheduler"]), site.start(&["scheduler"])];
+    let workers = [site.start(&["worker"]), site.start(&["worker", "--concurrency", "1"])];
+    site.wait_for_samples(2).await;
     let [first, _second] = schedulers;
     first.end(Signal::SIGKILL, SOON).await;
-    chain.records(2).await;
+    site.wait_for_samples(2).await;
     let [first, _second] = workers;
     first.end(Signal::SIGKILL, SOON).await;
-    chain.records(3).await;
-    let prices = chain.database.prices().await;
+    site.wait_for_samples(3).await;
+    let prices = site.database.prices().await;
     let seconds: BTreeSet<_> =
         prices.iter().filter_map(|member| member.split(':').nth(1)).collect();
-    assert_eq!(seconds.len(), prices.len(), "a slot is double: {prices:?}");
+    assert_eq!(seconds.len(), prices.len(), "a slot has two samples: {prices:?}");
 }
 
 #[tokio::test]
-async fn the_job_of_a_killed_worker_is_run_by_another_within_its_slot() {
-    let chain = Chain::new().await;
-    let mut environment = chain.environment();
+async fn the_job_of_a_killed_worker_is_run_by_another_worker_within_its_slot() {
+    let site = Site::new().await;
+    let mut environment = site.environment();
     environment.retain(|(name, _)| !name.contains("EVERY"));
     environment.push(("COTIZA__SCHEDULE__EVERY", "1h"));
     environment.push(("COTIZA__SOURCES__BUENBIT__TIMEOUT", "1m"));
-    chain.exchange.answers(Duration::from_mins(1), 200, "");
+    site.exchange.set_response(Duration::from_mins(1), 200, "");
     let first = Cotiza::start(&["worker"], &environment);
     let _scheduler = Cotiza::start(&["scheduler"], &environment);
-    eventually(SOON, "the first worker asks", || async { chain.exchange.asked() == 1 }).await;
+    eventually(SOON, "the first worker sends a request", || async {
+        site.exchange.request_count() == 1
+    })
+    .await;
     let _second = Cotiza::start(&["worker"], &environment);
-    chain.exchange.answers(Duration::ZERO, 200, FakeExchange::ticker("84000005.0"));
+    site.exchange.set_response(Duration::ZERO, 200, FakeExchange::ticker("84000005.0"));
     first.end(Signal::SIGKILL, SOON).await;
     eventually(Duration::from_secs(6), "the second worker records", || async {
-        chain.database.prices().await.len() == 1
+        site.database.prices().await.len() == 1
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_busy_with_a_silent_exchange_is_well() {
-    let chain = Chain::new().await;
-    chain.exchange.answers(Duration::from_mins(1), 200, "");
-    let mut environment = chain.environment();
+async fn a_worker_that_waits_for_a_silent_exchange_is_healthy() {
+    let site = Site::new().await;
+    site.exchange.set_response(Duration::from_mins(1), 200, "");
+    let mut environment = site.environment();
     environment.retain(|(name, _)| !name.contains("EVERY"));
     environment.push(("COTIZA__SCHEDULE__EVERY", "1m"));
     environment.push(("COTIZA__SOURCES__BUENBIT__TIMEOUT", "1m"));
     let _worker = Cotiza::start(&["worker", "--concurrency", "1"], &environment);
     let _scheduler = Cotiza::start(&["scheduler"], &environment);
-    eventually(SOON, "it asks", || async { chain.exchange.asked() >= 1 }).await;
+    eventually(SOON, "the worker sends a request", || async { site.exchange.request_count() >= 1 })
+        .await;
     tokio::time::sleep(Duration::from_secs(12)).await;
     let health = run(&["healthcheck", "worker"], &environment).await;
     assert_eq!(health.code, 0, "{}", health.stderr);
@@ -119,26 +123,26 @@ async fn a_worker_that_is_busy_with_a_silent_exchange_is_well() {
 
 #[tokio::test]
 async fn https_certificates_are_not_needed_for_an_http_source() {
-    let chain = Chain::new().await;
-    let mut environment = chain.environment();
+    let site = Site::new().await;
+    let mut environment = site.environment();
     environment.extend([("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")]);
     let _processes =
         [&["worker"][..], &["scheduler"]].map(|role| Cotiza::start(role, &environment));
-    chain.records(1).await;
+    site.wait_for_samples(1).await;
 }
 
 #[tokio::test]
-async fn every_role_stops_with_0_on_sigterm_and_on_sigint() {
-    let chain = Chain::new().await;
+async fn every_role_stops_with_exit_code_0_on_sigterm_and_on_sigint() {
+    let site = Site::new().await;
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         for (arguments, ready) in [
-            (&["scheduler"][..], "the scheduler runs"),
-            (&["worker"], "the worker runs"),
+            (&["scheduler"][..], "the scheduler has started"),
+            (&["worker"], "the worker has started"),
             (&["api", "--listen", "127.0.0.1:0"], "the API listens"),
             (&["exchange", "--listen", "127.0.0.1:0"], "the simulated exchange listens"),
         ] {
-            let process = chain.start(arguments);
-            process.says(ready).await;
+            let process = site.start(arguments);
+            process.wait_for_line(ready).await;
             let status = process.end(signal, Duration::from_secs(7)).await;
             assert_eq!(status.code(), Some(0), "{arguments:?} on {signal}");
         }
@@ -146,56 +150,56 @@ async fn every_role_stops_with_0_on_sigterm_and_on_sigint() {
 }
 
 #[tokio::test]
-async fn every_role_starts_while_redis_is_away() {
+async fn every_role_starts_while_redis_is_unreachable() {
     let environment = [("REDIS_URL", "redis://127.0.0.1:1/0")];
     for arguments in [&["scheduler"][..], &["worker"], &["api", "--listen", "127.0.0.1:0"]] {
         let process = Cotiza::start(arguments, &environment);
-        process.says("the ").await;
+        process.wait_for_line("the ").await;
         let status = process.end(Signal::SIGTERM, Duration::from_secs(7)).await;
         assert_eq!(status.code(), Some(0), "{arguments:?}");
     }
 }
 
 #[tokio::test]
-async fn health_checks_follow_the_processes() {
-    let chain = Chain::new().await;
+async fn health_checks_fail_when_the_process_does_not_run() {
+    let site = Site::new().await;
     for role in ["scheduler", "worker"] {
-        let before = run(&["healthcheck", role], &chain.environment()).await;
+        let before = run(&["healthcheck", role], &site.environment()).await;
         assert_eq!(before.code, 1);
-        assert!(before.stderr.contains("has been at work"), "{}", before.stderr);
-        let process = chain.start(&[role]);
-        chain.health_becomes(role, 0).await;
+        assert!(before.stderr.contains("is running on the host"), "{}", before.stderr);
+        let process = site.start(&[role]);
+        site.wait_for_health(role, 0).await;
         process.end(Signal::SIGKILL, SOON).await;
-        chain.health_becomes(role, 1).await;
+        site.wait_for_health(role, 1).await;
     }
     let port = crate::harness::free_port().to_string();
     let listen = format!("127.0.0.1:{port}");
-    let mut environment = chain.environment();
+    let mut environment = site.environment();
     environment.push(("COTIZA__API__LISTEN", &listen));
     assert_eq!(run(&["healthcheck", "api"], &environment).await.code, 1);
     let _api = Cotiza::start(&["api"], &environment);
-    eventually(SOON, "the API is well", || async {
+    eventually(SOON, "the API is healthy", || async {
         run(&["healthcheck", "api"], &environment).await.code == 0
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_supervised_process_stops_when_its_parent_is_gone() {
-    let chain = Chain::new().await;
-    let mut environment = chain.environment();
+async fn a_supervised_process_stops_when_its_parent_ends() {
+    let site = Site::new().await;
+    let mut environment = site.environment();
     environment.push(("COTIZA__LOG__FORMAT", "json"));
-    // Standard input is /dev/null here: it is at its end from the start.
+    // Standard input is /dev/null here, so it is at its end from the start.
     let process = Cotiza::start(&["scheduler", "--supervised"], &environment);
-    let line = process.says("the end of the parent process").await;
+    let line = process.wait_for_line("the end of the parent process").await;
     let fields: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(fields["level"], "INFO");
 }
 
 #[tokio::test]
-async fn idle_processes_leave_redis_alone() {
+async fn idle_processes_send_few_commands_to_redis() {
     let node = Node::start("");
-    node.answers().await;
+    node.wait_until_ready().await;
     let (exchange, url) = (FakeExchange::start().await, node.url());
     let environment = [
         ("REDIS_URL", url.as_str()),
@@ -204,20 +208,20 @@ async fn idle_processes_leave_redis_alone() {
     ];
     let _processes = ["scheduler", "worker"].map(|role| Cotiza::start(&[role], &environment));
     eventually(SOON, "recording", || async {
-        node.ask::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 3
+        node.command::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 3
     })
     .await;
     let commands = || async {
-        let info: String = node.ask(&["INFO", "stats"]).await.unwrap();
+        let info: String = node.command(&["INFO", "stats"]).await.unwrap();
         let count = info.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
         count.unwrap().trim().parse::<u64>().unwrap()
     };
     let before = commands().await;
     eventually(SOON, "three more samples", || async {
-        node.ask::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 6
+        node.command::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 6
     })
     .await;
     let sent = commands().await - before;
-    // With those within scripts. Two queues that wake each other send thousands a second.
+    // This includes commands within scripts. Two queues that wake each other would send thousands per second.
     assert!(sent < 1500, "{sent} commands for three samples");
 }

@@ -1,4 +1,4 @@
-//! What the queue promises.
+//! The guarantees of the queue.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::harness::{Act, Probe, QueueBench, SOON, eventually};
 
 #[tokio::test]
-async fn one_key_is_one_job_however_many_enqueue_it() {
+async fn a_key_is_enqueued_once_by_any_number_of_enqueuers() {
     let bench = QueueBench::new().await;
     let enqueuers: Vec<Enqueuer<Probe>> = (0..8).map(|_| bench.enqueuer()).collect();
     let job = Probe { id: 7, act: Act::Succeed };
@@ -16,14 +16,14 @@ async fn one_key_is_one_job_however_many_enqueue_it() {
     let new = outcomes.iter().filter(|outcome| matches!(outcome, Ok(Enqueued::New))).count();
     assert_eq!((new, outcomes.len()), (1, 8));
     let _worker = bench.worker("w");
-    bench.has_ended(7).await;
+    bench.wait_until_ended(7).await;
     bench.enqueue(8, Act::Succeed).await;
-    bench.has_ended(8).await;
-    assert_eq!(bench.log.begun(7), 1);
+    bench.wait_until_ended(8).await;
+    assert_eq!(bench.log.starts(7), 1);
 }
 
 #[tokio::test]
-async fn three_workers_run_each_of_many_jobs_once() {
+async fn three_workers_run_each_job_exactly_once() {
     let bench = QueueBench::new().await;
     let _workers = ["a", "b", "c"].map(|name| bench.worker(name));
     let enqueuer = bench.enqueuer();
@@ -31,51 +31,53 @@ async fn three_workers_run_each_of_many_jobs_once() {
         enqueuer.enqueue(&Probe { id, act: Act::Succeed }).await.unwrap();
     }
     for id in 0..300 {
-        bench.has_ended(id).await;
+        bench.wait_until_ended(id).await;
     }
-    assert!((0..300).all(|id| bench.log.begun(id) == 1), "{:?}", bench.log);
+    assert!((0..300).all(|id| bench.log.starts(id) == 1), "{:?}", bench.log);
 }
 
 #[tokio::test]
-async fn what_is_given_up_ends_dead_and_never_runs_again() {
+async fn a_failed_or_panicked_job_is_dead_and_never_runs_again() {
     let bench = QueueBench::new().await;
     let _worker = bench.worker("w");
-    bench.enqueue(1, Act::GiveUp).await;
+    bench.enqueue(1, Act::Fail).await;
     bench.enqueue(2, Act::Panic).await;
     eventually(SOON, "both are dead", || async { bench.finished("dead").await == 2 }).await;
-    // A plain error would be run again a second later.
+    // The queue library would run a job with an ordinary error again one second later.
     bench.enqueue(3, Act::Sleep(Duration::from_secs(3))).await;
-    bench.has_ended(3).await;
-    assert_eq!((bench.log.begun(1), bench.log.begun(2)), (1, 1));
-    eventually(SOON, "the good one is done", || async { bench.finished("done").await == 1 }).await;
+    bench.wait_until_ended(3).await;
+    assert_eq!((bench.log.starts(1), bench.log.starts(2)), (1, 1));
+    eventually(SOON, "the last job is done", || async { bench.finished("done").await == 1 }).await;
 }
 
 #[tokio::test]
-async fn a_stopping_worker_finishes_what_it_runs_and_takes_nothing_new() {
+async fn a_stopping_worker_finishes_its_job_and_starts_no_new_one() {
     let bench = QueueBench::new().await;
     let worker = bench.worker("w");
     bench.enqueue(1, Act::Sleep(Duration::from_secs(1))).await;
-    eventually(SOON, "it runs", || async { bench.log.begun(1) == 1 }).await;
+    eventually(SOON, "it runs", || async { bench.log.starts(1) == 1 }).await;
     worker.stop.cancel();
     bench.enqueue(2, Act::Succeed).await;
     worker.running.await.unwrap();
-    assert!(bench.log.ended(1) && bench.log.begun(2) == 0, "{:?}", bench.log);
+    assert!(bench.log.ended(1) && bench.log.starts(2) == 0, "{:?}", bench.log);
     assert_eq!(bench.finished("done").await, 1);
     let _next = bench.worker("x");
-    bench.has_ended(2).await;
-    assert_eq!(bench.log.begun(1), 1);
+    bench.wait_until_ended(2).await;
+    assert_eq!(bench.log.starts(1), 1);
 }
 
 #[tokio::test]
-async fn a_drain_has_its_limit_and_the_job_is_handed_to_another() {
+async fn a_job_that_outlasts_the_drain_limit_is_run_by_another_worker() {
     let mut bench = QueueBench::new().await;
     bench.config.worker.drain = Duration::from_millis(200);
     let first = bench.worker("first");
     bench.enqueue(1, Act::Sleep(Duration::from_secs(8))).await;
-    eventually(SOON, "it runs", || async { bench.log.begun(1) == 1 }).await;
+    eventually(SOON, "it runs", || async { bench.log.starts(1) == 1 }).await;
     first.stop.cancel();
     tokio::time::timeout(Duration::from_secs(3), first.running).await.unwrap().unwrap();
     let _second = bench.worker("second");
-    eventually(Duration::from_secs(5), "it is taken over", || async { bench.log.begun(1) == 2 })
-        .await;
+    eventually(Duration::from_secs(5), "the second worker runs it", || async {
+        bench.log.starts(1) == 2
+    })
+    .await;
 }

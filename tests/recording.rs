@@ -1,4 +1,4 @@
-//! Recording: a slot has one sample, and readers learn of it at once.
+//! Recording: a slot has at most one sample, and every API serves it at once.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use cotiza::{
 use crate::harness::{Api, Database, SOON, eventually, observation};
 
 #[tokio::test]
-async fn a_slot_has_one_sample_whoever_records_first() {
+async fn concurrent_records_of_one_slot_store_one_sample() {
     let database = Database::new().await;
     let hours = Slots::new(Duration::from_hours(1)).unwrap();
     let now = hours.containing(Clock::machine().unix_seconds()).start();
@@ -28,7 +28,7 @@ async fn a_slot_has_one_sample_whoever_records_first() {
 }
 
 #[tokio::test]
-async fn a_recorded_sample_is_answered_by_every_api_without_a_reload() {
+async fn a_recorded_sample_is_served_by_every_api_without_a_reload() {
     let database = Database::new().await;
     let apis = [Api::start(&database).await, Api::start(&database).await];
     let mut observation = observation(1_717_184_864, "84436700.0");
@@ -36,7 +36,7 @@ async fn a_recorded_sample_is_answered_by_every_api_without_a_reload() {
     observation.provenance = Some(Provenance { source: "buenbit".to_owned(), ask, bid });
     database.record_one(&observation).await;
     for api in &apis {
-        eventually(SOON, "the sample is answered", || async {
+        eventually(SOON, "the sample is served", || async {
             api.get("/api/ticker-price/?timestamp=1717184864").await.text
                 == r#"{"price":84436700.0}"#
         })
@@ -50,7 +50,7 @@ async fn a_recorded_sample_is_answered_by_every_api_without_a_reload() {
 }
 
 #[tokio::test]
-async fn a_sample_of_an_hour_whose_text_was_dropped_is_not_recorded() {
+async fn a_sample_of_an_hour_without_text_form_is_not_recorded() {
     let database = Database::new().await;
     database.record(&[(1_700_000_000, "1.5"), (1_700_100_000, "2.5")]).await;
     let history = database.history().await;

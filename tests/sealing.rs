@@ -1,4 +1,4 @@
-//! Hours are sealed, lose their text, get it back; blocks that are damaged.
+//! Hours are sealed, lose their text form and get it back; damaged blocks.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use cotiza::{
     store::{BlockState, keys},
 };
 
-use crate::harness::{Api, Database, LIMITS, Naive, SOON, observation, run};
+use crate::harness::{Api, Database, NaiveModel, SOON, UNLIMITED, observation, run};
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
 const HOUR: i64 = 3600;
-/// Long after all samples of these tests.
+/// A time long after all samples of these tests.
 const LATER: i64 = BASE + 100 * HOUR;
 
-/// A database with some samples in each of three hours, one of the old stack among them.
+/// Returns a database with samples in three hours; one of them has the format of the old stack.
 async fn three_hours() -> Database {
     let database = Database::new().await;
     for hour in 0..3 {
@@ -40,7 +40,7 @@ async fn blocks(database: &Database) -> usize {
     database.command(&["HLEN", keys::HOURS]).await
 }
 
-/// All samples with all that is known of them.
+/// Returns all samples with their provenance.
 async fn everything(database: &Database) -> Vec<Observation> {
     let hours = [0, 1, 2]
         .map(async |hour| database.store().hour(BASE + hour * HOUR).await.unwrap().observations);
@@ -48,17 +48,17 @@ async fn everything(database: &Database) -> Vec<Observation> {
 }
 
 #[tokio::test]
-async fn an_hour_is_sealed_when_it_has_ended_and_loses_its_text_later() {
+async fn an_hour_is_sealed_when_it_has_ended_and_loses_its_text_form_later() {
     let database = three_hours().await;
-    let (before, known) = (Naive::read(&database).await, everything(&database).await);
+    let (before, observations) = (NaiveModel::read(&database).await, everything(&database).await);
     let history = database.history().await;
     let now = BASE + 2 * HOUR + 60;
     let done = history.maintain(now, text_for(48)).await.unwrap();
     assert_eq!(done, Maintained { sealed: 2, dropped: 0, deleted: 0 });
     assert_eq!((blocks(&database).await, database.prices().await.len()), (2, 16));
     let provenance: Vec<String> = database.command(&["KEYS", "{prices}:provenance:*"]).await;
-    assert_eq!(provenance.len(), 1, "that of the open hour: {provenance:?}");
-    assert_eq!(everything(&database).await, known);
+    assert_eq!(provenance.len(), 1, "only the open hour has this key: {provenance:?}");
+    assert_eq!(everything(&database).await, observations);
 
     let again = history.maintain(now, text_for(48)).await.unwrap();
     assert_eq!(again, Maintained::default());
@@ -68,7 +68,7 @@ async fn an_hour_is_sealed_when_it_has_ended_and_loses_its_text_later() {
     let done = history.maintain(LATER, text_for(24)).await.unwrap();
     assert_eq!(done, Maintained { sealed: 0, dropped: 2, deleted: 0 });
     assert_eq!((blocks(&database).await, database.prices().await.len()), (3, 0));
-    assert_eq!(Naive::read(&database).await, before);
+    assert_eq!(NaiveModel::read(&database).await, before);
     let api = Api::start(&database).await;
     let latest = api.get("/api/latest/").await.ok();
     assert_eq!((&latest["source"], &latest["bid"]), (&"buenbit".into(), &0.25.into()));
@@ -87,7 +87,7 @@ async fn an_hour_that_changed_since_it_was_read_is_not_replaced() {
     assert!(!store.seal(&stored, &schedule).await.unwrap());
     let stored = store.hour(BASE).await.unwrap();
     assert!(store.seal(&stored, &schedule).await.unwrap());
-    // Sealed meanwhile: neither sealed again nor dropped by what was read before.
+    // The hour has been sealed since it was read, so it is neither sealed again nor dropped.
     assert!(!store.seal(&stored, &schedule).await.unwrap());
     assert!(!store.drop_text(&stored).await.unwrap());
     let sealed = store.hour(BASE).await.unwrap();
@@ -101,7 +101,7 @@ async fn an_hour_that_changed_since_it_was_read_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn an_hour_that_was_edited_by_hand_is_sealed_again() {
+async fn a_manually_edited_hour_is_sealed_again() {
     let database = three_hours().await;
     let history = database.history().await;
     history.maintain(LATER, Retention::default()).await.unwrap();
@@ -111,7 +111,7 @@ async fn an_hour_that_was_edited_by_hand_is_sealed_again() {
     assert_eq!(done.sealed, 2);
     let stored = database.store().hour(BASE).await.unwrap();
     assert_eq!((stored.block_state, stored.observations.len()), (BlockState::Current, 4));
-    // All of its samples gone: its block goes, too.
+    // If all samples of an hour are deleted, its block is deleted too.
     for member in database.prices().await.iter().take(4) {
         database.command::<()>(&["ZREM", "prices", member]).await;
     }
@@ -120,14 +120,14 @@ async fn an_hour_that_was_edited_by_hand_is_sealed_again() {
 }
 
 #[tokio::test]
-async fn samples_that_come_late_to_a_sealed_hour_join_its_block() {
+async fn late_samples_of_a_sealed_hour_are_added_to_its_block() {
     let database = three_hours().await;
     let history = database.history().await;
     history.maintain(LATER, text_for(24)).await.unwrap();
     database
         .put_prices(&[(&(BASE + 3).to_string(), "8.5"), (&(BASE + 9000).to_string(), "9.5")])
         .await;
-    let with_late = Naive::read(&database).await;
+    let with_late = NaiveModel::read(&database).await;
     assert_eq!(with_late.0.len(), 18);
     history.refresh().await.unwrap();
     let count =
@@ -136,13 +136,13 @@ async fn samples_that_come_late_to_a_sealed_hour_join_its_block() {
     assert_eq!(count(&database.history().await).await, 18);
     history.maintain(LATER, text_for(24)).await.unwrap();
     assert_eq!(database.prices().await.len(), 0);
-    assert_eq!(Naive::read(&database).await, with_late);
+    assert_eq!(NaiveModel::read(&database).await, with_late);
     history.refresh().await.unwrap();
     assert_eq!(count(&history).await, 18);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn maintenance_that_is_interrupted_anywhere_loses_and_duplicates_nothing() {
+async fn interrupted_maintenance_loses_and_duplicates_no_sample() {
     let database = Database::new().await;
     let rows: Vec<(String, String)> = (0..600)
         .map(|n| ((BASE + n * 600).to_string(), format!("{}.5:{}", n + 1, BASE + n * 600)))
@@ -150,30 +150,33 @@ async fn maintenance_that_is_interrupted_anywhere_loses_and_duplicates_nothing()
     let rows: Vec<(&str, &str)> =
         rows.iter().map(|(at, member)| (at.as_str(), member.as_str())).collect();
     database.put_prices(&rows).await;
-    let before = Naive::read(&database).await;
+    let before = NaiveModel::read(&database).await;
     let end = BASE + 600 * 600 + 48 * HOUR;
     for micros in (0..40).map(|n| 300 * n) {
-        let history = History::new(database.store(), LIMITS);
+        let history = History::new(database.store(), UNLIMITED);
         let work = tokio::spawn(async move { history.maintain(end, text_for(24)).await });
         tokio::time::sleep(Duration::from_micros(micros)).await;
         work.abort();
-        assert_eq!(Naive::read(&database).await, before);
+        assert_eq!(NaiveModel::read(&database).await, before);
     }
     database.history().await.maintain(end, text_for(24)).await.unwrap();
     assert_eq!((database.prices().await.len(), blocks(&database).await), (0, 100));
-    assert_eq!(Naive::read(&database).await, before);
+    assert_eq!(NaiveModel::read(&database).await, before);
 }
 
 #[tokio::test]
-async fn unseal_restores_all_text() {
+async fn unseal_restores_the_text_form_of_all_hours() {
     let database = three_hours().await;
-    let (before, text) = (Naive::read(&database).await, database.prices().await);
+    let (before, text) = (NaiveModel::read(&database).await, database.prices().await);
     database.history().await.maintain(LATER, text_for(98)).await.unwrap();
     assert_eq!(database.prices().await.len(), 5);
     let environment = [("REDIS_URL", database.url.as_str())];
     let unsealed = run(&["prices", "unseal"], &environment).await;
-    assert_eq!((unsealed.code, unsealed.stdout.as_str()), (0, "restored the text of 2 hours\n"));
-    assert_eq!(Naive::read(&database).await, before);
+    assert_eq!(
+        (unsealed.code, unsealed.stdout.as_str()),
+        (0, "restored the text form of 2 hours\n")
+    );
+    assert_eq!(NaiveModel::read(&database).await, before);
     let legacy = format!("77.125:{}.25", BASE + 4000);
     let restored = database.prices().await;
     assert!(restored.contains(&legacy), "{restored:?}");
@@ -182,11 +185,11 @@ async fn unseal_restores_all_text() {
     };
     assert_eq!(without(restored, &legacy), without(text, "77.125"));
     let again = run(&["prices", "unseal"], &environment).await;
-    assert_eq!(again.stdout, "restored the text of 0 hours\n");
+    assert_eq!(again.stdout, "restored the text form of 0 hours\n");
 }
 
-/// Spoils a byte of the block of an hour.
-async fn spoil(database: &Database, hour: i64) {
+/// Changes one byte of the block of an hour.
+async fn damage(database: &Database, hour: i64) {
     let hour = hour.to_string();
     let mut block: Vec<u8> = database.command(&["HGET", keys::HOURS, &hour]).await;
     *block.last_mut().unwrap() ^= 1;
@@ -197,16 +200,16 @@ async fn spoil(database: &Database, hour: i64) {
 }
 
 #[tokio::test]
-async fn a_damaged_block_is_rebuilt_while_there_is_text() {
+async fn a_damaged_block_is_rebuilt_from_the_text_form() {
     let database = three_hours().await;
     database.history().await.maintain(LATER, Retention::default()).await.unwrap();
-    let before = Naive::read(&database).await;
-    spoil(&database, BASE).await;
+    let before = NaiveModel::read(&database).await;
+    damage(&database, BASE).await;
     let environment = [("REDIS_URL", database.url.as_str())];
     let checked = run(&["prices", "check"], &environment).await;
     assert_eq!(checked.code, 1);
     let expected = format!(
-        "hour {BASE}: its checksum is wrong; `cotiza prices rebuild` rebuilds it from text\n\
+        "hour {BASE}: its checksum is wrong; `cotiza prices rebuild` rebuilds it from its text form\n\
          checked 3 hours\n"
     );
     assert_eq!(checked.stdout, expected);
@@ -216,8 +219,8 @@ async fn a_damaged_block_is_rebuilt_while_there_is_text() {
     let rebuilt = run(&["prices", "rebuild"], &environment).await;
     assert_eq!((rebuilt.code, rebuilt.stdout.as_str()), (0, "rebuilt 1 blocks\n"));
     assert_eq!(run(&["prices", "check"], &environment).await.code, 0);
-    // Housekeeping finds it by itself, too.
-    spoil(&database, BASE).await;
+    // Housekeeping also detects and rebuilds it.
+    damage(&database, BASE).await;
     assert_eq!(
         database.history().await.maintain(LATER, Retention::default()).await.unwrap().sealed,
         1
@@ -225,10 +228,10 @@ async fn a_damaged_block_is_rebuilt_while_there_is_text() {
 }
 
 #[tokio::test]
-async fn a_damaged_block_without_text_fails_only_the_questions_that_need_it() {
+async fn a_damaged_block_without_text_form_fails_only_the_requests_that_need_it() {
     let database = three_hours().await;
     database.history().await.maintain(LATER, text_for(24)).await.unwrap();
-    spoil(&database, BASE + HOUR).await;
+    damage(&database, BASE + HOUR).await;
     let api = Api::start(&database).await;
     let average =
         |since: i64, until: i64| format!("/api/average-price/?since={since}&until={until}");
@@ -252,7 +255,7 @@ async fn a_damaged_block_without_text_fails_only_the_questions_that_need_it() {
     );
     let rebuilt = run(&["prices", "rebuild"], &[("REDIS_URL", &database.url)]).await;
     assert_eq!(rebuilt.stdout, "rebuilt 0 blocks\n");
-    // Nothing makes it worse.
+    // Housekeeping keeps the damaged block.
     let history = database.history().await;
     history.maintain(LATER, text_for(24)).await.unwrap();
     let block: Option<Vec<u8>> =
@@ -262,20 +265,20 @@ async fn a_damaged_block_without_text_fails_only_the_questions_that_need_it() {
 }
 
 #[tokio::test]
-async fn a_block_that_was_replaced_by_hand_is_found_by_check() {
+async fn check_detects_a_block_that_differs_from_the_text_form() {
     let database = three_hours().await;
     let history = database.history().await;
     history.maintain(LATER, Retention::default()).await.unwrap();
-    // As many samples as before: only a comparison of all of them notices.
+    // The number of samples is the same, so only a comparison of all samples detects it.
     database.command::<()>(&["ZREM", "prices", &format!("1.5:{BASE}")]).await;
     database.put_prices(&[(&BASE.to_string(), &format!("99.5:{BASE}"))]).await;
     let environment = [("REDIS_URL", database.url.as_str())];
     let checked = run(&["prices", "check"], &environment).await;
-    assert!(checked.stdout.contains("it has other samples than the text"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("its samples differ from the text"), "{}", checked.stdout);
     assert_eq!(run(&["prices", "rebuild"], &environment).await.code, 0);
-    let second = tokio::time::timeout(SOON, async {
+    let price = tokio::time::timeout(SOON, async {
         history.refresh().await.unwrap();
         history.price_at(BASE).await.unwrap().value
     });
-    assert_eq!(second.await.unwrap(), Some(995_000));
+    assert_eq!(price.await.unwrap(), Some(995_000));
 }

@@ -1,7 +1,7 @@
-//! Everything runs for a while, with clients on all endpoints and a fault now and then; memory, files
-//! and what Redis keeps must stay flat.
+//! All roles run for some time, with clients on all endpoints and a random fault every 5 s. Memory, open
+//! files and the data in Redis must not grow.
 //!
-//! 20 seconds by default; `make soak MINUTES=30` runs for longer. It prints a table and a verdict.
+//! It takes 20 s by default; `make soak MINUTES=30` runs longer. It prints a table and a verdict.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,8 +14,8 @@ use tokio::{
 };
 
 use crate::harness::{
-    Cotiza, Database, FakeExchange, RedisServer, SOON, eventually, get_text, open_files, resident,
-    setting,
+    Cotiza, Database, FakeExchange, RedisServer, SOON, env_number, eventually, get_text,
+    open_files, resident_kb,
 };
 
 const PATHS: [&str; 10] = [
@@ -35,9 +35,9 @@ struct Soak {
     server: RedisServer,
     database: Database,
     exchange: FakeExchange,
-    members: Vec<(&'static str, Cotiza)>,
+    processes: Vec<(&'static str, Cotiza)>,
     rng: Rng,
-    /// One value of each measure a second.
+    /// The values of each measure, one per second.
     measures: BTreeMap<&'static str, Vec<u64>>,
 }
 
@@ -45,17 +45,17 @@ impl Soak {
     async fn start() -> Self {
         let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
         let database = server.database();
-        database.answers().await;
-        let (members, measures, rng) = (Vec::new(), BTreeMap::new(), Rng::new());
-        let mut soak = Self { server, database, exchange, members, rng, measures };
+        database.wait_until_ready().await;
+        let (processes, measures, rng) = (Vec::new(), BTreeMap::new(), Rng::new());
+        let mut soak = Self { server, database, exchange, processes, rng, measures };
         for role in ["scheduler", "worker", "worker", "api"] {
-            let member = soak.member(role);
-            soak.members.push((role, member));
+            let process = soak.start_process(role);
+            soak.processes.push((role, process));
         }
         soak
     }
 
-    fn member(&self, role: &'static str) -> Cotiza {
+    fn start_process(&self, role: &'static str) -> Cotiza {
         let environment = [
             ("REDIS_URL", self.database.url.as_str()),
             ("COTIZA__SCHEDULE__EVERY", "1s"),
@@ -70,24 +70,24 @@ impl Soak {
     }
 
     async fn address(&self) -> String {
-        let (_, api) = self.members.iter().find(|(role, _)| *role == "api").expect("an api");
-        let line = api.says("the API listens on ").await;
+        let (_, api) = self.processes.iter().find(|(role, _)| *role == "api").expect("an api");
+        let line = api.wait_for_line("the API listens on ").await;
         line.rsplit(' ').next().expect("an address").to_owned()
     }
 
-    /// A fault that is over when this returns; never of the api, whose memory is compared.
+    /// Causes a random fault and ends it. The API is never killed, since its memory is compared.
     async fn fault(&mut self) {
         match self.rng.u32(0..4) {
             0 => {
-                let at = self.rng.usize(0..self.members.len());
-                let (role, member) = self.members.swap_remove(at);
+                let at = self.rng.usize(0..self.processes.len());
+                let (role, process) = self.processes.swap_remove(at);
                 if role == "api" {
-                    self.members.push((role, member));
+                    self.processes.push((role, process));
                     return;
                 }
-                member.end(Signal::SIGKILL, SOON).await;
-                let another = self.member(role);
-                self.members.push((role, another));
+                process.end(Signal::SIGKILL, SOON).await;
+                let replacement = self.start_process(role);
+                self.processes.push((role, replacement));
             }
             1 => {
                 self.server.signal(Signal::SIGSTOP);
@@ -95,10 +95,10 @@ impl Soak {
                 self.server.signal(Signal::SIGCONT);
             }
             2 => {
-                self.exchange.answers(Duration::ZERO, 500, "broken");
+                self.exchange.set_response(Duration::ZERO, 500, "broken");
                 sleep(Duration::from_secs(1)).await;
                 let ticker = FakeExchange::ticker("84436700.0");
-                self.exchange.answers(Duration::ZERO, 200, ticker);
+                self.exchange.set_response(Duration::ZERO, 200, ticker);
             }
             _ => {
                 self.database.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
@@ -108,25 +108,25 @@ impl Soak {
 
     async fn measure(&mut self) {
         let of_role = |role: &str, measure: fn(nix::unistd::Pid) -> u64| {
-            let members = self.members.iter().filter(|(other, _)| *other == role);
-            members.map(|(_, member)| measure(member.id())).max().unwrap_or(0)
+            let processes = self.processes.iter().filter(|(other, _)| *other == role);
+            processes.map(|(_, process)| measure(process.id())).max().unwrap_or(0)
         };
         let mut values = vec![
-            ("api kB", of_role("api", resident)),
+            ("api kB", of_role("api", resident_kb)),
             ("api files", of_role("api", open_files)),
-            ("worker kB", of_role("worker", resident)),
+            ("worker kB", of_role("worker", resident_kb)),
             ("worker files", of_role("worker", open_files)),
-            ("scheduler kB", of_role("scheduler", resident)),
+            ("scheduler kB", of_role("scheduler", resident_kb)),
         ];
         let keys: Vec<String> = self.database.command(&["KEYS", "*"]).await;
-        // Those that keep a job from being enqueued twice live for three hours, one a job.
+        // The keys that prevent a job from being enqueued twice, one per job, expire after three hours.
         let lasting = keys.iter().filter(|key| !key.contains(":idempotency")).count();
         values.push(("lasting redis keys", lasting as u64));
         let memory: String = self.database.command(&["INFO", "memory"]).await;
         let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
         let used: u64 = used.and_then(|used| used.trim().parse().ok()).unwrap_or(0);
         let samples: u64 = self.database.command(&["ZCARD", "prices"]).await;
-        // A sample as text, with its provenance and its entry in the stream of changes.
+        // The size of a sample as text, with its provenance and its entry in the stream of changes.
         values.push(("redis kB without samples", used.saturating_sub(samples * 500) / 1000));
         for (name, value) in values {
             self.measures.entry(name).or_default().push(value);
@@ -134,14 +134,15 @@ impl Soak {
     }
 }
 
-/// Asks for everything, again and again; also in ways that are cut off.
+/// Sends requests to random paths until the given time, some of them incomplete; returns the number of
+/// responses.
 async fn client(address: String, mut rng: Rng, until: Instant) -> u64 {
     let mut answered = 0;
     while Instant::now() < until {
         let path = PATHS[rng.usize(0..PATHS.len())];
         if rng.u32(0..20) == 0 {
             if let Ok(mut stream) = TcpStream::connect(&address).await {
-                let _gone = stream.write_all(b"GET /docs HTTP/1.1\r\nHost: a\r\n").await;
+                let _result = stream.write_all(b"GET /docs HTTP/1.1\r\nHost: a\r\n").await;
                 sleep(Duration::from_millis(500)).await;
             }
         } else if get_text(&format!("http://{address}{path}")).await.is_some() {
@@ -152,7 +153,7 @@ async fn client(address: String, mut rng: Rng, until: Instant) -> u64 {
     answered
 }
 
-/// The median of some values.
+/// Returns the median of the values.
 fn median(values: &[u64]) -> u64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -160,13 +161,13 @@ fn median(values: &[u64]) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_files_and_keys_stay_flat() {
-    let minutes = setting("SOAK_MINUTES");
+async fn memory_open_files_and_keys_do_not_grow() {
+    let minutes = env_number("SOAK_MINUTES");
     let time = minutes.map_or(Duration::from_secs(20), |minutes| Duration::from_secs(60 * minutes));
     let mut soak = Soak::start().await;
     let address = soak.address().await;
     let samples = || async { soak.database.command::<u64>(&["ZCARD", "prices"]).await };
-    eventually(SOON, "it records", || async { samples().await >= 3 }).await;
+    eventually(SOON, "recording", || async { samples().await >= 3 }).await;
     let (begun, before) = (Instant::now(), samples().await);
     let clients: Vec<_> = (0..4)
         .map(|n| tokio::spawn(client(address.clone(), Rng::with_seed(n), begun + time)))
@@ -185,11 +186,11 @@ async fn memory_files_and_keys_stay_flat() {
         answered += client.await.expect("no panic");
     }
     let recorded = soak.database.command::<u64>(&["ZCARD", "prices"]).await - before;
-    println!("soak: {time:?}, {answered} answers, {recorded} of {} slots", time.as_secs());
+    println!("soak: {time:?}, {answered} responses, {recorded} of {} slots", time.as_secs());
     let mut growing = Vec::new();
     for (name, values) in &soak.measures {
         let quarter = values.len() / 4;
-        // The first quarter warms up.
+        // The first quarter is the warm-up.
         let early = median(&values[quarter..2 * quarter]);
         let late = median(&values[3 * quarter..]);
         println!("soak: {name:26} {early:>8} -> {late:>8}");

@@ -1,25 +1,27 @@
-//! What is known of each source, and of each sample's: served, printed, exported.
+//! Reports about sources and the provenance of samples: served, printed and exported.
 
 use std::time::Duration;
 
 use cotiza::{
-    domain::{Reason, Side},
-    store::{Activity, Member, Role},
+    domain::{MissedReason, Side},
+    store::{Activity, ProcessInfo, Role},
 };
 
-use crate::harness::{Api, Database, FakeExchange, Market, Rogue, SOON, Wrong, eventually, run};
+use crate::harness::{
+    Api, Database, FakeExchange, Fault, FaultyServer, Market, SOON, eventually, run,
+};
 
 const AT_ONCE: Duration = Duration::ZERO;
 
 #[tokio::test]
-async fn ask_bid_and_mid_can_be_recorded_and_all_are_served() {
+async fn ask_bid_or_mid_can_be_recorded_and_all_are_served() {
     for (side, price) in
         [(Side::Ask, 84_436_700.0), (Side::Bid, 82_781_100.0), (Side::Mid, 83_608_900.0)]
     {
         let mut market = Market::of(1).await;
         market.config.sources.price = side;
         let fixture = include_str!("fixtures/buenbit-tickers.json");
-        market.exchanges[0].answers(AT_ONCE, 200, fixture);
+        market.exchanges[0].set_response(AT_ONCE, 200, fixture);
         market.fetch().await.unwrap();
         let latest = Api::start(&market.database).await.get("/api/latest").await.ok();
         assert_eq!(latest["price"], price);
@@ -29,22 +31,22 @@ async fn ask_bid_and_mid_can_be_recorded_and_all_are_served() {
     }
     let nothing = Api::start(&Database::new().await).await.get("/api/latest/").await;
     assert_eq!(nothing.status, 404);
-    assert!(nothing.text.contains("Nothing is recorded yet."), "{}", nothing.text);
+    assert!(nothing.text.contains("No price has been recorded yet."), "{}", nothing.text);
 }
 
 #[tokio::test]
-async fn a_source_that_fails_again_and_again_is_left_alone() {
+async fn the_circuit_of_a_failing_source_opens_and_closes_again() {
     let mut market = Market::of(2).await;
-    market.exchanges[0].answers(AT_ONCE, 500, "");
+    market.exchanges[0].set_response(AT_ONCE, 500, "");
     let context = market.context();
     for _ in 0..8 {
         market.database.command::<()>(&["DEL", "prices"]).await;
         market.fetch_with(&context, market.now()).await.unwrap();
     }
-    assert_eq!(market.exchanges[0].asked(), 5);
-    assert_eq!(market.exchanges[1].asked(), 8);
-    market.store().tell_circuits("worker-1", &context.sources.circuits()).await.unwrap();
-    let worker = Member {
+    assert_eq!(market.exchanges[0].request_count(), 5);
+    assert_eq!(market.exchanges[1].request_count(), 8);
+    market.store().record_circuits("worker-1", &context.sources.circuits()).await.unwrap();
+    let worker = ProcessInfo {
         role: Role::Worker,
         name: "worker-1".to_owned(),
         host: "worker".to_owned(),
@@ -53,43 +55,47 @@ async fn a_source_that_fails_again_and_again_is_left_alone() {
         started_at: 0,
     };
     market.store().heartbeat(&worker, Activity::default()).await.unwrap();
-    let told = market.told().await;
+    let report = market.sources_report().await;
     assert_eq!(
-        (&told["sources"][0]["state"], &told["sources"][1]["state"]),
+        (&report["sources"][0]["state"], &report["sources"][1]["state"]),
         (&"open".into(), &"closed".into())
     );
-    assert!(told["sources"][0]["open_until"].is_i64(), "{told}");
+    assert!(report["sources"][0]["open_until"].is_i64(), "{report}");
 
-    // It is well again, and asked first again.
-    market.exchanges[0].answers(AT_ONCE, 200, FakeExchange::ticker("84436700.0"));
-    eventually(SOON, "it is asked again", || async {
+    // When it works again, it is the first source again.
+    market.exchanges[0].set_response(AT_ONCE, 200, FakeExchange::ticker("84436700.0"));
+    eventually(SOON, "a request is sent to it again", || async {
         market.database.command::<()>(&["DEL", "prices"]).await;
         market.fetch_with(&context, market.now()).await.unwrap();
-        market.exchanges[0].asked() > 5
+        market.exchanges[0].request_count() > 5
     })
     .await;
     market.fetch_with(&context, market.now()).await.unwrap();
-    assert!(market.exchanges[0].asked() >= 7);
+    assert!(market.exchanges[0].request_count() >= 7);
 
-    // One that asks for a pause gets it.
-    let busy = Rogue::start(Wrong::answer("429 Too Many\r\nretry-after: 60", "")).await;
+    // A source that requests a pause receives no requests for that time.
+    let busy = FaultyServer::start(Fault::response("429 Too Many\r\nretry-after: 60", "")).await;
     market.config.sources.named.get_mut("a").unwrap().url = busy.url("http").parse().unwrap();
     let context = market.context();
     for _ in 0..3 {
         market.database.command::<()>(&["DEL", "prices"]).await;
         market.fetch_with(&context, market.now()).await.unwrap();
     }
-    assert_eq!(busy.asked(), 1);
+    assert_eq!(busy.connection_count(), 1);
 }
 
 #[tokio::test]
-async fn metrics_tell_of_slots_and_sources() {
+async fn metrics_report_slots_and_sources() {
     let market = Market::of(2).await;
-    market.exchanges[0].answers(AT_ONCE, 500, "");
+    market.exchanges[0].set_response(AT_ONCE, 500, "");
     market.fetch().await.unwrap();
-    market.store().miss(&[market.now().start() - 3600], Reason::TooLate).await.unwrap();
+    market
+        .store()
+        .record_missed(&[market.now().start() - 3600], MissedReason::TooLate)
+        .await
+        .unwrap();
     let api = Api::with_config(&market.database, &market.config).await;
-    eventually(SOON, "the attempts are told", || async {
+    eventually(SOON, "the attempts are reported", || async {
         api.get("/metrics").await.text.contains("cotiza_source_answers_total{source=\"b\"} 1\n")
     })
     .await;
@@ -108,7 +114,7 @@ async fn metrics_tell_of_slots_and_sources() {
 }
 
 #[tokio::test]
-async fn an_operator_can_check_the_sources_by_hand() {
+async fn sources_check_prints_the_price_or_the_error_of_each_source() {
     let exchange = FakeExchange::start().await;
     let url = exchange.url.as_str();
     let environment = [
@@ -133,17 +139,17 @@ async fn an_operator_can_check_the_sources_by_hand() {
     assert_eq!(one.code, 1);
     let rows: serde_json::Value = serde_json::from_str(&one.stdout).unwrap();
     assert_eq!((&rows[0]["ok"], &rows[0]["reason"]), (&false.into(), &"bad_answer".into()));
-    assert_eq!(one.stderr, "cotiza: a source gave no price\n");
+    assert_eq!(one.stderr, "cotiza: one source did not return an accepted price\n");
     let none = run(&["sources", "check", "kraken"], &environment).await;
     assert!(
-        none.stderr.contains("there is no source \"kraken\"; there are buenbit, mine"),
+        none.stderr.contains("there is no source \"kraken\"; the sources are buenbit, mine"),
         "{}",
         none.stderr
     );
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_environment_is_asked_for_other_hosts() {
+async fn the_proxy_of_the_environment_is_used_for_other_hosts() {
     let proxy = FakeExchange::start().await;
     let origin = format!("http://{}", proxy.url.authority());
     let environment = [
@@ -152,11 +158,17 @@ async fn a_proxy_of_the_environment_is_asked_for_other_hosts() {
         ("http_proxy", origin.as_str()),
     ];
     let checked = run(&["sources", "check", "buenbit"], &environment).await;
-    assert_eq!((checked.code, proxy.asked()), (0, 1), "{} {}", checked.stdout, checked.stderr);
+    assert_eq!(
+        (checked.code, proxy.request_count()),
+        (0, 1),
+        "{} {}",
+        checked.stdout,
+        checked.stderr
+    );
 }
 
 #[tokio::test]
-async fn where_prices_came_from_goes_out_and_in_again() {
+async fn the_sources_of_samples_are_exported_and_imported() {
     let (from, to) = (Database::new().await, Database::new().await);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("samples.csv").display().to_string();

@@ -1,4 +1,4 @@
-//! Several sources: which one counts, and what is believed.
+//! Several sources: which source is used, and which prices are accepted.
 
 use std::time::Duration;
 
@@ -19,51 +19,51 @@ fn ticker(ask: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_next_source_answers_when_one_fails_and_is_told() {
+async fn the_next_source_is_used_when_one_fails_and_all_attempts_are_reported() {
     let market = Market::of(3).await;
-    market.exchanges[0].answers(AT_ONCE, 500, "");
-    market.exchanges[1].answers(AT_ONCE, 200, "<html>");
-    market.exchanges[2].answers(AT_ONCE, 200, ticker("84000000.5"));
+    market.exchanges[0].set_response(AT_ONCE, 500, "");
+    market.exchanges[1].set_response(AT_ONCE, 200, "<html>");
+    market.exchanges[2].set_response(AT_ONCE, 200, ticker("84000000.5"));
     market.fetch().await.unwrap();
     assert_eq!(market.recorded().await, (84_000_000.5, "c".to_owned()));
-    let asked: Vec<usize> = market.exchanges.iter().map(FakeExchange::asked).collect();
-    assert_eq!(asked, [1, 1, 1], "one round was enough");
-    eventually(SOON, "the attempts are told", || async {
-        market.told().await["sources"][2]["answered"] == 1
+    let requests: Vec<usize> = market.exchanges.iter().map(FakeExchange::request_count).collect();
+    assert_eq!(requests, [1, 1, 1], "one round was enough");
+    eventually(SOON, "the attempts are reported", || async {
+        market.sources_report().await["sources"][2]["answered"] == 1
     })
     .await;
-    let told = market.told().await;
-    assert_eq!(told["sources"][0]["failed"]["exchange_error"], 1);
-    assert_eq!(told["sources"][0]["last_failure"]["reason"], "answered with HTTP status 500");
-    assert_eq!(told["sources"][1]["failed"]["bad_answer"], 1);
-    assert_eq!(told["sources"][2]["last_answer"]["ask"], 84_000_000.5);
+    let report = market.sources_report().await;
+    assert_eq!(report["sources"][0]["failed"]["exchange_error"], 1);
+    assert_eq!(report["sources"][0]["last_failure"]["reason"], "answered with HTTP status 500");
+    assert_eq!(report["sources"][1]["failed"]["bad_answer"], 1);
+    assert_eq!(report["sources"][2]["last_answer"]["ask"], 84_000_000.5);
     assert_eq!(
-        (&told["sources"][2]["share"], &told["sources"][0]["share"]),
+        (&report["sources"][2]["share"], &report["sources"][0]["share"]),
         (&1.0.into(), &0.0.into())
     );
-    assert_eq!(told["sources"][2]["success_share"], 1.0);
+    assert_eq!(report["sources"][2]["success_share"], 1.0);
 }
 
 #[tokio::test]
-async fn a_source_that_is_slower_than_usual_is_overtaken() {
+async fn the_next_source_is_used_when_one_is_slower_than_usual() {
     let market = Market::of(2).await;
-    market.exchanges[0].answers(Duration::from_millis(900), 200, ticker(GOOD));
-    market.exchanges[1].answers(AT_ONCE, 200, ticker("84000000.5"));
+    market.exchanges[0].set_response(Duration::from_millis(900), 200, ticker(GOOD));
+    market.exchanges[1].set_response(AT_ONCE, 200, ticker("84000000.5"));
     market.fetch().await.unwrap();
     assert_eq!(market.recorded().await, (84_000_000.5, "b".to_owned()));
-    // One that is as fast as always is not.
+    // The second source is not used when the first one is as fast as usual.
     let market = Market::of(2).await;
     market.fetch().await.unwrap();
     assert_eq!(market.recorded().await.1, "a");
-    assert_eq!(market.exchanges[1].asked(), 0);
+    assert_eq!(market.exchanges[1].request_count(), 0);
 }
 
 #[tokio::test]
-async fn one_that_hangs_costs_no_slot_and_is_told() {
+async fn a_source_that_hangs_causes_no_missed_slot_and_is_reported() {
     let mut market = Market::of(2).await;
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     market.config.sources.named.get_mut("a").unwrap().timeout = Duration::from_mins(1);
-    market.exchanges[0].answers(Duration::from_mins(1), 200, ticker(GOOD));
+    market.exchanges[0].set_response(Duration::from_mins(1), 200, ticker(GOOD));
     let context = market.context();
     let mut slot = market.now();
     for _ in 0..8 {
@@ -71,32 +71,33 @@ async fn one_that_hangs_costs_no_slot_and_is_told() {
         market.fetch_with(&context, slot).await.unwrap();
     }
     assert_eq!(market.database.prices().await.len(), 8);
-    // Once it has failed often enough, nobody waits for it any more.
+    // After enough failures its circuit is open, and the job no longer waits for it.
     let slot = market.now().next();
     market.fetch_with(&context, slot).await.unwrap();
     let left = Clock::machine().until(slot.end());
-    assert!(left > Duration::from_millis(600), "only {left:?} of the second were left");
-    eventually(SOON, "it is told that it hangs", || async {
-        market.told().await["sources"][0]["failed"]["exchange_timeout"].as_u64() >= Some(3)
+    assert!(left > Duration::from_millis(600), "only {left:?} of the slot were left");
+    eventually(SOON, "its timeouts are reported", || async {
+        market.sources_report().await["sources"][0]["failed"]["exchange_timeout"].as_u64()
+            >= Some(3)
     })
     .await;
 }
 
-/// Records a price in the next slot, which is given; from then on the first exchange asks 100
-/// million more.
-async fn one_recorded_then_a_jump(market: &Market, context: &Context) -> Slot {
+/// Records a price in the next slot and returns that slot; then raises the price of the first exchange by
+/// 100 million pesos.
+async fn record_then_jump(market: &Market, context: &Context) -> Slot {
     let slot = market.now().next();
     market.fetch_with(context, slot).await.unwrap();
-    market.exchanges[0].answers(AT_ONCE, 200, ticker("184436700.0"));
+    market.exchanges[0].set_response(AT_ONCE, 200, ticker("184436700.0"));
     slot
 }
 
 #[tokio::test]
-async fn a_jump_that_another_source_does_not_see_never_gets_in() {
+async fn a_jump_that_another_source_does_not_confirm_is_never_recorded() {
     let mut market = Market::of(2).await;
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     let context = market.context();
-    let mut slot = one_recorded_then_a_jump(&market, &context).await;
+    let mut slot = record_then_jump(&market, &context).await;
     for _ in 0..5 {
         slot = slot.next();
         market.fetch_with(&context, slot).await.unwrap();
@@ -104,33 +105,33 @@ async fn a_jump_that_another_source_does_not_see_never_gets_in() {
     let prices = market.database.prices().await;
     assert_eq!(prices.len(), 6);
     assert!(prices.iter().all(|member| member.starts_with("84436700.0:")), "{prices:?}");
-    eventually(SOON, "it is told who is wrong", || async {
-        let told = market.told().await;
-        told["sources"][0]["failed"]["price_rejected"] == 5
-            && told["sources"][0]["rejected"].as_array().is_some_and(|list| list.len() == 5)
+    eventually(SOON, "the rejected prices are reported", || async {
+        let report = market.sources_report().await;
+        report["sources"][0]["failed"]["price_rejected"] == 5
+            && report["sources"][0]["rejected"].as_array().is_some_and(|list| list.len() == 5)
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_median_is_weighted_and_needs_its_quorum() {
+async fn the_median_is_weighted_and_requires_a_quorum() {
     let mut market = Market::of(3).await;
     market.config.sources.policy = Policy::Median;
     for (exchange, ask) in market.exchanges.iter().zip(["84000000", "85000000", "184000000"]) {
-        exchange.answers(AT_ONCE, 200, ticker(ask));
+        exchange.set_response(AT_ONCE, 200, ticker(ask));
     }
     market.fetch().await.unwrap();
     let (price, source) = market.recorded().await;
     assert!((price - 85_000_000.0).abs() < f64::EPSILON, "{price}");
     assert_eq!(source, "a+b+c");
 
-    // The weight of a is as much as that of the two others: the middle of it and the next one.
+    // The weight of a equals that of the two others, so the median is the mean of a and the next price.
     market.config.sources.named.get_mut("a").unwrap().weight = 2;
     market.database.command::<()>(&["FLUSHDB"]).await;
     market.fetch().await.unwrap();
     assert!((market.recorded().await.0 - 84_500_000.0).abs() < f64::EPSILON);
 
-    // One that is wild, seen beside what was recorded lately, is left out and told.
+    // A price far from the recently recorded ones is excluded and reported as rejected.
     market.database.command::<()>(&["FLUSHDB"]).await;
     let second = market.now().start() - 5;
     let member = format!("84000000.0:{second}");
@@ -138,16 +139,22 @@ async fn the_median_is_weighted_and_needs_its_quorum() {
     market.fetch().await.unwrap();
     let latest = market.database.history().await.latest().await.unwrap().value.unwrap();
     assert_eq!(latest.sample.price.to_string(), "84000000");
-    eventually(SOON, "the wild price is told", || async {
-        market.store().rejected().await.unwrap().iter().any(|rejected| rejected.source == "c")
+    eventually(SOON, "the rejected price is reported", || async {
+        market
+            .store()
+            .rejected_prices()
+            .await
+            .unwrap()
+            .iter()
+            .any(|rejected| rejected.source == "c")
     })
     .await;
 
-    // Two of three fail: one is no quorum, and the slot says why.
+    // If two of three sources fail, there is no quorum, and the error names the reason.
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     market.database.command::<()>(&["FLUSHDB"]).await;
     for exchange in &market.exchanges[1..] {
-        exchange.answers(AT_ONCE, 503, "");
+        exchange.set_response(AT_ONCE, 503, "");
     }
     let error = market.fetch_with(&market.context(), market.now().next()).await.unwrap_err();
     assert!(error.contains("1 of the 2 sources that a median needs"), "{error}");
@@ -156,52 +163,64 @@ async fn the_median_is_weighted_and_needs_its_quorum() {
 }
 
 #[tokio::test]
-async fn a_jump_is_believed_by_a_second_source_or_the_third_slot() {
+async fn a_jump_is_accepted_when_a_second_source_or_the_third_slot_confirms_it() {
     let mut market = Market::of(2).await;
     market.slots = Slots::new(Duration::from_secs(1)).unwrap();
     market.config.sources.named.get_mut("b").unwrap().enabled = false;
     let context = market.context();
-    let mut slot = one_recorded_then_a_jump(&market, &context).await;
+    let mut slot = record_then_jump(&market, &context).await;
     for _ in 0..2 {
         slot = slot.next();
         let error = market.fetch_with(&context, slot).await.unwrap_err();
         assert!(
-            error.contains("a: price not believed: 184436700.0 is a jump from 84436700.0"),
+            error.contains("a: price rejected: 184436700.0 is a jump from 84436700.0"),
             "{error}"
         );
-        eventually(SOON, "the price is kept with its reason", || async {
-            market.store().rejected().await.unwrap().first().is_some_and(|r| r.slot == slot.start())
+        eventually(SOON, "the rejected price is stored", || async {
+            market
+                .store()
+                .rejected_prices()
+                .await
+                .unwrap()
+                .first()
+                .is_some_and(|r| r.slot == slot.start())
         })
         .await;
     }
     let key = "{prices}:missed:price_rejected";
     assert_eq!(market.database.command::<u64>(&["ZCARD", key]).await, 2);
-    let told = market.told().await;
-    let rejected = told["sources"][0]["rejected"].as_array().unwrap();
-    assert!(rejected.len() >= 2 && rejected[0]["price"] == 184_436_700.0, "{told}");
-    assert_eq!(told["sources"][0]["failed"]["price_rejected"].as_u64().map(|n| n >= 2), Some(true));
-    // The third slot sees it too.
+    let report = market.sources_report().await;
+    let rejected = report["sources"][0]["rejected"].as_array().unwrap();
+    assert!(rejected.len() >= 2 && rejected[0]["price"] == 184_436_700.0, "{report}");
+    assert_eq!(
+        report["sources"][0]["failed"]["price_rejected"].as_u64().map(|n| n >= 2),
+        Some(true)
+    );
+    // The third slot with the new price confirms it.
     slot = market.now().next();
     market.fetch_with(&context, slot).await.unwrap();
     assert_eq!(market.database.prices().await.len(), 2);
 
-    // A second source that agrees is enough at once; the first one counts.
+    // If a second source confirms the jump, the price of the first source is recorded at once.
     market.config.sources.named.get_mut("b").unwrap().enabled = true;
-    market.exchanges[0].answers(AT_ONCE, 200, ticker("54436700.0"));
-    market.exchanges[1].answers(AT_ONCE, 200, ticker("54000000.0"));
+    market.exchanges[0].set_response(AT_ONCE, 200, ticker("54436700.0"));
+    market.exchanges[1].set_response(AT_ONCE, 200, ticker("54000000.0"));
     market.fetch_with(&market.context(), market.now().next()).await.unwrap();
     let prices = market.database.prices().await;
     assert!(prices.iter().any(|member| member.starts_with("54436700.0:")), "{prices:?}");
 }
 
 #[tokio::test]
-async fn a_refusal_by_one_source_is_not_the_end_while_another_may_recover() {
+async fn a_permanent_failure_of_one_source_does_not_end_retries_of_another() {
     let market = Market::of(2).await;
-    market.exchanges[0].answers(AT_ONCE, 500, "");
-    market.exchanges[1].answers(AT_ONCE, 403, "");
+    market.exchanges[0].set_response(AT_ONCE, 500, "");
+    market.exchanges[1].set_response(AT_ONCE, 403, "");
     let recovers = async {
-        eventually(SOON, "asked again", || async { market.exchanges[0].asked() >= 2 }).await;
-        market.exchanges[0].answers(AT_ONCE, 200, ticker(GOOD));
+        eventually(SOON, "a second request is sent", || async {
+            market.exchanges[0].request_count() >= 2
+        })
+        .await;
+        market.exchanges[0].set_response(AT_ONCE, 200, ticker(GOOD));
     };
     let (fetched, ()) = tokio::join!(market.fetch(), recovers);
     fetched.unwrap();

@@ -1,4 +1,4 @@
-//! Redis is away: what was recorded can still be read, and nothing hangs.
+//! Redis is unavailable: recorded samples can still be read, and no request hangs.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,9 @@ use nix::sys::signal::Signal;
 use crate::harness::{Api, RedisServer, SOON, eventually};
 
 const HEADER: &str = "cotiza-known-until";
-/// A range that ended long ago, one that has not ended, and the rest that can be told from memory.
+/// A range that ended long ago.
 const ENDED: &str = "/api/average-price/?since=1700000000&until=1700003600";
+/// Paths that are answered from memory and whose response may have changed.
 const OPEN: [&str; 7] = [
     "/api/average-price/?since=0&until=9999999999",
     "/api/ticker-list/?page=last",
@@ -22,7 +23,7 @@ const OPEN: [&str; 7] = [
 
 async fn api(server: &RedisServer, stale_for: Duration) -> Api {
     let database = server.database();
-    database.answers().await;
+    database.wait_until_ready().await;
     database
         .record(&[(1_700_000_000, "1.5"), (1_700_000_010, "2.5"), (1_700_100_000, "3.5")])
         .await;
@@ -32,7 +33,7 @@ async fn api(server: &RedisServer, stale_for: Duration) -> Api {
 }
 
 #[tokio::test]
-async fn what_was_recorded_is_answered_from_memory_and_marked_where_it_may_have_changed() {
+async fn responses_from_memory_are_marked_if_they_may_have_changed() {
     let mut server = RedisServer::start();
     let api = api(&server, SOON * 10).await;
     let before = api.get(OPEN[0]).await;
@@ -65,12 +66,12 @@ async fn what_was_recorded_is_answered_from_memory_and_marked_where_it_may_have_
     assert!(api.get(OPEN[0]).await.headers.get(HEADER).is_none());
 }
 
-/// The answer to a range may depend on more than the range: on all of its last candle, or of its last slot.
+/// The response for a range may depend on the rest of its last candle or slot, too.
 #[tokio::test]
-async fn an_answer_is_marked_if_its_last_candle_or_slot_may_have_changed() {
+async fn a_response_is_marked_if_its_last_candle_or_slot_may_have_changed() {
     let mut server = RedisServer::start();
     let database = server.database();
-    database.answers().await;
+    database.wait_until_ready().await;
     let hour = 3600;
     let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
     let begin = now.div_euclid(hour) * hour - 2 * hour;
@@ -85,7 +86,7 @@ async fn an_answer_is_marked_if_its_last_candle_or_slot_may_have_changed() {
     })
     .await;
     let known_until = api.get("/health/ready").await.ok()["known_until"].as_i64().unwrap();
-    // The beginning of the slot of the last contact, and the end of the one before.
+    // The start of the slot in which Redis was last reached, which is the end of the slot before.
     let open = known_until.div_euclid(hour) * hour;
     for (path, is_marked) in [
         (format!("/api/summary/?since={begin}&until={open}"), true),
@@ -93,7 +94,7 @@ async fn an_answer_is_marked_if_its_last_candle_or_slot_may_have_changed() {
         (format!("/api/candles/?interval=1h&since={begin}&until={open}"), true),
         (format!("/api/candles/?interval=1h&since={begin}&until={}", open - 1), false),
         (format!("/api/candles/?interval=1200M&until={}", begin + 1), true),
-        // Nothing was missed, so no reasons are needed, which Redis alone knows.
+        // No slot was missed, so the reasons, which only Redis stores, are not needed.
         (format!("/api/coverage/?since={begin}&until={}", begin + 1), false),
         (format!("/api/gaps/?since={begin}&until={}", begin + 1), false),
     ] {
@@ -104,11 +105,14 @@ async fn an_answer_is_marked_if_its_last_candle_or_slot_may_have_changed() {
 }
 
 #[tokio::test]
-async fn after_a_while_only_what_cannot_have_changed_is_answered() {
+async fn after_stale_for_only_responses_that_cannot_have_changed_are_sent() {
     let mut server = RedisServer::start();
     let api = api(&server, Duration::from_secs(2)).await;
     server.kill();
-    eventually(SOON, "it refuses", || async { api.get("/health/ready").await.status == 503 }).await;
+    eventually(SOON, "it is no longer ready", || async {
+        api.get("/health/ready").await.status == 503
+    })
+    .await;
     for path in OPEN {
         let answer = api.get(path).await;
         answer.problem(503);
@@ -122,7 +126,7 @@ async fn after_a_while_only_what_cannot_have_changed_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_clients_are_answered_while_redis_hangs() {
+async fn fifty_clients_receive_responses_while_redis_hangs() {
     let server = RedisServer::start();
     let api = &api(&server, SOON).await;
     server.signal(Signal::SIGSTOP);
@@ -145,17 +149,17 @@ async fn fifty_clients_are_answered_while_redis_hangs() {
     server.signal(Signal::SIGCONT);
     let memory = slowest.iter().map(|(memory, _)| *memory).max().unwrap();
     let redis = slowest.iter().map(|(_, redis)| *redis).max().unwrap();
-    println!("slowest answer from memory {memory:?}, that needs Redis {redis:?}");
-    // Generous for a busy machine: what is checked is that nothing waits for Redis in vain.
+    println!("slowest response: from memory {memory:?}, with Redis {redis:?}");
+    // The limits allow for a busy machine; they fail if a request waits for Redis until a timeout.
     assert!(memory < Duration::from_secs(1), "{memory:?}");
     assert!(redis < Duration::from_secs(4), "{redis:?}");
 }
 
 #[tokio::test]
-async fn nothing_is_answered_before_it_has_been_loaded() {
+async fn no_prices_are_served_before_the_samples_are_loaded() {
     let server = RedisServer::start();
     let database = server.database();
-    database.answers().await;
+    database.wait_until_ready().await;
     server.signal(Signal::SIGSTOP);
     let api = Api::unready(&database, &Config::default()).await;
     api.get(ENDED).await.problem(503);

@@ -1,8 +1,8 @@
-//! The stream: every slot is told once, in order, whatever happens to the connection or to Redis.
+//! The event stream: every slot is sent once and in order, even if the connection or Redis fails.
 
 use std::time::Duration;
 
-use cotiza::{config::Config, domain::Reason, store::Recorded};
+use cotiza::{config::Config, domain::MissedReason, store::Recorded};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::harness::{Api, Database, Event, RedisServer, SOON, eventually, observation};
 
-/// An API whose slots are a second long.
+/// Starts an API with slots of one second.
 async fn api(database: &Database, change: impl FnOnce(&mut Config)) -> Api {
     let mut config = Config::default();
     config.schedule.every = Duration::from_secs(1);
@@ -23,7 +23,7 @@ async fn now(database: &Database) -> i64 {
     database.command::<Vec<i64>>(&["TIME"]).await[0]
 }
 
-/// Records the price of the current second, as a worker does.
+/// Records a price in the current second and returns that second.
 async fn record(database: &Database, price: &str) -> i64 {
     let store = database.store_of(Duration::from_secs(1));
     let second = now(database).await;
@@ -40,7 +40,7 @@ fn ids(events: &[Event]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn prices_come_as_they_are_recorded_and_missed_slots_with_their_reasons() {
+async fn recorded_prices_and_missed_slots_with_reasons_are_sent() {
     let database = Database::new().await;
     database.record(&[(now(&database).await - 1, "1.5")]).await;
     let api = api(&database, |_| {}).await;
@@ -48,13 +48,17 @@ async fn prices_come_as_they_are_recorded_and_missed_slots_with_their_reasons() 
     let [last] = events.take(1).await.try_into().unwrap();
     assert_eq!((last.name.as_str(), &last.data["price"]), ("price", &1.5.into()));
     let slot = last.id + 1;
-    database.store_of(Duration::from_secs(1)).miss(&[slot], Reason::BadAnswer).await.unwrap();
+    database
+        .store_of(Duration::from_secs(1))
+        .record_missed(&[slot], MissedReason::BadAnswer)
+        .await
+        .unwrap();
     let missed = events.take(2).await;
     assert_eq!((names(&missed), ids(&missed)), (vec!["missed"; 2], vec![slot, slot + 1]));
     assert_eq!(missed[0].data["reason"], "bad_answer");
     assert_eq!(missed[1].data["reason"], "not_scheduled");
     let recorded = record(&database, "2.5").await;
-    // Those between are told first.
+    // The missed slots before it are sent first.
     let rest = usize::try_from(recorded - slot - 1).unwrap();
     let more = events.take(rest).await;
     let price = more.last().unwrap();
@@ -66,10 +70,10 @@ async fn prices_come_as_they_are_recorded_and_missed_slots_with_their_reasons() 
 }
 
 #[tokio::test]
-async fn a_client_that_connects_again_gets_what_it_has_missed_and_nothing_twice() {
+async fn a_reconnected_client_receives_the_slots_after_its_last_event_once() {
     let database = Database::new().await;
     let end = now(&database).await - 20;
-    // A quarter of an hour of every other slot.
+    // A sample in every second slot of a quarter of an hour.
     for second in (0..450).map(|n| (end - 2 * n).to_string()) {
         database.put_prices(&[(&second, &format!("1.5:{second}"))]).await;
     }
@@ -88,7 +92,7 @@ async fn a_client_that_connects_again_gets_what_it_has_missed_and_nothing_twice(
 }
 
 #[tokio::test]
-async fn after_a_long_pause_new_clients_get_the_last_price_at_once_and_others_every_slot() {
+async fn after_a_long_gap_new_clients_receive_the_last_price_at_once_and_others_every_slot() {
     let database = Database::new().await;
     let begin = now(&database).await - 7 * 24 * 3600;
     database.record(&[(begin, "1.5")]).await;
@@ -105,21 +109,21 @@ async fn after_a_long_pause_new_clients_get_the_last_price_at_once_and_others_ev
     let mut client = api.stream("/api/stream/", &[]).await;
     let last = timeout(Duration::from_secs(2), client.take(1)).await.expect("at once");
     assert_eq!((names(&last), ids(&last)), (vec!["price"], vec![recorded]));
-    // More slots than are kept in memory, up to now.
+    // More slots than are kept in memory, up to the current one.
     let path = format!("/api/stream/?since={}", recorded - 1000);
     let all = api.stream(&path, &[]).await.take(1003).await;
     let expected: Vec<i64> = (recorded - 1000..=recorded + 2).collect();
     assert_eq!(ids(&all), expected);
     assert_eq!(all[1000].name, "price");
-    let goes_on = client.take(2).await;
-    assert_eq!(ids(&goes_on), [recorded + 1, recorded + 2]);
+    let following = client.take(2).await;
+    assert_eq!(ids(&following), [recorded + 1, recorded + 2]);
 }
 
 #[tokio::test]
-async fn a_redis_that_was_away_loses_no_slot() {
+async fn every_slot_of_a_redis_outage_is_sent() {
     let mut server = RedisServer::start();
     let database = server.database();
-    database.answers().await;
+    database.wait_until_ready().await;
     let first = record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
     let mut events = api.stream("/api/stream/", &[]).await;
@@ -127,20 +131,20 @@ async fn a_redis_that_was_away_loses_no_slot() {
     server.kill();
     tokio::time::sleep(Duration::from_secs(3)).await;
     server.restart();
-    database.answers().await;
+    database.wait_until_ready().await;
     let last = record(&database, "2.5").await;
-    // The slots of the outage are told when their reasons have been noted.
+    // The slots of the outage are sent when their reasons have been recorded.
     let expected: Vec<i64> = (first + 1..=last).collect();
-    let mut told = Vec::new();
-    while told.len() < expected.len() {
-        told.extend(events.take(1).await);
+    let mut sent = Vec::new();
+    while sent.len() < expected.len() {
+        sent.extend(events.take(1).await);
     }
-    assert_eq!(ids(&told), expected);
-    assert_eq!(told.last().unwrap().name, "price");
+    assert_eq!(ids(&sent), expected);
+    assert_eq!(sent.last().unwrap().name, "price");
 }
 
 #[tokio::test]
-async fn one_client_too_many_is_told_so() {
+async fn a_stream_beyond_max_streams_is_refused_with_503() {
     let database = Database::new().await;
     record(&database, "1.5").await;
     let api = api(&database, |config| config.api.max_streams = 1).await;
@@ -150,7 +154,7 @@ async fn one_client_too_many_is_told_so() {
     assert!(problem["detail"].as_str().unwrap().contains("1 clients"), "{problem}");
     assert_eq!(refused.headers["retry-after"], "1");
     drop(first);
-    eventually(SOON, "its place is free", || async {
+    eventually(SOON, "the closed stream is no longer counted", || async {
         let mut events = api.stream_or_refusal("/api/stream/").await;
         match &mut events {
             Some(events) => events.next().await.is_some(),
@@ -161,10 +165,10 @@ async fn one_client_too_many_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_kept_alive_by_comments() {
+async fn comments_keep_a_stream_without_events_alive() {
     let database = Database::new().await;
     record(&database, "1.5").await;
-    // Slots of an hour: nothing happens for a while.
+    // With slots of one hour, no event is due.
     let api = api(&database, |config| {
         config.schedule.every = Duration::from_hours(1);
         config.api.idle_timeout = Duration::from_secs(1);
@@ -173,12 +177,12 @@ async fn a_silent_stream_is_kept_alive_by_comments() {
     let mut events = api.stream("/api/stream/", &[]).await;
     events.take(1).await;
     let silent = timeout(Duration::from_secs(4), events.next()).await;
-    assert!(silent.is_err(), "neither an event nor the end: {silent:?}");
+    assert!(silent.is_err(), "an event or the end of the stream: {silent:?}");
     assert!(events.comments() >= 3, "{} comments", events.comments());
 }
 
 #[tokio::test]
-async fn a_beginning_beyond_all_time_is_the_nearest_there_is() {
+async fn a_start_before_the_first_slot_or_in_the_future_is_clamped() {
     let database = Database::new().await;
     let first = record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
@@ -186,20 +190,20 @@ async fn a_beginning_beyond_all_time_is_the_nearest_there_is() {
         let mut events = api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await;
         assert_eq!(ids(&events.take(1).await), [first], "{id}");
     }
-    // In the future, or in milliseconds: from now on.
-    let begun = now(&database).await;
+    // A start in the future, or in milliseconds, means the current time.
+    let started = now(&database).await;
     let mut clients = Vec::new();
     for id in [first + 1_000_000, first * 1000, i64::MAX] {
         clients.push(api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await);
     }
     for events in &mut clients {
         let next = ids(&events.take(1).await)[0];
-        assert!((begun - 1..begun + 60).contains(&next), "{next}, begun at {begun}");
+        assert!((started - 1..started + 60).contains(&next), "{next}, started at {started}");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_beginning_is_named() {
+async fn an_invalid_start_is_refused_with_the_name_of_the_parameter() {
     let api = api(&Database::new().await, |_| {}).await;
     assert_eq!(api.get("/api/stream/?since=noon").await.problem(400)["parameter"], "since");
     let headers = [("last-event-id", "x")];
@@ -207,29 +211,29 @@ async fn a_wrong_beginning_is_named() {
     assert_eq!(answer.problem(400)["parameter"], "Last-Event-ID");
 }
 
-/// Reads until a text has come, and gives all that has come until then.
+/// Reads until the text `end` has been received and returns everything received.
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut read = String::new();
     while !read.contains(end) {
         let mut buffer = [0; 1024];
-        let length = timeout(SOON, stream.read(&mut buffer)).await.expect("more in time").unwrap();
-        assert!(length > 0, "closed before {end:?} came: {read}");
+        let length = timeout(SOON, stream.read(&mut buffer)).await.expect("data in time").unwrap();
+        assert!(length > 0, "closed before {end:?} was received: {read}");
         read += std::str::from_utf8(&buffer[..length]).unwrap();
     }
     read
 }
 
 #[tokio::test]
-async fn a_connection_may_have_other_requests_before_the_stream() {
+async fn a_stream_can_follow_other_requests_on_its_connection() {
     let database = Database::new().await;
     record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
     let address = api.origin.strip_prefix("http://").unwrap();
-    // POST, PUT and PATCH begin with the letter that HTTP/2 begins with.
+    // POST, PUT and PATCH begin with the same letter as the preface of HTTP/2.
     for method in ["POST", "PUT", "PATCH", "GET", "HEAD"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let first = format!("{method} /x HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-        // The first byte comes alone, as it may.
+        // The first byte is sent in its own packet.
         stream.write_all(&first.as_bytes()[..1]).await.unwrap();
         stream.flush().await.unwrap();
         stream.write_all(&first.as_bytes()[1..]).await.unwrap();

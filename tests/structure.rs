@@ -1,8 +1,8 @@
-//! Which room of the source may use which: imports point one way.
+//! Which module of the source may use which other modules: imports have one direction.
 
 use std::{fs, path::Path};
 
-/// Each room with the rooms it may use; the ground may be used by all.
+/// Each top-level module with the modules it may use. All of them except `domain` may use [`BASE`], too.
 const ALLOWED: [(&str, &[&str]); 8] = [
     ("domain", &[]),
     ("exchange", &["domain"]),
@@ -13,19 +13,21 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("api", &["domain", "store", "queue", "history"]),
     ("process", &["domain", "exchange", "store", "queue", "history", "jobs", "api"]),
 ];
-const GROUND: [&str; 9] = [
+/// The base modules, which use no module of [`ALLOWED`].
+const BASE: [&str; 10] = [
+    "backoff",
     "clock",
     "config",
     "connection",
     "http_client",
     "http_server",
+    "json_locator",
     "metrics",
-    "place",
     "shutdown",
     "telemetry",
 ];
 
-/// All Rust files below `folder`, as pairs of a path within it and the text.
+/// Returns all Rust files below `folder` as pairs of relative path and text.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().flatten() {
@@ -44,14 +46,14 @@ fn source() -> Vec<(String, String)> {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
-fn room(file: &str) -> &str {
+fn module(file: &str) -> &str {
     file.split(['/', '.']).next().unwrap()
 }
 
-/// The rooms named after `crate::` in a text, also within braces.
+/// Returns the modules named after `crate::` in a text, also within braces.
 fn used(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap();
-    let mut rooms = Vec::new();
+    let mut paths = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         let rest = &code[at + "crate::".len()..];
         if let Some(list) = rest.strip_prefix('{') {
@@ -62,69 +64,69 @@ fn used(text: &str) -> Vec<String> {
                     '{' => depth += 1,
                     '}' if depth == 0 => break,
                     '}' => depth -= 1,
-                    ',' if depth == 0 => rooms.push(std::mem::take(&mut word)),
+                    ',' if depth == 0 => paths.push(std::mem::take(&mut word)),
                     _ if depth == 0 => word.push(character),
                     _ => {}
                 }
             }
-            rooms.push(word);
+            paths.push(word);
         } else {
-            rooms.push(rest.to_owned());
+            paths.push(rest.to_owned());
         }
     }
     let first = |path: String| {
         let path = path.trim().to_owned();
         path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
     };
-    rooms.into_iter().map(first).filter(|room| !room.is_empty()).collect()
+    paths.into_iter().map(first).filter(|module| !module.is_empty()).collect()
 }
 
 #[test]
-fn imports_point_one_way() {
+fn modules_use_only_the_allowed_modules() {
     let mut edges = 0;
     for (file, text) in source() {
-        let room = room(&file);
-        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| *known == room) else {
+        let module = module(&file);
+        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| *known == module) else {
             continue;
         };
         for other in used(&text) {
             edges += 1;
             let other = other.as_str();
-            let fine = other == room
+            let is_allowed = other == module
                 || allowed.contains(&other)
-                || (room != "domain" && GROUND.contains(&other));
-            assert!(fine, "src/{file} uses {other}, which {room} must not");
+                || (module != "domain" && BASE.contains(&other));
+            assert!(is_allowed, "src/{file} uses {other}, which {module} must not use");
         }
     }
-    assert!(edges > 40, "only {edges} imports found: does this test still read them?");
+    assert!(edges > 40, "only {edges} imports found: does this test still detect them?");
 }
 
 #[test]
-fn the_ground_uses_no_room() {
+fn base_modules_use_only_base_modules() {
     for (file, text) in source() {
-        if GROUND.contains(&room(&file)) {
+        if BASE.contains(&module(&file)) {
             for other in used(&text) {
-                // The configuration checks slot lengths with the domain's own rule.
-                let fine = GROUND.contains(&other.as_str())
-                    || (room(&file), other.as_str()) == ("config", "domain");
-                assert!(fine, "src/{file} uses {other}");
+                // The configuration validates slot lengths with the rule of the domain.
+                let is_allowed = BASE.contains(&other.as_str())
+                    || (module(&file), other.as_str()) == ("config", "domain");
+                assert!(is_allowed, "src/{file} uses {other}");
             }
         }
     }
 }
 
 #[test]
-fn apalis_is_named_in_the_queue_alone() {
+fn only_the_queue_module_uses_apalis() {
     for (file, text) in source() {
         let code: Vec<&str> =
             text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let named = code.iter().any(|line| line.contains("apalis") && !line.contains("=off"));
-        assert!(!named || room(&file) == "queue", "src/{file} names apalis");
+        assert!(!named || module(&file) == "queue", "src/{file} uses apalis");
     }
 }
 
 #[test]
-fn every_file_says_what_lives_in_it() {
+fn every_file_starts_with_a_module_comment() {
     let tests = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
     for (file, text) in source().into_iter().chain(tests) {
         assert!(text.starts_with("//! "), "{file}");

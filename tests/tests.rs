@@ -1,51 +1,51 @@
-//! All integration tests: real processes, a real redis-server, real HTTP, on loopback only.
+//! All integration tests: real processes, real redis-servers and real HTTP, on the loopback interface only.
 //!
-//! - `average_price`, `ticker_list`, `ticker_price`, `errors`: the API as its clients see it
-//! - `candles`: candles against brute force, and as clients ask for them
-//! - `freshness`: ages, the price at a time, the last day, means weighted by time, summaries
-//! - `formats`: CSV and NDJSON, orders, times as people write them
-//! - `stream`: every slot is told once, in order
-//! - `compatible`: the endpoints of other APIs
-//! - `conventions`: what all answers have in common
-//! - `ledger`: coverage and gaps against a naive model
-//! - `misbehaving`: sources that answer in every wrong way
-//! - `openapi`: the document that the API publishes, which describes what it answers; `--help`
+//! - `average_price`, `ticker_list`, `ticker_price`, `errors`: endpoints for prices, and errors of the API
+//! - `candles`: candles against a naive model, and their parameters
+//! - `freshness`: ages of prices, the price at a time, the last 24 hours, time-weighted means, summaries
+//! - `formats`: CSV and NDJSON, sort order, formats of times
+//! - `stream`: the event stream sends every slot once, in order
+//! - `compatible`: endpoints that are compatible with other APIs
+//! - `conventions`: what all responses have in common
+//! - `coverage`: coverage and gaps against a naive model
+//! - `misbehaving`: sources with faulty responses
+//! - `openapi`: the OpenAPI document against real responses, and the output of `--help`
 //! - `charts`: the chart and the badge
-//! - `operation`: queues, jobs, processes, status
+//! - `operation`: queues, jobs, processes and status
 //! - `operators`: the commands for operators
 //! - `page`: the page at / and the runbook
-//! - `prices`: the commands for samples
-//! - `sources`: several sources, and what is believed
-//! - `source_reports`: what is known of each source, and of each sample's
-//! - `history`: every answer against a naive model, within any limit of memory
-//! - `following`: a history equals Redis again after whatever happened to Redis
-//! - `sealing`: hours are sealed, lose their text, get it back; damaged blocks
+//! - `prices`: the commands of `cotiza prices`
+//! - `sources`: several sources, and which prices are accepted
+//! - `source_reports`: reports about sources, and the provenance of samples
+//! - `history`: queries against a naive model, with any memory limit
+//! - `following`: a history equals the data of Redis after any change and any fault of Redis
+//! - `sealing`: hours are sealed, lose their text form and get it back; damaged blocks
 //! - `retention`: old hours are deleted
-//! - `stale`: what is answered while Redis is away
-//! - `upgrade`: data of version 0.1 and of the old stack
-//! - `recording`: a slot has one sample
-//! - `fetch`: the job, against an exchange that misbehaves
-//! - `queue`: what the queue promises
-//! - `queue_defects`: each defect of the library that is guarded against
-//! - `impaired`: a Redis that is full, read-only, busy, or has foreign data
-//! - `connections`: connections that are no good any more
-//! - `sentinel`: a primary that Sentinels watch
+//! - `stale`: responses of the API while Redis is unavailable
+//! - `upgrade`: upgrade of the data of version 0.1
+//! - `recording`: each slot has at most one sample
+//! - `fetch`: the job that fetches prices, with a faulty exchange
+//! - `queue`: the guarantees of the queue
+//! - `queue_defects`: workarounds for defects of the queue library
+//! - `impaired`: a Redis that is full, read-only or busy, or contains unexpected data
+//! - `connections`: connections that no longer work
+//! - `sentinel`: a primary that is monitored by Sentinels
 //! - `cluster`: a Redis Cluster
-//! - `tls`: a Redis that is reached by TLS
+//! - `tls`: a Redis with TLS
 //! - `users`: users and permissions of Redis
-//! - `doctor`: what is checked about Redis
-//! - `once`: requests whose answers are lost
-//! - `outages`: a Redis that stalls, restarts or stays away
-//! - `processes`: each role as the real binary, killed and replaced
-//! - `clients`: clients of the API that are slow, silent, too many or too greedy
-//! - `clocks`: processes, and a Redis, with a wrong clock
-//! - `up`: the one-machine supervisor
-//! - `fuzz`: mutated requests over sockets
-//! - `soak`: everything for a while; memory, files and keys stay flat
-//! - `chaos`: everything fails at random, and the books are checked
+//! - `doctor`: the checks of `cotiza doctor`
+//! - `once`: requests to Redis whose responses are lost
+//! - `outages`: a Redis that hangs, restarts or is unavailable
+//! - `processes`: each role as a real process that is killed and replaced
+//! - `clients`: clients of the API that are slow, silent, too many or too active
+//! - `clocks`: processes and a Redis with a wrong clock
+//! - `up`: `cotiza up`, which runs everything on one machine
+//! - `fuzz`: randomly mutated HTTP requests
+//! - `soak`: a longer run in which memory, open files and keys must not grow
+//! - `chaos`: random faults, after which every slot must be accounted for
 //! - `command_line`: arguments, exit codes, configuration
-//! - `readme`: what the documentation claims
-//! - `structure`: which room of the source may use which
+//! - `readme`: the documentation against the real behaviour
+//! - `structure`: which module of the source may use which other modules
 
 #![allow(
     unreachable_pub,
@@ -54,7 +54,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test that meets the unexpected is to fail, and nobody imports from here"
+    reason = "a test should panic on an unexpected result, and no other crate uses this one"
 )]
 
 mod harness;
@@ -70,6 +70,7 @@ mod command_line;
 mod compatible;
 mod connections;
 mod conventions;
+mod coverage;
 mod doctor;
 mod errors;
 mod fetch;
@@ -79,7 +80,6 @@ mod freshness;
 mod fuzz;
 mod history;
 mod impaired;
-mod ledger;
 mod misbehaving;
 mod once;
 mod openapi;

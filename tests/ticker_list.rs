@@ -1,4 +1,4 @@
-//! `/api/ticker-list/`: pages, links and their errors.
+//! `/api/ticker-list/`: pages, links and errors.
 
 use cotiza::config::{Config, Networks};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Api, Database};
 
-/// A database with samples at the seconds 10, 20, ... of prices 1, 2, ...
+/// Returns a database with samples at the unix seconds 10, 20, ... with the prices 1, 2, ...
 async fn samples(count: u64) -> Database {
     let database = Database::new().await;
     for n in 1..=count {
@@ -22,7 +22,7 @@ fn prices(page: &Value) -> Vec<f64> {
 }
 
 #[tokio::test]
-async fn the_first_page_has_ten_of_the_oldest() {
+async fn the_first_page_has_the_ten_oldest_samples() {
     let api = Api::start(&samples(11).await).await;
     let answer = api.get("/api/ticker-list/").await;
     let page = answer.ok();
@@ -41,16 +41,16 @@ async fn the_first_page_has_ten_of_the_oldest() {
 #[tokio::test]
 async fn links_lead_through_all_pages_and_back() {
     let api = Api::start(&samples(7).await).await;
-    let (mut link, mut seen) = ("/api/ticker-list/?since=20&page_size=2".to_owned(), Vec::new());
+    let (mut link, mut listed) = ("/api/ticker-list/?since=20&page_size=2".to_owned(), Vec::new());
     let last = loop {
         let page = api.get(&link).await.ok();
-        seen.extend(prices(&page));
+        listed.extend(prices(&page));
         match page["next"].as_str() {
             Some(next) => link = next.to_owned(),
             None => break page,
         }
     };
-    assert_eq!(seen, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    assert_eq!(listed, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     let origin = &api.origin;
     let second = last["previous"].as_str().unwrap();
     assert_eq!(second, format!("{origin}/api/ticker-list/?page=2&page_size=2&since=20"));
@@ -60,7 +60,7 @@ async fn links_lead_through_all_pages_and_back() {
 }
 
 #[tokio::test]
-async fn the_last_page_goes_by_number_or_by_name() {
+async fn the_last_page_has_a_number_and_a_name() {
     let api = Api::start(&samples(11).await).await;
     let by_name = api.get("/api/ticker-list/?page=last").await.ok();
     assert_eq!(prices(&by_name), [11.0]);
@@ -69,7 +69,7 @@ async fn the_last_page_goes_by_number_or_by_name() {
 }
 
 #[tokio::test]
-async fn page_one_of_nothing_is_an_empty_page() {
+async fn the_first_page_without_samples_is_empty() {
     let api = Api::start(&samples(0).await).await;
     let nothing = json!({"count": 0, "next": null, "previous": null, "results": []});
     for query in ["", "?page=1", "?page=last", "?since=5&until=6", "?page="] {
@@ -78,7 +78,7 @@ async fn page_one_of_nothing_is_an_empty_page() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_there_is_a_404() {
+async fn a_page_that_does_not_exist_is_a_404() {
     let api = Api::start(&samples(11).await).await;
     for page in ["0", "-1", "3", "1.5", "abc", "Last", "1e1", "99999999999999999999", "%00"] {
         let problem = api.get(&format!("/api/ticker-list/?page={page}")).await.problem(404);
@@ -87,7 +87,7 @@ async fn a_page_that_is_not_there_is_a_404() {
 }
 
 #[tokio::test]
-async fn a_page_size_out_of_bounds_is_a_400() {
+async fn a_page_size_out_of_range_is_a_400() {
     let api = Api::start(&samples(3).await).await;
     for size in ["0", "1001", "-1", "ten", "", "1.5"] {
         let problem = api.get(&format!("/api/ticker-list/?page_size={size}")).await.problem(400);
@@ -100,7 +100,7 @@ async fn a_page_size_out_of_bounds_is_a_400() {
 }
 
 #[tokio::test]
-async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
+async fn forwarded_headers_are_used_from_trusted_proxies_only() {
     let database = samples(11).await;
     let headers = [("x-forwarded-proto", "https"), ("x-forwarded-host", "cotiza.example")];
     let next = |api: Api| async move {
@@ -111,14 +111,14 @@ async fn forwarded_headers_are_believed_from_trusted_proxies_only() {
     trusting.api.trusted_proxies = Networks(vec!["127.0.0.0/8".parse().unwrap()]);
     let trusted = next(Api::with_config(&database, &trusting).await).await;
     assert_eq!(trusted, "https://cotiza.example/api/ticker-list/?page=2");
-    let mut wary = Config::default();
-    wary.api.trusted_proxies = Networks(vec!["10.0.0.0/8".parse().unwrap()]);
-    let direct = next(Api::with_config(&database, &wary).await).await;
+    let mut untrusting = Config::default();
+    untrusting.api.trusted_proxies = Networks(vec!["10.0.0.0/8".parse().unwrap()]);
+    let direct = next(Api::with_config(&database, &untrusting).await).await;
     assert!(direct.starts_with("http://127.0.0.1:"), "{direct}");
 }
 
 #[tokio::test]
-async fn links_keep_the_clients_host_and_parameters_sorted_by_name() {
+async fn links_keep_the_host_of_the_client_and_sort_parameters_by_name() {
     let api = Api::start(&samples(11).await).await;
     let path =
         "/api/ticker-list?order=asc&until=99&page=2&since=1970-01-01T00:00:00%2B00:00&page_size=3";
@@ -130,7 +130,7 @@ async fn links_keep_the_clients_host_and_parameters_sorted_by_name() {
 }
 
 #[tokio::test]
-async fn a_host_that_would_mislead_is_not_repeated() {
+async fn an_invalid_host_is_not_used_in_links() {
     let api = Api::start(&samples(11).await).await;
     let next = |host: &'static str| {
         let api = &api;

@@ -1,11 +1,11 @@
-//! `/api/ticker-price/`: the price at one second.
+//! `/api/ticker-price/`: the price in one second.
 
 use serde_json::json;
 
 use crate::harness::{Api, Database};
 
 #[tokio::test]
-async fn it_is_the_price_of_that_second_or_null() {
+async fn the_price_of_the_second_or_null_is_returned() {
     let database = Database::new().await;
     database.put_prices(&[("100", "84436700.12:100"), ("101.7", "5.0")]).await;
     let api = Api::start(&database).await;
@@ -17,7 +17,7 @@ async fn it_is_the_price_of_that_second_or_null() {
     assert_eq!(at("100").await, json!({"price": 84_436_700.12}));
     assert_eq!(at("100.9").await, json!({"price": 84_436_700.12}));
     assert_eq!(at("1970-01-01T00:01:40Z").await, json!({"price": 84_436_700.12}));
-    assert_eq!(at("101").await, json!({"price": 5.0}), "a fraction, as the old stack stored them");
+    assert_eq!(at("101").await, json!({"price": 5.0}), "the old stack stored fractions of seconds");
     assert_eq!(at("99").await, json!({"price": null}));
     assert_eq!(at("102").await, json!({"price": null}));
 }

@@ -1,4 +1,4 @@
-//! A Redis that is reached by TLS, and each way in which its certificates can be wrong.
+//! A Redis with TLS, and each problem that its certificates can have.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,13 +14,13 @@ use crate::harness::{Node, Output, SOON, Stack, eventually, free_port, run};
 
 static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
 
-/// A certificate authority with a folder for what it issues.
+/// A certificate authority with a folder for the certificates it issues.
 struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// The files of a certificate and of its private key.
+/// The files of a certificate and its private key.
 struct Issued {
     certificate: PathBuf,
     key: PathBuf,
@@ -57,8 +57,8 @@ impl Authority {
         Issued { certificate: path("pem"), key: path("key") }
     }
 
-    /// A server with a certificate of this authority; gives also its URL with TLS.
-    fn server(&self, issued: &Issued, wants_certificate: bool) -> (Node, String) {
+    /// Starts a server with a certificate of this authority; returns it with its TLS URL.
+    fn server(&self, issued: &Issued, requires_certificate: bool) -> (Node, String) {
         let port = free_port();
         let settings = format!(
             "tls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\n\
@@ -66,7 +66,7 @@ impl Authority {
             issued.certificate.display(),
             issued.key.display(),
             self.file().display(),
-            if wants_certificate { "yes" } else { "no" },
+            if requires_certificate { "yes" } else { "no" },
         );
         (Node::start(&settings), format!("rediss://127.0.0.1:{port}/0"))
     }
@@ -76,8 +76,8 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What a command says that is pointed at a URL with a file of trusted authorities.
-async fn look(url: &str, ca_file: &Path) -> Output {
+/// Runs a command with the URL and the file of trusted authorities.
+async fn list_queues(url: &str, ca_file: &Path) -> Output {
     let environment = [("REDIS_URL", url), ("COTIZA__REDIS__CA_FILE", text(ca_file))];
     run(&["queue", "ls"], &environment).await
 }
@@ -87,7 +87,7 @@ async fn all_roles_use_tls_with_certificates_on_both_sides() {
     let authority = Authority::new();
     let (server, client) = (authority.issue("127.0.0.1", false), authority.issue("cotiza", false));
     let (node, url) = authority.server(&server, true);
-    node.answers().await;
+    node.wait_until_ready().await;
     let ca_file = authority.file();
     let environment = [
         ("REDIS_URL", url.as_str()),
@@ -96,22 +96,22 @@ async fn all_roles_use_tls_with_certificates_on_both_sides() {
         ("COTIZA__REDIS__KEY_FILE", text(&client.key)),
     ];
     let stack = Stack::start(&environment).await;
-    stack.records("by TLS", SOON).await;
-    assert_eq!(stack.complaints(), Vec::<String>::new());
+    stack.wait_for_samples("with TLS", SOON).await;
+    assert_eq!(stack.warnings(), Vec::<String>::new());
     let doctor = run(&["doctor"], &environment).await;
     assert!(doctor.stdout.contains("tls               yes"), "{}", doctor.stdout);
 
-    let without = look(&url, &ca_file).await;
+    let without = list_queues(&url, &ca_file).await;
     assert_eq!(without.code, 1);
     assert!(without.stderr.contains("redis.cert_file and redis.key_file"), "{}", without.stderr);
 }
 
 #[tokio::test]
-async fn sentinels_use_tls_as_redis_does_or_as_is_said() {
+async fn sentinels_use_tls_like_redis_or_as_configured() {
     let authority = Authority::new();
     let issued = authority.issue("127.0.0.1", false);
     let (node, url) = authority.server(&issued, false);
-    node.answers().await;
+    node.wait_until_ready().await;
     let port = url.rsplit(':').next().unwrap().trim_end_matches("/0");
     let (with_tls, without_tls) = (free_port(), free_port());
     let _sentinel = Node::bare_sentinel(&format!(
@@ -136,7 +136,7 @@ async fn sentinels_use_tls_as_redis_does_or_as_is_said() {
 }
 
 #[tokio::test]
-async fn each_fault_of_a_certificate_is_named_with_what_helps() {
+async fn each_problem_of_a_certificate_is_reported_with_advice() {
     let (authority, other) = (Authority::new(), Authority::new());
     let good = authority.issue("127.0.0.1", false);
     let (good_node, good_url) = authority.server(&good, false);
@@ -144,26 +144,26 @@ async fn each_fault_of_a_certificate_is_named_with_what_helps() {
     let (_expired_node, expired_url) = authority.server(&expired, false);
     let named = authority.issue("redis.example", false);
     let (_named_node, named_url) = authority.server(&named, false);
-    good_node.answers().await;
+    good_node.wait_until_ready().await;
     let plain = good_node.url().replace("redis://", "rediss://");
-    assert_eq!(look(&good_url, &authority.file()).await.code, 0);
+    assert_eq!(list_queues(&good_url, &authority.file()).await.code, 0);
     for (url, ca_file, expected) in [
-        (&good_url, other.file(), "name its certificate in redis.ca_file"),
+        (&good_url, other.file(), "set redis.ca_file to the certificate of the CA"),
         (&expired_url, authority.file(), "has expired"),
-        (&named_url, authority.file(), "is for another name"),
+        (&named_url, authority.file(), "is for another host name"),
         (&plain, authority.file(), "does not use TLS"),
     ] {
-        let output = look(url, &ca_file).await;
+        let output = list_queues(url, &ca_file).await;
         assert_eq!(output.code, 1, "{expected}");
         assert!(output.stderr.contains(expected), "{expected}: {}", output.stderr);
     }
     let without_tls = good_url.replace("rediss://", "redis://");
     let output = run(&["queue", "ls"], &[("REDIS_URL", &without_tls)]).await;
-    assert!(output.stderr.contains("perhaps it wants TLS"), "{}", output.stderr);
+    assert!(output.stderr.contains("perhaps it requires TLS"), "{}", output.stderr);
 }
 
 #[tokio::test]
-async fn files_of_certificates_are_checked_before_anything_starts() {
+async fn certificate_files_are_checked_at_startup() {
     let authority = Authority::new();
     let issued = authority.issue("127.0.0.1", false);
     let empty = authority.folder.path().join("empty.pem");
@@ -174,14 +174,14 @@ async fn files_of_certificates_are_checked_before_anything_starts() {
     let cases = [
         (tls, vec![(ca, text(&empty))], "redis.ca_file"),
         (tls, vec![(ca, "/no/such/file")], "cannot read it"),
-        (tls, vec![(cert, text(&issued.certificate))], "redis.key_file must name its private key"),
-        (tls, vec![(key, text(&issued.key))], "redis.cert_file must name its certificate"),
+        (tls, vec![(cert, text(&issued.certificate))], "redis.key_file must be set to"),
+        (tls, vec![(key, text(&issued.key))], "redis.cert_file must be set to its certificate"),
         (
             tls,
             vec![(cert, text(&issued.certificate)), (key, text(&issued.certificate))],
-            "it has no private key",
+            "it contains no private key",
         ),
-        ("redis://127.0.0.1:1", vec![(ca, text(&issued.certificate))], "give rediss://"),
+        ("redis://127.0.0.1:1", vec![(ca, text(&issued.certificate))], "use rediss://"),
     ];
     for (url, files, expected) in cases {
         let mut environment = vec![("REDIS_URL", url)];

@@ -1,4 +1,4 @@
-//! `cotiza up`: everything on one machine, children that die, an orderly stop.
+//! `cotiza up`: everything on one machine, killed child processes, an orderly stop.
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Cotiza, SOON, eventually, free_port, get_text, run};
 
-/// The environment of a `cotiza up` with a data folder and ports of its own.
+/// The environment of a `cotiza up` with its own data folder and ports.
 struct Home {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
@@ -35,11 +35,11 @@ impl Home {
         Cotiza::start(&["up", "--simulate"], &self.variables())
     }
 
-    /// One that has recorded two slots.
+    /// Starts `cotiza up` and waits until two slots are recorded.
     async fn up_and_recording(&self) -> Cotiza {
         let up = self.up();
-        up.says("Cotiza is up.").await;
-        self.records().await;
+        up.wait_for_line("Cotiza is up.").await;
+        self.wait_for_samples().await;
         up
     }
 
@@ -51,7 +51,7 @@ impl Home {
         &self.variables.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    /// How many samples the API lists, if it answers.
+    /// Returns the number of samples that the API lists; `None` if it does not respond.
     async fn count(&self) -> Option<u64> {
         let url = format!("http://{}/api/ticker-list/", self.value("COTIZA__API__LISTEN"));
         let text = get_text(&url).await?;
@@ -59,14 +59,14 @@ impl Home {
     }
 
     /// Waits until two more slots are recorded.
-    async fn records(&self) {
-        eventually(SOON, "the API answers", || async { self.count().await.is_some() }).await;
-        let before = self.count().await.expect("it just answered");
+    async fn wait_for_samples(&self) {
+        eventually(SOON, "the API responds", || async { self.count().await.is_some() }).await;
+        let before = self.count().await.expect("the API just responded");
         eventually(SOON, "recording", || async { self.count().await >= Some(before + 2) }).await;
     }
 }
 
-/// The processes whose parent is `parent`, with their command lines.
+/// Returns the child processes of `parent` with their command lines.
 fn children(parent: Pid) -> Vec<(Pid, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -84,50 +84,54 @@ fn children(parent: Pid) -> Vec<(Pid, String)> {
     found
 }
 
-fn is_gone(pid: Pid) -> bool {
+fn has_ended(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))
 }
 
 #[tokio::test]
-async fn it_runs_everything_says_where_and_stops_in_order() {
+async fn it_runs_all_processes_prints_addresses_and_stops_them() {
     let home = Home::new();
     let up = home.up();
-    up.says("Cotiza is up.").await;
+    up.wait_for_line("Cotiza is up.").await;
     let origin = format!("http://{}", home.value("COTIZA__API__LISTEN"));
     let banner = [
         format!("  page  {origin}/"),
         format!("  API   {origin}/api/latest/"),
         format!("  docs  {origin}/docs"),
         "  data  redis://127.0.0.1:".to_owned(),
-        "  SIMULATED PRICES, kept apart from real ones in ".to_owned(),
+        "  SIMULATED PRICES, stored separately from real ones in ".to_owned(),
         "Ctrl-C stops it.".to_owned(),
     ];
-    up.says("Ctrl-C stops it.").await;
+    up.wait_for_line("Ctrl-C stops it.").await;
     let lines = up.lines();
-    // Log lines may stand in between.
-    let of_banner = |line: &&String| line.starts_with("  ") || line.starts_with("Ctrl-C");
-    let shown: Vec<&String> = lines.iter().filter(of_banner).collect();
+    // Log lines may be printed in between.
+    let is_banner = |line: &&String| line.starts_with("  ") || line.starts_with("Ctrl-C");
+    let shown: Vec<&String> = lines.iter().filter(is_banner).collect();
     assert_eq!(shown.len(), banner.len(), "{shown:?}");
     for (line, expected) in shown.iter().zip(&banner) {
         assert!(line.starts_with(expected), "{expected}: {line}");
     }
-    home.records().await;
+    home.wait_for_samples().await;
     let latest = get_text(&format!("{origin}/api/latest/")).await.unwrap();
     assert!(latest.contains("\"source\":\"simulated\""), "{latest}");
-    assert!(!home.folder.path().join("data").exists(), "the folder of real prices");
-    let members = children(up.id());
-    assert_eq!(members.len(), 6, "redis, exchange, api, two workers, scheduler: {members:?}");
+    assert!(!home.folder.path().join("data").exists(), "the folder of real prices exists");
+    let processes = children(up.id());
+    assert_eq!(
+        processes.len(),
+        6,
+        "expected redis, exchange, api, two workers, scheduler: {processes:?}"
+    );
     for name in ["redis ", "exchange ", "api ", "worker-1 ", "worker-2 ", "scheduler "] {
         assert!(up.lines().iter().any(|line| line.starts_with(name)), "no line of {name}");
     }
     let status = up.end(Signal::SIGHUP, Duration::from_secs(8)).await;
     assert_eq!(status.code(), Some(0));
-    assert!(members.iter().all(|(pid, _)| is_gone(*pid)), "left behind: {members:?}");
+    assert!(processes.iter().all(|(pid, _)| has_ended(*pid)), "still running: {processes:?}");
 }
 
 #[tokio::test]
-async fn a_child_that_dies_is_started_again_and_history_stays() {
+async fn a_killed_child_is_restarted_and_samples_are_kept() {
     let home = Home::new();
     let up = home.up_and_recording().await;
     let before = home.count().await.unwrap();
@@ -138,67 +142,73 @@ async fn a_child_that_dies_is_started_again_and_history_stays() {
         })
         .await;
     }
-    eventually(SOON, "the API answers", || async { home.count().await.is_some() }).await;
-    home.records().await;
+    eventually(SOON, "the API responds", || async { home.count().await.is_some() }).await;
+    home.wait_for_samples().await;
     assert!(home.count().await.unwrap() > before);
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
 }
 
 #[tokio::test]
-async fn killed_itself_it_leaves_nothing_and_the_next_one_takes_over_the_data() {
+async fn a_killed_supervisor_leaves_no_process_and_the_next_one_uses_its_data() {
     let home = Home::new();
     let first = home.up_and_recording().await;
     let before = home.count().await.unwrap();
-    let members = children(first.id());
-    assert_eq!(members.len(), 6, "{members:?}");
+    let processes = children(first.id());
+    assert_eq!(processes.len(), 6, "{processes:?}");
     first.end(Signal::SIGKILL, SOON).await;
-    eventually(SOON, "all stop", || async { members.iter().all(|(pid, _)| is_gone(*pid)) }).await;
+    eventually(SOON, "all processes end", || async {
+        processes.iter().all(|(pid, _)| has_ended(*pid))
+    })
+    .await;
 
     let second = home.up_and_recording().await;
     assert!(home.count().await.unwrap() >= before + 2);
 
     let third = home.up();
-    let complaint = third.says("cotiza: ").await;
+    let error = third.wait_for_line("cotiza: ").await;
     let listen = home.value("COTIZA__API__LISTEN");
-    assert!(complaint.contains(listen), "{complaint}");
+    assert!(error.contains(listen), "{error}");
     assert_eq!(second.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
     assert!(home.folder.path().join("data-simulated/appendonlydir").is_dir());
 }
 
 #[tokio::test]
-async fn a_data_folder_in_use_and_a_taken_redis_port_are_refused() {
+async fn a_data_folder_or_a_redis_port_in_use_is_refused() {
     let home = Home::new();
     let up = home.up();
-    up.says("Cotiza is up.").await;
+    up.wait_for_line("Cotiza is up.").await;
 
     let mut same_folder = Home::new();
     same_folder.variables[1].1 = home.value("COTIZA__UP__DATA_DIR").to_owned();
-    same_folder.up().says("is using the data folder").await;
+    same_folder.up().wait_for_line("is using the data folder").await;
 
     let mut same_port = Home::new();
     same_port.variables[2].1 = home.value("COTIZA__UP__REDIS_PORT").to_owned();
-    same_port.up().says("is in use by another program").await;
-    home.records().await;
+    same_port.up().wait_for_line("is in use by another program").await;
+    home.wait_for_samples().await;
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
 }
 
 #[tokio::test]
-async fn asked_twice_to_stop_it_leaves_nothing() {
+async fn a_second_sigint_leaves_no_process() {
     let home = Home::new();
     let up = home.up();
-    up.says("Cotiza is up.").await;
-    let members = children(up.id());
+    up.wait_for_line("Cotiza is up.").await;
+    let processes = children(up.id());
     up.signal(Signal::SIGINT);
     up.end(Signal::SIGINT, SOON).await;
-    eventually(SOON, "all stop", || async { members.iter().all(|(pid, _)| is_gone(*pid)) }).await;
+    eventually(SOON, "all processes end", || async {
+        processes.iter().all(|(pid, _)| has_ended(*pid))
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
+async fn its_redis_requires_the_password_in_the_data_folder() {
     let home = Home::new();
     let up = home.up_and_recording().await;
     let port = home.value("COTIZA__UP__REDIS_PORT");
-    let ask = async |password: &str, words: &[&str]| -> Result<redis::Value, String> {
+    let send = async |password: &str, words: &[&str]| -> Result<redis::Value, String> {
         let url = format!("redis://{password}127.0.0.1:{port}/0");
         let client = redis::Client::open(url).unwrap();
         let connected = client.get_multiplexed_async_connection().await;
@@ -207,7 +217,7 @@ async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
         command.arg(&words[1..]);
         command.query_async(&mut connection).await.map_err(|error| error.to_string())
     };
-    let refused = ask("", &["ZCARD", "prices"]).await.unwrap_err();
+    let refused = send("", &["ZCARD", "prices"]).await.unwrap_err();
     assert!(refused.contains("NOAUTH"), "{refused}");
 
     let data = home.folder.path().join("data-simulated");
@@ -217,16 +227,16 @@ async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
     assert_eq!(mode(&data.join("redis.conf")), 0o600);
     let password = std::fs::read_to_string(data.join("redis-password")).unwrap();
     let password = format!(":{}@", password.trim());
-    ask(&password, &["ZCARD", "prices"]).await.unwrap();
+    send(&password, &["ZCARD", "prices"]).await.unwrap();
     for words in
         [&["FLUSHALL"][..], &["CONFIG", "SET", "bind", "0.0.0.0"], &["REPLICAOF", "NO", "ONE"]]
     {
-        let refused = ask(&password, words).await.unwrap_err();
+        let refused = send(&password, words).await.unwrap_err();
         assert!(refused.contains("permissions"), "{words:?}: {refused}");
     }
 
-    // Commands in the same folder find it, also when its address is given, or the folder of a Redis that
-    // does not run is there too.
+    // Commands find the password in the data folder, even if the address is given or another data folder,
+    // whose Redis does not run, exists.
     let other = home.folder.path().join("data");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("redis-password"), "of-real-prices").unwrap();
@@ -242,7 +252,7 @@ async fn its_redis_lets_in_only_who_may_read_the_data_folder() {
 }
 
 #[tokio::test]
-async fn a_damaged_append_only_file_ends_it_with_advice() {
+async fn a_damaged_append_only_file_is_an_error_with_advice() {
     let home = Home::new();
     let up = home.up_and_recording().await;
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
@@ -252,20 +262,21 @@ async fn a_damaged_append_only_file_ends_it_with_advice() {
     bytes[20..40].fill(b'!');
     std::fs::write(&file, bytes).unwrap();
     let up = home.up();
-    let line = up.says("cotiza: ").await;
+    let line = up.wait_for_line("cotiza: ").await;
     for part in ["Bad file format", "redis-check-aof --fix", "appendonly.aof.manifest"] {
         assert!(line.contains(part), "{part:?} in {line}");
     }
-    let status = up.ended().await;
+    let status = up.wait_for_exit().await;
     assert_eq!(status.code(), Some(1));
 }
 
 #[tokio::test]
-async fn json_lines_are_complete_and_a_normal_start_has_no_warning() {
+async fn json_log_lines_are_complete_and_a_normal_start_logs_no_warning() {
     let mut home = Home::new();
     home.variables[0].1 = "5s".to_owned();
     let up = Cotiza::start(&["up", "--simulate", "--log-format", "json"], &home.variables());
-    let recorded: Value = serde_json::from_str(&up.says("recorded a price").await).unwrap();
+    let recorded: Value =
+        serde_json::from_str(&up.wait_for_line("recorded a price").await).unwrap();
     for number in ["slot", "price"] {
         assert!(recorded[number].is_number(), "{number} in {recorded}");
     }
@@ -282,7 +293,7 @@ async fn json_lines_are_complete_and_a_normal_start_has_no_warning() {
         assert!(line["message"].is_string(), "{line}");
         for (name, value) in line.as_object().unwrap() {
             let is_quoted = value.as_str().is_some_and(|text| text.parse::<f64>().is_ok());
-            assert!(!is_quoted, "a quoted number: {name} in {line}");
+            assert!(!is_quoted, "a number is quoted: {name} in {line}");
         }
     }
     for role in ["scheduler", "worker", "api"] {
@@ -298,11 +309,11 @@ async fn json_lines_are_complete_and_a_normal_start_has_no_warning() {
 #[tokio::test]
 async fn it_suggests_the_simulated_exchange_when_nothing_is_recorded() {
     let home = Home::new();
-    let nobody = format!("http://127.0.0.1:{}/", free_port());
+    let unreachable = format!("http://127.0.0.1:{}/", free_port());
     let mut variables = home.variables();
-    variables.push(("COTIZA__SOURCES__BUENBIT__URL", nobody.as_str()));
+    variables.push(("COTIZA__SOURCES__BUENBIT__URL", unreachable.as_str()));
     let up = Cotiza::start(&["up"], &variables);
-    up.says("`cotiza up --simulate`").await;
+    up.wait_for_line("`cotiza up --simulate`").await;
     assert!(home.folder.path().join("data/appendonlydir").is_dir());
     assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
 }

@@ -1,14 +1,14 @@
-//! Data of version 0.1 is taken over: right at once, and old keys go when their content is safe.
+//! Upgrade of the data of version 0.1: responses are correct at once, and old keys are deleted.
 
 use std::time::Duration;
 
 use cotiza::{domain::TimeRange, history::Retention};
 
-use crate::harness::{Api, Cotiza, Database, Naive, SOON, eventually};
+use crate::harness::{Api, Cotiza, Database, NaiveModel, SOON, eventually};
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
 
-/// What version 0.1 stores for two hours of samples, one a slot of 20 s.
+/// Returns a database as version 0.1 stores two hours of samples in slots of 20 s.
 async fn stored_by_version_0_1() -> Database {
     let database = Database::new().await;
     for n in 0..360 {
@@ -27,9 +27,9 @@ async fn stored_by_version_0_1() -> Database {
 }
 
 #[tokio::test]
-async fn answers_are_right_at_once_and_provenance_ends_up_in_blocks() {
+async fn responses_are_correct_at_once_and_provenance_is_moved_to_blocks() {
     let database = stored_by_version_0_1().await;
-    let before = Naive::read(&database).await;
+    let before = NaiveModel::read(&database).await;
     let api = Api::start(&database).await;
     let average = api.get("/api/average-price/?since=0&until=9999999999").await.ok();
     assert_eq!((&average["count"], &average["average_price"]), (&360.into(), &181.0.into()));
@@ -50,7 +50,7 @@ async fn answers_are_right_at_once_and_provenance_ends_up_in_blocks() {
     let history = database.history().await;
     history.maintain(BASE + 90_000 + 7200, Retention { text, samples: None }).await.unwrap();
     assert_eq!(database.prices().await.len(), 0);
-    assert_eq!(Naive::read(&database).await, before);
+    assert_eq!(NaiveModel::read(&database).await, before);
     let list = api.get("/api/ticker-list/?page_size=1000").await.ok();
     let rows = list["results"].as_array().unwrap();
     assert!(rows.len() == 360 && rows.iter().all(|row| row["source"] == "buenbit"), "{list}");
@@ -59,24 +59,24 @@ async fn answers_are_right_at_once_and_provenance_ends_up_in_blocks() {
 }
 
 #[tokio::test]
-async fn sums_of_trimmed_samples_are_reported() {
+async fn a_history_with_trimmed_samples_is_logged_as_a_warning() {
     let database = stored_by_version_0_1().await;
     let frame = format!("1700000000000000:1658880000:1708646400:{BASE}");
     database.command::<()>(&["HSET", "{prices}:rollups:2", "frame", &frame]).await;
     let port = crate::harness::free_port();
     let listen = format!("127.0.0.1:{port}");
     let api = Cotiza::start(&["api", "--listen", &listen], &[("REDIS_URL", &database.url)]);
-    let line = api.says("had trimmed samples").await;
+    let line = api.wait_for_line("had trimmed samples").await;
     assert!(line.contains(&BASE.to_string()) && line.contains("WARN"), "{line}");
 }
 
 #[tokio::test]
-async fn what_a_worker_of_version_0_1_still_writes_is_taken_in() {
+async fn samples_of_a_running_worker_of_version_0_1_are_loaded() {
     let database = stored_by_version_0_1().await;
     let history = database.history().await;
     let second = BASE + 7203;
     database.put_prices(&[(&second.to_string(), &format!("9.5:{second}"))]).await;
-    eventually(SOON, "it is taken in", || async {
+    eventually(SOON, "the sample is loaded", || async {
         history.refresh().await.unwrap();
         history.total(&TimeRange::default()).await.unwrap().value.count == 361
     })

@@ -1,16 +1,16 @@
-//! Users of Redis: the rule in README is all that Cotiza needs, and a missing permission is named.
+//! Users of Redis: the ACL rule in the README is sufficient, and a missing permission is reported.
 
 use std::collections::HashMap;
 
-use cotiza::connection::shown;
+use cotiza::connection::redacted;
 
-use crate::harness::{Cluster, Node, SOON, Stack, ask, run};
+use crate::harness::{Cluster, Node, SOON, Stack, redis_command, run};
 
-/// The words of the rule that README publishes, `ACL SETUSER cotiza ...`.
+/// Returns the words of the ACL rule in the README, `ACL SETUSER cotiza ...`.
 fn rule(password: &str) -> Vec<String> {
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let text = readme.split("ACL SETUSER cotiza").nth(1).expect("README has the rule");
+    let text = readme.split("ACL SETUSER cotiza").nth(1).expect("the README contains the rule");
     let text = text.split("```").next().unwrap().replace('\\', " ");
     let words =
         text.split_whitespace().map(|word| word.replace(">PASSWORD", &format!(">{password}")));
@@ -19,29 +19,32 @@ fn rule(password: &str) -> Vec<String> {
 
 async fn add_user(node: &Node, password: &str) {
     let rule = rule(password);
-    node.ask::<()>(&rule.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    node.command::<()>(&rule.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
 }
 
-/// What README adds to the rule for a cluster.
-fn for_a_cluster() -> Vec<String> {
+/// Returns the permissions that the README adds to the rule for a cluster.
+fn cluster_permissions() -> Vec<String> {
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let added = readme.split("for a cluster add `").nth(1).expect("README tells what to add");
+    let added = readme
+        .split("for a cluster add `")
+        .nth(1)
+        .expect("the README contains the permissions for a cluster");
     added.split('`').next().unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
-/// What Redis has refused, but for what only tells more about it.
+/// Returns the commands that Redis has refused, except `CONFIG GET`, which is optional.
 async fn refused(node: &Node) -> Vec<String> {
-    let entries: Vec<HashMap<String, redis::Value>> = node.ask(&["ACL", "LOG"]).await.unwrap();
+    let entries: Vec<HashMap<String, redis::Value>> = node.command(&["ACL", "LOG"]).await.unwrap();
     let refused = entries.into_iter().map(|entry| format!("{:?}", entry["object"]));
     refused.filter(|object| !object.contains("config|get")).collect()
 }
 
 #[tokio::test]
-async fn the_rule_in_readme_permits_all_that_is_done() {
+async fn the_rule_in_the_readme_permits_all_operations() {
     let node = Node::start("");
-    node.answers().await;
-    // Percent-encoded in the URL: every character that could have a meaning there.
+    node.wait_until_ready().await;
+    // The password contains the characters with a meaning in URLs, which must be percent-encoded.
     add_user(&node, "p@ss:w/rd?#%&ñ").await;
     let url = format!("redis://cotiza:p%40ss%3Aw%2Frd%3F%23%25%26%C3%B1@{}/0", node.address());
     let environment = [
@@ -51,7 +54,7 @@ async fn the_rule_in_readme_permits_all_that_is_done() {
         ("COTIZA__PRICES__KEEP", "1day"),
     ];
     let stack = Stack::start(&environment).await;
-    stack.records("as that user", SOON).await;
+    stack.wait_for_samples("as the user cotiza", SOON).await;
     let commands: [&[&str]; 12] = [
         &["doctor"],
         &["prices", "list"],
@@ -73,8 +76,8 @@ async fn the_rule_in_readme_permits_all_that_is_done() {
     for path in ["/api/status/", "/api/queues/", "/api/jobs/", "/api/processes/", "/api/sources/"] {
         assert!(stack.get(path).await.is_some(), "{path}");
     }
-    stack.records("to the end", SOON).await;
-    assert_eq!(stack.complaints(), Vec::<String>::new());
+    stack.wait_for_samples("after all commands", SOON).await;
+    assert_eq!(stack.warnings(), Vec::<String>::new());
     for line in stack.processes.iter().flat_map(crate::harness::Cotiza::lines) {
         assert!(!line.contains("p@ss") && !line.contains("p%40ss"), "{line}");
     }
@@ -82,17 +85,17 @@ async fn the_rule_in_readme_permits_all_that_is_done() {
 }
 
 #[tokio::test]
-async fn the_rule_in_readme_is_enough_for_a_cluster() {
+async fn the_rule_in_the_readme_is_sufficient_for_a_cluster() {
     let Some(cluster) = Cluster::start().await else { return };
     for node in &cluster.nodes {
         add_user(node, "secret").await;
         let mut words = vec!["ACL".to_owned(), "SETUSER".to_owned(), "cotiza".to_owned()];
-        words.extend(for_a_cluster());
-        node.ask::<()>(&words.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+        words.extend(cluster_permissions());
+        node.command::<()>(&words.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
     }
     let url = cluster.url(4).replace("redis://", "redis://cotiza:secret@");
     let stack = Stack::start(&[("REDIS_URL", &url)]).await;
-    stack.records("as that user", SOON).await;
+    stack.wait_for_samples("as the user cotiza", SOON).await;
     let doctor = run(&["doctor"], &[("REDIS_URL", &url)]).await;
     assert_eq!(doctor.code, 0, "{}", doctor.stdout);
     for node in &cluster.nodes {
@@ -101,19 +104,19 @@ async fn the_rule_in_readme_is_enough_for_a_cluster() {
 }
 
 #[tokio::test]
-async fn a_permission_that_is_missing_is_named() {
+async fn a_missing_permission_is_reported() {
     let node = Node::start("");
-    node.answers().await;
+    node.wait_until_ready().await;
     add_user(&node, "secret").await;
     let url = format!("redis://cotiza:secret@{}/0", node.address());
-    node.ask::<()>(&["ACL", "SETUSER", "cotiza", "-xadd", "-subscribe"]).await.unwrap();
+    node.command::<()>(&["ACL", "SETUSER", "cotiza", "-xadd", "-subscribe"]).await.unwrap();
     let output = run(&["doctor"], &[("REDIS_URL", &url)]).await;
     assert_eq!(output.code, 1);
     assert!(output.stdout.contains("unfit    permissions"), "{}", output.stdout);
     assert!(output.stdout.contains("XADD {prices}:probe"), "{}", output.stdout);
     assert!(output.stdout.contains("SUBSCRIBE tasks:probe"), "{}", output.stdout);
-    let keys: Vec<String> = ask(&node.url(), &["KEYS", "*"]).await.unwrap();
-    assert_eq!(keys, Vec::<String>::new(), "the checks leave nothing behind");
+    let keys: Vec<String> = redis_command(&node.url(), &["KEYS", "*"]).await.unwrap();
+    assert_eq!(keys, Vec::<String>::new(), "the checks left keys");
 
     for (wrong, expected) in [
         (format!("redis://cotiza:wrong@{}/0", node.address()), "password is wrong"),
@@ -121,7 +124,7 @@ async fn a_permission_that_is_missing_is_named() {
     ] {
         let output = run(&["queue", "ls"], &[("REDIS_URL", &wrong)]).await;
         assert!(output.stderr.contains(expected), "{}", output.stderr);
-        assert!(output.stderr.contains(&shown(&wrong)), "{}", output.stderr);
+        assert!(output.stderr.contains(&redacted(&wrong)), "{}", output.stderr);
         assert!(!output.stderr.contains(":secret@"), "{}", output.stderr);
     }
 }

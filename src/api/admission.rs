@@ -1,4 +1,4 @@
-//! What is checked of every request before it is answered.
+//! Checks of every request before it is handled: URL length, Host header, rate limit.
 
 use std::{
     net::IpAddr,
@@ -19,17 +19,17 @@ use poem::{
 use super::{error::Problem, proxies::Proxies};
 use crate::config;
 
-/// After so many requests, clients that have not sent one lately are removed from memory.
+/// Number of requests after which inactive clients are removed from the rate limiter.
 const CLEAN_EVERY: u32 = 4096;
 
-/// Decides which requests are answered.
+/// Decides which requests are accepted.
 pub(super) struct Admission {
     proxies: Proxies,
     max_url: usize,
     rates: Option<Rates>,
 }
 
-/// How many requests each client has sent lately.
+/// Rate limit of each client.
 struct Rates {
     clock: DefaultClock,
     limiter: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
@@ -49,20 +49,20 @@ impl From<&config::Api> for Admission {
 }
 
 impl Admission {
-    /// Refuses a request that is not answered, whatever it asks for.
+    /// Rejects a request whose URL is too long, that does not name one host, or that exceeds the rate limit.
     pub(super) fn check(&self, request: &Request) -> poem::Result<()> {
         let uri = request.original_uri();
         let length = uri.path_and_query().map_or(0, |url| url.as_str().len());
         if length > self.max_url {
-            let most = self.max_url;
-            let detail = format!("The URL has {length} bytes; at most {most} are read.");
-            return Err(refused(StatusCode::URI_TOO_LONG, detail));
+            let max = self.max_url;
+            let detail = format!("The URL has {length} bytes; the maximum is {max}.");
+            return Err(rejection(StatusCode::URI_TOO_LONG, detail));
         }
         host(request)?;
         let path = request.uri().path();
-        let is_watched = ["/health/live", "/health/ready", "/metrics"].contains(&path);
+        let is_exempt = ["/health/live", "/health/ready", "/metrics"].contains(&path);
         match &self.rates {
-            Some(rates) if !is_watched => rates.check(self.proxies.client(request)),
+            Some(rates) if !is_exempt => rates.check(self.proxies.client(request)),
             _ => Ok(()),
         }
     }
@@ -75,7 +75,7 @@ impl Rates {
         }
         let Err(too_early) = self.limiter.check_key(&client) else { return Ok(()) };
         let wait = too_early.wait_time_from(self.clock.now()).as_secs_f64().ceil().max(1.0);
-        let detail = "Too many requests from this address; wait as long as Retry-After says.";
+        let detail = "Too many requests from this address; retry after the seconds in Retry-After.";
         let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
         if let Ok(seconds) = wait.to_string().parse() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -84,22 +84,22 @@ impl Rates {
     }
 }
 
-/// A request must name one host (RFC 9112, 3.2); with two, a proxy may have meant the other one.
+/// Checks that a request names exactly one host (RFC 9112, 3.2). With two, a proxy may have used the other.
 fn host(request: &Request) -> poem::Result<()> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     let needs_none = match request.version() {
         Version::HTTP_11 => false,
-        // In HTTP/2 it stands in the address.
+        // HTTP/2 sends the host in the request target.
         Version::HTTP_2 => request.original_uri().authority().is_some(),
         _ => true,
     };
     if hosts == 1 || (hosts == 0 && needs_none) {
         return Ok(());
     }
-    let detail = format!("The request has {hosts} Host headers; give one.");
-    Err(refused(StatusCode::BAD_REQUEST, detail))
+    let detail = format!("The request has {hosts} Host headers; send exactly one.");
+    Err(rejection(StatusCode::BAD_REQUEST, detail))
 }
 
-fn refused(status: StatusCode, detail: String) -> poem::Error {
+fn rejection(status: StatusCode, detail: String) -> poem::Error {
     poem::Error::from_response(Problem::new(status, detail).into_response())
 }

@@ -1,4 +1,4 @@
-//! Answers of one object, as most resources give them.
+//! Responses with one JSON object, which most resources return.
 
 use poem_openapi::{
     ApiResponse,
@@ -7,40 +7,42 @@ use poem_openapi::{
 };
 
 use super::error::Problem;
-use crate::history::Known;
+use crate::history::Answered;
 
-/// An answer that there always is.
+/// A response that always has a value.
 #[derive(ApiResponse)]
 pub(super) enum Answer<T: Type + ToJSON> {
-    /// The answer.
+    /// The requested data.
     #[oai(status = 200, content_type = "application/json")]
     Value(
         Json<T>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
 }
 
-/// An answer that there may not be.
+/// A response that has a value or is a 404.
 #[derive(ApiResponse)]
 pub(super) enum Found<T: Type + ToJSON> {
-    /// The answer.
+    /// The requested data.
     #[oai(status = 200, content_type = "application/json")]
     Value(
         Json<T>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
-    /// There is nothing to answer; the detail says why.
+    /// No data matches the request; `detail` says why.
     #[oai(status = 404, content_type = "application/problem+json")]
     Nothing(Json<Problem>),
 }
 
 impl<T: Type + ToJSON> Answer<T> {
-    pub(super) fn of<U>(known: Known<U>, answer: impl FnOnce(U) -> T) -> Self {
-        Self::Value(Json(answer(known.value)), known.until)
+    pub(super) fn of<U>(answered: Answered<U>, convert: impl FnOnce(U) -> T) -> Self {
+        Self::Value(Json(convert(answered.value)), answered.until)
     }
 }
 

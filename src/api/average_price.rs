@@ -1,4 +1,4 @@
-//! The mean price between two times.
+//! The mean price of a range.
 
 use std::sync::Arc;
 
@@ -20,14 +20,16 @@ pub(super) struct AveragePrice {
     history: Arc<History>,
 }
 
-/// The mean of the prices of a range.
+/// Mean price of a range.
 #[derive(Debug, Object)]
 struct AveragePriceResponse {
-    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 if there is no sample.
+    /// Mean price of one bitcoin in pesos, rounded half to even to 2 decimals; 0 if the range has no
+    /// samples (with `weight=time`: if no price was valid in it).
     average_price: f64,
-    /// The number of samples in the range.
+    /// Number of samples (recorded prices) in the range.
     count: u64,
-    /// With `weight=time`: the share of the range, up to now, in which a price was valid, 0 to 1.
+    /// Only with `weight=time`: share of the range, up to now, in which a price was valid, from 0 to 1; 0
+    /// if the range has no length.
     #[oai(skip_serializing_if_is_none)]
     covered: Option<f64>,
 }
@@ -49,7 +51,7 @@ impl AveragePrice {
             return self.mean_by_time(&range, hold.unwrap_or(HOLD)).await;
         }
         if hold.is_some() {
-            return Err(ApiError::parameter("hold", "hold: it needs weight=time"));
+            return Err(ApiError::parameter("hold", "hold: requires weight=time"));
         }
         let total = self.history.total(&range).await?;
         Ok(Answer::of(total, |total| AveragePriceResponse {
@@ -66,41 +68,43 @@ impl AveragePrice {
     ) -> Result<Answer<AveragePriceResponse>, ApiError> {
         let weighted = self.history.weighted(range, micros(hold), self.history.now()).await?;
         Ok(Answer::of(weighted, |weighted| AveragePriceResponse {
-            average_price: number(weighted.held.mean()),
+            average_price: number(weighted.prices.mean()),
             count: weighted.count,
             covered: Some(weighted.share().unwrap_or_default()),
         }))
     }
 }
 
-/// How long a price is valid, unless told otherwise.
+/// Default of the parameter `hold`: how long a price is valid.
 pub(super) const HOLD: Span = Span::from_seconds(60);
 
 #[OpenApi(tag = "Tag::Prices")]
 impl AveragePrice {
     /// Average price
     ///
-    /// The mean of all prices between two times, both inclusive. With `weight=time` each price counts
-    /// for as long as it was valid: until the next one, for at most `hold`; also the price that was
-    /// valid when the range began.
+    /// Returns the mean of the prices of a range, whose ends are inclusive. With `weight=time`, each price is
+    /// weighted by how long it was valid: until the next price, but at most for `hold`. The price that was
+    /// valid at the start of the range is included.
     #[oai(path = "/api/average-price", method = "get", operation_id = "average_price")]
     async fn average_price(
         &self,
-        /// The first moment of the range.
+        /// Start of the range, inclusive.
         since: Query<Moment>,
-        /// The last moment of the range.
+        /// End of the range, inclusive.
         until: Query<Moment>,
-        /// What counts: each sample, or each moment.
+        /// `sample`: all prices have the same weight; `time`: each price is weighted by how long it was
+        /// valid.
         weight: Query<Option<Weight>>,
-        /// With `weight=time`, the longest that a price is valid; one minute without it.
+        /// Maximum time that a price is valid if no other follows. Requires `weight=time`. Default: one
+        /// minute.
         hold: Query<Option<Span>>,
     ) -> Result<Answer<AveragePriceResponse>, ApiError> {
         self.mean(since.0, until.0, weight.0, hold.0).await
     }
 
-    /// Average price, by its older name
+    /// Average price (former path)
     ///
-    /// The same as `/api/average-price/`.
+    /// Same as `/api/average-price/`, which replaces it.
     #[oai(
         path = "/api/ticker-average-price",
         method = "get",
@@ -109,13 +113,15 @@ impl AveragePrice {
     )]
     async fn ticker_average_price(
         &self,
-        /// The first moment of the range.
+        /// Start of the range, inclusive.
         since: Query<Moment>,
-        /// The last moment of the range.
+        /// End of the range, inclusive.
         until: Query<Moment>,
-        /// What counts: each sample, or each moment.
+        /// `sample`: all prices have the same weight; `time`: each price is weighted by how long it was
+        /// valid.
         weight: Query<Option<Weight>>,
-        /// With `weight=time`, the longest that a price is valid; one minute without it.
+        /// Maximum time that a price is valid if no other follows. Requires `weight=time`. Default: one
+        /// minute.
         hold: Query<Option<Span>>,
     ) -> Result<Answer<AveragePriceResponse>, ApiError> {
         self.mean(since.0, until.0, weight.0, hold.0).await

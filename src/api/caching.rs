@@ -1,4 +1,4 @@
-//! What caches may do with an answer.
+//! HTTP caching: `Cache-Control`, `ETag` and conditional requests.
 
 use hyper::body::Bytes;
 use poem::{
@@ -11,48 +11,48 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::candles::HOURLY;
 use crate::domain::{Interval, Moment, Zone};
 
-/// Seconds after its end at which nothing is recorded in a slot any more.
+/// Seconds after the end of a slot from which nothing more is recorded in it.
 const SETTLED: i64 = 15;
-/// Set on answers that may be outdated.
+/// Header of responses that may be outdated.
 const KNOWN_UNTIL: HeaderName = HeaderName::from_static("cotiza-known-until");
 
-/// What caches may do with the answer to a request.
+/// What caches may do with the response to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Nothing: it is about this moment.
-    Never,
-    /// Keep it, but ask each time whether it is still right.
-    Ask,
-    /// Answer it for a while: it is about the past, which only an import changes.
-    Keep,
+    /// Do not store it: it is about the present moment.
+    NoStore,
+    /// Store it, but revalidate it before each use.
+    Revalidate,
+    /// Store it and use it for a limited time: it is about the past, which only an import changes.
+    Cache,
 }
 
 impl Rule {
-    /// The header `Cache-Control` of an answer.
+    /// Returns the header `Cache-Control` of a response.
     pub(super) fn of(self, response: &Response) -> HeaderValue {
-        let is_right = [StatusCode::OK, StatusCode::NOT_MODIFIED].contains(&response.status())
+        let is_cacheable = [StatusCode::OK, StatusCode::NOT_MODIFIED].contains(&response.status())
             && !response.headers().contains_key(KNOWN_UNTIL);
         HeaderValue::from_static(match self {
-            Self::Ask if is_right => "no-cache",
-            Self::Keep if is_right => "public, max-age=300",
+            Self::Revalidate if is_cacheable => "no-cache",
+            Self::Cache if is_cacheable => "public, max-age=300",
             _ => "no-store",
         })
     }
 }
 
-/// The rule for a request at the unix second `now`; a slot has `slot` seconds.
+/// Returns the rule for a request at the Unix second `now`; `slot` is the length of a slot in seconds.
 pub(super) fn rule(request: &Request, now: i64, slot: i64) -> Rule {
     let path = request.uri().path();
-    let of_now = ["/health", "/metrics", "/api/stream", "/api/status", "/api/queues", "/api/jobs"];
-    if of_now.iter().any(|begin| path.starts_with(begin)) || path.starts_with("/api/processes") {
-        return Rule::Never;
+    let present = ["/health", "/metrics", "/api/stream", "/api/status", "/api/queues", "/api/jobs"];
+    if present.iter().any(|prefix| path.starts_with(prefix)) || path.starts_with("/api/processes") {
+        return Rule::NoStore;
     }
     let query = request.uri().query().unwrap_or_default();
-    if is_past(path, query, now, slot) { Rule::Keep } else { Rule::Ask }
+    if is_past(path, query, now, slot) { Rule::Cache } else { Rule::Revalidate }
 }
 
-/// Operations about a time or a range, and the parameter that says when it ends. A chart is not among
-/// them: it shows whole candles, whose length depends on its width, so it may end later.
+/// Operations about a time or a range, each with the parameter for its end. Charts are excluded: they show
+/// whole candles, whose length depends on the width of the chart, so they may end later.
 const ENDS: [(&str, &str); 10] = [
     ("/api/average-price", "until"),
     ("/api/candles", "until"),
@@ -66,7 +66,7 @@ const ENDS: [(&str, &str); 10] = [
     ("/api/v3/coins/bitcoin/market_chart/range", "to"),
 ];
 
-/// Whether a request asks for a time or a range that has ended.
+/// Returns whether a request is about a time or a range that has ended.
 fn is_past(path: &str, query: &str, now: i64, slot: i64) -> bool {
     let Some((_, end_name)) = ENDS.iter().find(|(known, _)| *known == path) else { return false };
     let (mut ends, mut interval, mut zone) = (Vec::new(), None, Zone::UTC);
@@ -74,7 +74,7 @@ fn is_past(path: &str, query: &str, now: i64, slot: i64) -> bool {
         match &*name {
             name if name == *end_name => {
                 let Ok(moment) = value.parse::<Moment>() else { return false };
-                // A time relative to now is another one each time.
+                // A relative time differs in each request.
                 if matches!(moment, Moment::Ago(_)) {
                     return false;
                 }
@@ -89,29 +89,29 @@ fn is_past(path: &str, query: &str, now: i64, slot: i64) -> bool {
     let Some(last) = ends.iter().map(|end| end.last(now, zone).second()).max() else {
         return false;
     };
-    // Anything later is not past, and an interval from there might lead out of the calendar.
+    // A later end is not past, and its interval could exceed the calendar.
     if last >= now {
         return false;
     }
     let mut end = last + 1;
     if path == "/api/candles" {
-        // A candle may end later than its range.
+        // The last candle may end after the range.
         let interval = interval.unwrap_or(HOURLY);
         end = interval.end_of(interval.start_of(last, zone), zone);
     }
-    // So may the slot that its last second lies in.
+    // The slot of the last second may also end after the range.
     let end = (end - 1).div_euclid(slot) * slot + slot;
     end + SETTLED <= now
 }
 
-/// Whether an answer is sent while it is made.
+/// Returns whether the body of a response is streamed.
 pub(super) fn is_streamed(response: &Response) -> bool {
     let kind = response.content_type().unwrap_or_default();
     ["text/csv", "application/x-ndjson", "text/event-stream"].iter().any(|it| kind.starts_with(it))
 }
 
-/// The answer with the tag of its content; 304 without content if that is among the `known` ones, the
-/// lines of the header `If-None-Match`.
+/// Adds an `ETag` to a response. Turns it into a 304 without content if the tag is among `known`, the lines
+/// of the header `If-None-Match`.
 pub(super) async fn tagged(mut response: Response, known: &[HeaderValue]) -> Response {
     let body: Bytes = response.take_body().into_bytes().await.unwrap_or_default();
     let tag = format!("W/\"{:016x}\"", xxh3_64(&body));
@@ -132,7 +132,7 @@ pub(super) async fn tagged(mut response: Response, known: &[HeaderValue]) -> Res
     response
 }
 
-/// A tag without the mark that it may be of an equal content in other bytes.
+/// Removes the prefix of a weak tag, for weak comparison (RFC 9110, 8.8.3.2).
 fn weak(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_ended_may_be_kept() {
+    fn only_requests_about_the_past_are_cached() {
         check(
             "/api/summary",
             10,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_candle_has_ended_when_all_of_it_has() {
+    fn the_end_of_the_last_candle_counts() {
         check(
             "/api/candles",
             10,
@@ -194,15 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_has_ended_when_all_of_it_has() {
-        // The slot of an hour that 19:30 lies in ends at 20:00.
+    fn the_end_of_the_last_slot_counts() {
+        // The one-hour slot that contains 19:30 ends at 20:00.
         check("/api/summary", 3600, &[("until=1717183800", false), ("until=1717181999", true)]);
         check("/api/summary", 3600, &[("until=1717182000", false)]);
         check("/api/candles", 3600, &[("interval=1h&until=1717183800", false)]);
     }
 
     #[test]
-    fn parameters_that_an_operation_does_not_have_say_nothing() {
+    fn parameters_of_other_operations_are_ignored() {
         for path in ["/api/latest", "/api/btc/ars/0.1", "/api/v3/simple/price", "/api/sources"] {
             check(path, 10, &[("timestamp=1700000000&until=2020-01-01&to=1&at=1", false)]);
         }

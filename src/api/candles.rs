@@ -1,4 +1,4 @@
-//! Candles: what the prices of each interval come to.
+//! Candles: open, high, low, close and mean price of each interval.
 
 mod answer;
 
@@ -20,25 +20,25 @@ use super::{
 };
 use crate::{
     domain::{Candle, Candles as Wanted, Interval, Moment, Order, TimeRange, UnixTime, Zone},
-    history::{History, HistoryError, Known},
+    history::{Answered, History, HistoryError},
 };
 
-/// Candles that are made at once for an answer that is streamed.
+/// Number of candles that are computed at once for a streamed response.
 const BATCH: usize = 1000;
 
-/// What an interval is, unless told otherwise.
+/// Default of the parameter `interval`.
 pub(super) const HOURLY: Interval = Interval::Seconds(3600);
 
 pub(super) struct Candles {
     history: Arc<History>,
     proxies: Proxies,
-    /// The length of a slot in seconds.
+    /// Length of a slot in seconds.
     slot: i64,
 }
 
-/// What a request asks for.
+/// Parameters of a request, already parsed.
 #[derive(Debug, Clone, Copy)]
-struct Question {
+struct CandleQuery {
     range: TimeRange,
     wanted: Wanted,
     with_reasons: bool,
@@ -50,21 +50,21 @@ impl Candles {
         Self { history, proxies, slot }
     }
 
-    /// The newest candles that there are, oldest first.
-    async fn newest(&self, question: Question) -> Result<CandlesAnswer, ApiError> {
-        let wanted = Wanted { order: Order::Descending, ..question.wanted };
-        let question = Question { wanted, ..question };
-        let Known { value: (mut results, _), until } = part(&self.history, &question).await?;
+    /// Returns the newest candles, oldest first.
+    async fn newest(&self, query: CandleQuery) -> Result<CandlesAnswer, ApiError> {
+        let wanted = Wanted { order: Order::Descending, ..query.wanted };
+        let query = CandleQuery { wanted, ..query };
+        let Answered { value: (mut results, _), until } = batch(&self.history, &query).await?;
         results.reverse();
         Ok(CandlesAnswer::List(ListBody::json(&CandleList { next: None, results }), until))
     }
 
-    async fn page(&self, question: Question, request: &Request) -> Result<CandlesAnswer, ApiError> {
-        let Known { value: (results, next), until } = part(&self.history, &question).await?;
+    async fn page(&self, query: CandleQuery, request: &Request) -> Result<CandlesAnswer, ApiError> {
+        let Answered { value: (results, next), until } = batch(&self.history, &query).await?;
         let links = Links::of(request, &self.proxies);
         let next = next.map(|second| {
             let second = Some(second.to_string());
-            match question.wanted.order {
+            match query.wanted.order {
                 Order::Ascending => links.with(&[("since", second.as_deref())]),
                 Order::Descending => links.with(&[("until", second.as_deref())]),
             }
@@ -75,52 +75,52 @@ impl Candles {
         Ok(CandlesAnswer::List(body, until))
     }
 
-    /// All candles of the range, made while they are sent.
-    async fn all(&self, question: Question, format: Format) -> Result<CandlesAnswer, ApiError> {
-        let wanted = Wanted { limit: BATCH, ..question.wanted };
-        let question = Question { wanted, ..question };
+    /// Streams all candles of the range.
+    async fn all(&self, query: CandleQuery, format: Format) -> Result<CandlesAnswer, ApiError> {
+        let wanted = Wanted { limit: BATCH, ..query.wanted };
+        let query = CandleQuery { wanted, ..query };
         let history = Arc::clone(&self.history);
-        let first = part(&history, &question).await?;
+        let first = batch(&history, &query).await?;
         let until = first.until;
         let (first, next) = first.value;
         let rest = stream::try_unfold(next, move |next| {
             let history = Arc::clone(&history);
             async move {
                 let Some(next) = next else { return Ok::<_, HistoryError>(None) };
-                let range = from(question.range, next, question.wanted.order);
-                let part = part(&history, &Question { range, ..question }).await?;
-                Ok(Some(part.value))
+                let range = rest_of(query.range, next, query.wanted.order);
+                let batch = batch(&history, &CandleQuery { range, ..query }).await?;
+                Ok(Some(batch.value))
             }
         });
         let body = stream::iter([Ok(first)]).chain(rest);
-        let columns = answer::columns(question.with_reasons);
+        let columns = answer::columns(query.with_reasons);
         Ok(CandlesAnswer::List(ListBody::rows(format, columns, body), until))
     }
 }
 
-/// The part of a range that is left from a second on.
-fn from(range: TimeRange, second: i64, order: Order) -> TimeRange {
+/// Returns the rest of a range from a Unix second on, in the given order.
+fn rest_of(range: TimeRange, second: i64, order: Order) -> TimeRange {
     let second = Some(UnixTime::from_seconds(second));
     let part = match order {
         Order::Ascending => TimeRange::new(second, range.until()),
         Order::Descending => TimeRange::new(range.since(), second),
     };
-    // The second lies in the range.
+    // Cannot fail: the second lies in the range.
     part.unwrap_or(range)
 }
 
-/// Some rows of an answer, and a second of the next one.
-async fn part(
+/// Returns up to `wanted.limit` candles, and a Unix second of the next candle if there are more.
+async fn batch(
     history: &History,
-    question: &Question,
-) -> Result<Known<(Vec<CandleResponse>, Option<i64>)>, HistoryError> {
-    let Question { range, wanted, with_reasons, now } = question;
-    let Known { value, until } = history.candles(range, wanted, *now).await?;
+    query: &CandleQuery,
+) -> Result<Answered<(Vec<CandleResponse>, Option<i64>)>, HistoryError> {
+    let CandleQuery { range, wanted, with_reasons, now } = query;
+    let Answered { value, until } = history.candles(range, wanted, *now).await?;
     let (mut candles, next) = value;
     if *with_reasons {
-        history.explain(&mut candles, *now).await?;
+        history.add_missed_reasons(&mut candles, *now).await?;
     }
-    Ok(Known { value: (rows(&candles, *now), next), until })
+    Ok(Answered { value: (rows(&candles, *now), next), until })
 }
 
 fn rows(candles: &[Candle], now: i64) -> Vec<CandleResponse> {
@@ -131,34 +131,36 @@ fn rows(candles: &[Candle], now: i64) -> Vec<CandleResponse> {
 impl Candles {
     /// Candles
     ///
-    /// What the prices of each interval come to. Each interval that has a moment of the range in it is
-    /// answered as a whole. Intervals without prices are left out, or get the last price before them
-    /// with `fill=previous`. JSON has at most `limit` candles and a link to the next ones; without
-    /// `since`, it has the newest ones. CSV and NDJSON have all of the range.
+    /// Returns open, high, low, close and mean price of each interval. Intervals that lie only partly in the
+    /// range are returned whole. Intervals without prices are omitted, or with `fill=previous` get the last
+    /// price before them. A JSON response has at most `limit` candles and a link to the next ones; without
+    /// `since`, in ascending order, it has the newest candles. CSV and NDJSON responses have the whole range.
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     #[oai(path = "/api/candles", method = "get", operation_id = "candles")]
     async fn candles(
         &self,
         request: &Request,
-        /// The length of a candle: a number with a unit. `s`, `m` and `h` are counted from the Unix
-        /// epoch; `d`, `w` (from Monday) and `M` (months) are those of the calendar of `time_zone`.
-        /// A multiple of the length of a slot; one hour without it.
+        /// Length of a candle: a number with a unit. Intervals in `s`, `m` and `h` are aligned to the Unix
+        /// epoch and must be multiples of a slot (10 s by default). Intervals in `d`, `w` (starting on
+        /// Monday) and `M` (months) follow the calendar of `time_zone`. Default: one hour.
         interval: Query<Option<Interval>>,
-        /// The first moment of the range; without it, so that the newest candles are answered.
+        /// Start of the range, inclusive; a day begins at midnight in `time_zone`. Default: the first
+        /// recorded price; a JSON response in ascending order then has the newest candles.
         since: Query<Option<Moment>>,
-        /// The last moment of the range; without it, up to now.
+        /// End of the range, inclusive; a day ends at midnight in `time_zone`. Default: now.
         until: Query<Option<Moment>>,
-        /// What an interval without prices gets: nothing, or the last price before it.
+        /// Treatment of intervals without prices. `none`: they are omitted; `previous`: they get the last
+        /// price before them.
         fill: Query<Option<Fill>>,
-        /// The time zone in which days, weeks and months begin, by its name in the IANA database.
+        /// Time zone of days, weeks and months: a name of the IANA time zone database. Default: UTC.
         time_zone: Query<Option<Zone>>,
-        /// Whether missed slots are told by reason.
+        /// Whether to count the missed slots of each candle by reason. Default: false.
         reasons: Query<Option<bool>>,
-        /// The most candles in an answer as JSON.
+        /// Maximum number of candles in a JSON response. Not allowed with CSV and NDJSON.
         limit: Query<Option<Limit>>,
-        /// `asc`: oldest first; `desc`: newest first.
+        /// Sort order. `asc`: oldest first; `desc`: newest first.
         order: Query<Option<Order>>,
-        /// The format; without it, the one that the header `Accept` prefers.
+        /// Format of the response. Default: the format preferred by the `Accept` header, else JSON.
         format: Query<Option<Format>>,
     ) -> Result<CandlesAnswer, ApiError> {
         let now = self.history.now();
@@ -166,7 +168,7 @@ impl Candles {
         let interval = interval.0.unwrap_or(HOURLY);
         if let Some(seconds) = interval.seconds().filter(|seconds| seconds % self.slot != 0) {
             let detail = format!(
-                "interval: {seconds} s are not a multiple of a slot, which has {} s",
+                "interval: {seconds} s is not a multiple of a slot, which lasts {} s",
                 self.slot
             );
             return Err(ApiError::parameter("interval", detail));
@@ -181,17 +183,18 @@ impl Candles {
             limit: limit.0.unwrap_or_default().0,
         };
         let with_reasons = reasons.0.unwrap_or_default();
-        let question = Question { range, wanted, with_reasons, now };
+        let query = CandleQuery { range, wanted, with_reasons, now };
         if format != Format::Json {
             if limit.0.is_some() {
-                let detail = "limit: CSV and NDJSON have all of the range: leave it out";
+                let detail =
+                    "limit: not allowed with CSV and NDJSON, which have the whole range; omit it";
                 return Err(ApiError::parameter("limit", detail));
             }
-            return self.all(question, format).await;
+            return self.all(query, format).await;
         }
         if range.since().is_none() && wanted.order == Order::Ascending {
-            return self.newest(question).await;
+            return self.newest(query).await;
         }
-        self.page(question, request).await
+        self.page(query, request).await
     }
 }

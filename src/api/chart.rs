@@ -1,4 +1,5 @@
-//! Pictures of the price: a chart of any range, and a badge.
+//! Images of the price (SVG): a chart of any range, and a badge. May use the configuration, the domain and
+//! the history.
 
 mod axes;
 mod badge;
@@ -21,16 +22,16 @@ use super::{
 use crate::{
     config::Config,
     domain::{Candles, Interval, Moment, Order, TimeRange, UnixTime, Zone},
-    history::{History, Known},
+    history::{Answered, History},
 };
 
-/// The pixels of a point of a line, and of a candle.
+/// The width in pixels of a point of a line and of a candle.
 const POINT: i64 = 1;
 const CANDLE: i64 = 8;
-/// What is drawn where nothing was recorded, in seconds.
+/// The length in seconds of an empty chart.
 const EMPTY: i64 = 3600;
 
-/// The lengths of candles that people know, in seconds.
+/// The usual lengths of candles in seconds.
 const LENGTHS: [i64; 16] = [
     10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 604_800,
     2_592_000,
@@ -38,23 +39,25 @@ const LENGTHS: [i64; 16] = [
 
 pub(super) struct Charts {
     history: Arc<History>,
-    /// The seconds of a slot.
+    /// The length of a slot in seconds.
     slot: i64,
+    /// The age in seconds above which a price is stale.
     stale_after: i64,
 }
 
-/// A picture.
+/// The response to a request for an image.
 #[derive(ApiResponse)]
 enum PictureAnswer {
-    /// The picture.
+    /// The image, in SVG.
     #[oai(status = 200, content_type = "image/svg+xml")]
     Picture(
         PlainText<String>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
-    /// It cannot be drawn.
+    /// The image could not be drawn. The cause has been logged.
     #[oai(status = 500, content_type = "application/problem+json")]
     Failed(Json<Problem>),
 }
@@ -64,34 +67,35 @@ impl Charts {
         Self { history, slot, stale_after: config.stale_after() }
     }
 
-    /// The unix seconds of the edges of a chart.
+    /// Returns the Unix seconds of the left and right edge of a chart.
     fn edges(&self, range: &TimeRange, now: i64) -> (i64, i64) {
         let size = self.history.size();
         let until = range.until().map_or(now, UnixTime::second);
         let first = size.first.unwrap_or(until - EMPTY);
         let since = range.since().map_or(first, UnixTime::second);
-        // A range that begins in the future is drawn as it is: empty.
+        // A range that begins in the future gives an empty chart.
         if range.until().is_none() && since >= until {
             return (since, since + EMPTY);
         }
         (since.min(until - self.slot), until)
     }
 
-    /// The unix seconds between which each slot should have a price: from the first one ever recorded to the
-    /// last slot that has ended for certain.
+    /// Returns the Unix seconds between which each slot should have a price: from the first recorded price to
+    /// the last slot that has certainly ended.
     fn expected(&self, (since, until): (i64, i64), now: i64) -> (i64, i64) {
         let first = self.history.size().first.unwrap_or(i64::MAX);
         (since.max(first), until.min(now - 2 * self.slot))
     }
 
-    /// The length of a candle, so that there is one in so many pixels of a range.
+    /// Returns the length of a candle in seconds, so that each candle is at least [`CANDLE`] pixels wide, or
+    /// [`POINT`] pixels for a line.
     fn length(&self, (since, until): (i64, i64), width: u32, as_candles: bool) -> i64 {
         let most = (i64::from(width) / if as_candles { CANDLE } else { POINT }).max(1);
-        // Rounded up: more candles than are asked for would leave out the newest.
+        // Rounded up: if there were more candles than the limit, the newest would be left out.
         let least = ((until - since + most - 1) / most).max(self.slot);
-        let known = LENGTHS.into_iter().find(|length| *length >= least && length % self.slot == 0);
+        let usual = LENGTHS.into_iter().find(|length| *length >= least && length % self.slot == 0);
         let whole = (least + self.slot - 1) / self.slot * self.slot;
-        known.filter(|_| as_candles).unwrap_or(whole)
+        usual.filter(|_| as_candles).unwrap_or(whole)
     }
 }
 
@@ -99,26 +103,27 @@ impl Charts {
 impl Charts {
     /// Chart
     ///
-    /// The prices of a range as a picture (SVG): as a line, whose breaks are slots without a price, or as
-    /// candles. It takes as long for ten years as for an hour. The root element says where the plot is:
-    /// `data-since` and `data-until` are the unix seconds at `data-left` and `data-right`.
+    /// Returns a chart of the prices of a range as an SVG image: candles, or a line that is interrupted where
+    /// slots have no price. Attributes of the root element give the position of the plot: `data-since` and
+    /// `data-until` are the Unix seconds (UTC) at the pixels `data-left` and `data-right`; `data-top` and
+    /// `data-bottom` are its vertical edges.
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     #[oai(path = "/api/chart.svg", method = "get", operation_id = "chart")]
     async fn chart(
         &self,
-        /// The first moment; without it, that of the first price.
+        /// Start of the range, inclusive; days begin in `time_zone`. Default: the first recorded price.
         since: Query<Option<Moment>>,
-        /// The last moment; without it, now.
+        /// End of the range, inclusive; days end in `time_zone`. Default: now.
         until: Query<Option<Moment>>,
-        /// The width in pixels.
+        /// Width of the image in pixels. Default: 800.
         width: Query<Option<Pixels>>,
-        /// The height in pixels.
+        /// Height of the image in pixels. Default: 300.
         height: Query<Option<Pixels>>,
-        /// What the prices are drawn as.
+        /// Kind of chart: a line or candles.
         kind: Query<Option<ChartKind>>,
-        /// The colours, for a light or a dark page.
+        /// Colours of the image: for a light or a dark background.
         theme: Query<Option<Theme>>,
-        /// The time zone of the labels, by its name in the IANA database.
+        /// Time zone of the labels and of days in `since` and `until`: a name of the IANA time zone database.
         time_zone: Query<Option<Zone>>,
     ) -> Result<PictureAnswer, ApiError> {
         let now = self.history.now();
@@ -140,7 +145,7 @@ impl Charts {
             Some(UnixTime::from_seconds(edges.1)),
         );
         let drawn = drawn.map_err(|error| ApiError::parameter("since", error.to_string()))?;
-        let Known { value: (candles, _), until } =
+        let Answered { value: (candles, _), until } =
             self.history.candles(&drawn, &wanted, now).await?;
         let drawing = Drawing {
             candles: &candles,
@@ -157,7 +162,7 @@ impl Charts {
         Ok(match drawing.svg() {
             Ok(svg) => PictureAnswer::Picture(PlainText(svg), until),
             Err(error) => {
-                tracing::error!(%error, "a chart was not drawn");
+                tracing::error!(%error, "failed to draw a chart");
                 PictureAnswer::Failed(Json(Problem::internal()))
             }
         })
@@ -165,10 +170,11 @@ impl Charts {
 
     /// Badge
     ///
-    /// The last price as a small picture (SVG) for other pages; grey when it is stale.
+    /// Returns the last price in pesos as a small SVG image to embed in other pages. It is grey if the price
+    /// is stale (older than `api.stale_after`) or if there is no price yet.
     #[oai(path = "/api/badge.svg", method = "get", operation_id = "badge")]
     async fn badge(&self) -> Result<PictureAnswer, ApiError> {
-        let Known { value: latest, until } = self.history.latest().await?;
+        let Answered { value: latest, until } = self.history.latest().await?;
         let now = self.history.now();
         let price = latest.map(|latest| {
             let age = now - latest.sample.timestamp.second();

@@ -1,5 +1,6 @@
-//! The endpoints of other price APIs, so that their clients work with Cotiza: one file an API. Parameters
-//! that are not known are ignored here, as the originals do.
+//! Endpoints that are compatible with other price APIs, one file for each, so that their clients work with
+//! Cotiza. Unknown parameters are ignored, as the original APIs do. May use the domain, the configuration,
+//! the history and its store.
 
 mod coingecko;
 mod criptoya;

@@ -1,5 +1,4 @@
-//! What all answers have in common: a request id, validators and rules for caches, headers for browsers,
-//! the access log.
+//! Conventions of all responses: request id, caching headers, security headers, metrics and the access log.
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,22 +20,22 @@ use crate::{
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The methods of all paths.
+/// Methods allowed on all paths.
 pub(super) const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-/// Pages bring everything with them, also their scripts, and are shown in no frame.
+/// Content Security Policy of pages: their scripts and styles are inline, and they must not be framed.
 const PAGES: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// An endpoint whose answers follow the conventions.
+/// An endpoint whose responses follow the conventions.
 pub(super) struct Conventions<E> {
     inner: E,
     history: Arc<History>,
     proxies: Proxies,
     paths: KnownPaths,
     metrics: Metrics,
-    /// The length of a slot in seconds.
+    /// Length of a slot in seconds.
     slot: i64,
     is_logged: bool,
 }
@@ -59,12 +58,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for Conventions<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let id = request_id(request.headers());
         let method = request.method().clone();
         known_paths::normalise(&mut request);
         let route = self.paths.route(request.uri().path());
-        let asked = Asked {
+        let cache_headers = CacheHeaders {
             rule: caching::rule(&request, self.history.now(), self.slot),
             known: request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect(),
             is_negotiated: formats::is_negotiated(&request),
@@ -85,25 +84,25 @@ impl<E: Endpoint<Output = Response>> Endpoint for Conventions<E> {
             self.inner.get_response(request).instrument(span).await
         };
         if method != Method::OPTIONS {
-            response = asked.finish(response).await;
+            response = cache_headers.apply(response).await;
         }
         if method == Method::HEAD {
             response = without_body(response);
         }
         let status = response.status();
         let labels = [route, known_method(&method), status.as_str()];
-        self.metrics.measure(Metric::HttpRequests, &labels, begun.elapsed());
+        self.metrics.measure(Metric::HttpRequests, &labels, started.elapsed());
         if let Some((url, client)) = line {
-            let (status, seconds) = (status.as_u16(), begun.elapsed().as_secs_f64());
+            let (status, seconds) = (status.as_u16(), started.elapsed().as_secs_f64());
             let id = id.to_str().unwrap_or_default();
-            tracing::info!(%method, url, status, seconds, %client, id, "answered");
+            tracing::info!(%method, url, status, seconds, %client, id, "request completed");
         }
         response.headers_mut().insert(REQUEST_ID, id);
         Ok(response)
     }
 }
 
-/// The name of a method, one of few.
+/// Returns the label of a method for metrics; a fixed set keeps the number of series small.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -113,20 +112,20 @@ fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// What a request says about caches.
-struct Asked {
+/// The properties of a request that determine the caching headers of its response.
+struct CacheHeaders {
     rule: caching::Rule,
-    /// The versions that the client has.
+    /// Lines of the header `If-None-Match`: the versions that the client has.
     known: Vec<HeaderValue>,
-    /// Whether the answer depends on the header `Accept`.
+    /// Whether the response depends on the header `Accept`.
     is_negotiated: bool,
 }
 
-impl Asked {
-    /// Adds the headers that all answers have; answers 304 if the client has this version.
-    async fn finish(&self, response: Response) -> Response {
+impl CacheHeaders {
+    /// Adds caching and security headers. Returns a 304 if the client has this version.
+    async fn apply(&self, response: Response) -> Response {
         let mut response = match self.rule {
-            caching::Rule::Never => response,
+            caching::Rule::NoStore => response,
             _ if response.status() != StatusCode::OK || caching::is_streamed(&response) => response,
             _ => caching::tagged(response, &self.known).await,
         };
@@ -146,11 +145,11 @@ impl Asked {
     }
 }
 
-/// The id that a client or a proxy has given to a request, or a new one.
+/// Returns the id that the client or a proxy sent with the request, or a new id.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let is_usable =
-        |id: &&HeaderValue| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain);
+        |id: &&HeaderValue| (1..=64).contains(&id.len()) && id.as_bytes().iter().all(is_allowed);
     let given = headers.get(REQUEST_ID).filter(is_usable).cloned();
     given.unwrap_or_else(|| {
         let id = format!("{:016x}", fastrand::u64(..));
@@ -158,7 +157,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The head of an answer alone.
+/// Removes the body of a response and keeps its headers.
 fn without_body(mut response: Response) -> Response {
     let length = response.header(header::CONTENT_LENGTH).map(str::to_owned);
     response.set_body(Body::empty());

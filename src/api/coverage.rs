@@ -1,4 +1,4 @@
-//! How much of a range was recorded, and where the gaps are.
+//! `/api/coverage` and `/api/gaps`: how much of a range was recorded, and where the gaps are.
 
 use std::sync::Arc;
 
@@ -12,12 +12,15 @@ use super::{
     answer::Answer,
     error::ApiError,
     formats::ListBody,
-    listing::{ListingAnswer, without_pages},
+    listing::{ListingAnswer, reject_page_parameters},
     params::{self, Format},
     proxies::Proxies,
 };
 use crate::{
-    domain::{self, Missed, Moment, Order, Page, PageNumber, PageSize, TimeRange},
+    domain::{
+        self, MissedReason, MissedSlots, Moment, Order, Page, PageNumber, PageSize, TimeRange,
+        with_missed_reasons,
+    },
     history::{History, HistoryError},
 };
 
@@ -26,58 +29,61 @@ pub(super) struct Coverage {
     proxies: Proxies,
 }
 
-/// How much of a range was recorded. Each expected slot is recorded, missed or pending.
+/// How much of a range was recorded: each expected slot is recorded, missed or pending.
 #[derive(Debug, Object)]
 pub struct CoverageResponse {
-    /// The slots that began in the range, from the first one ever recorded up to now.
+    /// The number of slots that began in the range, from the first recorded slot of all until now.
     pub expected: u64,
-    /// Those with a price.
+    /// The number of slots with a price.
     pub recorded: u64,
-    /// Those that ended without one.
+    /// The number of slots that ended without a price.
     pub missed: u64,
-    /// The missed ones by reason.
+    /// The missed slots by reason.
     pub reasons: Reasons,
     /// 1 if the current slot has no price yet, else 0.
     pub pending: u64,
-    /// Recorded slots among those that have ended, from 0 to 1; null of none.
+    /// The share of recorded slots among those that have ended, from 0 to 1; null if none has ended.
     pub share: Option<f64>,
 }
 
-/// Missed slots by the reason they were missed for.
-#[derive(Debug, Object, Serialize)]
-pub struct Reasons {
-    /// The exchange did not answer in time.
-    exchange_timeout: u64,
-    /// The exchange could not be reached, or answered with an error.
-    exchange_error: u64,
-    /// The exchange answered something that is no price.
-    bad_answer: u64,
-    /// The job was begun only after the slot was over.
-    too_late: u64,
-    /// The workers that ran the job died.
-    worker_lost: u64,
-    /// Redis could not be reached, or lost what it had recorded in a failover.
-    redis_away: u64,
-    /// The exchange answered a price that was not believed.
-    price_rejected: u64,
-    /// The job waited until the slot was over: no worker was running.
-    no_worker: u64,
-    /// An operator had paused the queue, or removed the job.
-    paused: u64,
-    /// Nobody tells why: no scheduler was running.
-    not_scheduled: u64,
-}
+macro_rules! reasons_response {
+    ($($(#[$description:meta])* $reason:ident $name:ident),+ $(,)?) => {
+        /// Missed slots by reason.
+        #[derive(Debug, Object, Serialize)]
+        pub struct Reasons {
+            $($(#[$description])* $name: u64,)+
+            /// No reason was recorded: no scheduler was running.
+            not_scheduled: u64,
+        }
 
-/// A stretch of missed slots, one after the other.
+        impl Reasons {
+            /// The names of the fields.
+            pub(super) const COLUMNS: [&'static str; MissedReason::ALL.len() + 1] =
+                [$(stringify!($name),)+ "not_scheduled"];
+        }
+
+        impl From<&MissedSlots> for Reasons {
+            fn from(missed: &MissedSlots) -> Self {
+                Self {
+                    $($name: missed.count(MissedReason::$reason),)+
+                    not_scheduled: missed.not_scheduled,
+                }
+            }
+        }
+    };
+}
+with_missed_reasons!(reasons_response);
+
+/// Consecutive missed slots.
 #[derive(Debug, Object, Serialize)]
 struct GapResponse {
-    /// When the first missed slot begins, in unix seconds (UTC).
+    /// The first second of the first missed slot, in unix seconds (UTC).
     since: i64,
-    /// The last second of the last missed slot.
+    /// The last second of the last missed slot, in unix seconds (UTC).
     until: i64,
-    /// How many slots were missed.
+    /// The number of missed slots.
     slots: u64,
-    /// The slots by reason.
+    /// The missed slots by reason.
     reasons: Reasons,
 }
 
@@ -86,7 +92,7 @@ impl Coverage {
         Self { history, proxies }
     }
 
-    /// A page of all gaps for each batch, so that any number can be sent.
+    /// Streams all gaps of a range, one page at a time, so that their number is not limited.
     async fn all(
         &self,
         format: Format,
@@ -121,51 +127,6 @@ impl Coverage {
     }
 }
 
-impl Reasons {
-    /// The names of the fields.
-    pub(super) const COLUMNS: [&'static str; 10] = [
-        "exchange_timeout",
-        "exchange_error",
-        "bad_answer",
-        "too_late",
-        "worker_lost",
-        "redis_away",
-        "price_rejected",
-        "no_worker",
-        "paused",
-        "not_scheduled",
-    ];
-}
-
-impl From<&Missed> for Reasons {
-    fn from(missed: &Missed) -> Self {
-        let [
-            exchange_timeout,
-            exchange_error,
-            bad_answer,
-            too_late,
-            worker_lost,
-            redis_away,
-            price_rejected,
-            no_worker,
-            paused,
-        ] = missed.told;
-        let not_scheduled = missed.not_scheduled;
-        Self {
-            exchange_timeout,
-            exchange_error,
-            bad_answer,
-            too_late,
-            worker_lost,
-            redis_away,
-            price_rejected,
-            no_worker,
-            paused,
-            not_scheduled,
-        }
-    }
-}
-
 impl From<&domain::Coverage> for CoverageResponse {
     fn from(coverage: &domain::Coverage) -> Self {
         Self {
@@ -194,14 +155,14 @@ impl From<domain::Gap> for GapResponse {
 impl Coverage {
     /// Coverage
     ///
-    /// How many of the slots of a range were recorded, and why the others were not. Time before
-    /// the first recorded price does not count.
+    /// Returns how many slots of a range were recorded, and why the others were missed. Time before the first
+    /// recorded price does not count.
     #[oai(path = "/api/coverage", method = "get", operation_id = "coverage")]
     async fn coverage(
         &self,
-        /// The first moment of the range; without it, from the beginning.
+        /// Start of the range, inclusive. Default: the first recorded price.
         since: Query<Option<Moment>>,
-        /// The last moment of the range; without it, up to now.
+        /// End of the range, inclusive. Default: now.
         until: Query<Option<Moment>>,
     ) -> Result<Answer<CoverageResponse>, ApiError> {
         let now = self.history.now();
@@ -212,31 +173,31 @@ impl Coverage {
 
     /// Gaps
     ///
-    /// The stretches of slots that ended without a price, each with its reasons: as JSON page by page,
-    /// as CSV or NDJSON all of them.
+    /// Returns the gaps: consecutive slots that ended without a price, with the reasons. JSON responses are
+    /// paged; CSV and NDJSON responses have all gaps of the range.
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     #[oai(path = "/api/gaps", method = "get", operation_id = "gaps")]
     async fn gaps(
         &self,
         request: &Request,
-        /// Which page: a whole number from 1, or `last`.
+        /// Page number, from 1, or `last`. Default: 1.
         page: Query<Option<PageNumber>>,
-        /// Gaps a page.
+        /// Number of gaps per page, 1 to 1000. Default: 10.
         page_size: Query<Option<PageSize>>,
-        /// The first moment of the range; without it, from the beginning.
+        /// Start of the range, inclusive. Default: the first recorded price.
         since: Query<Option<Moment>>,
-        /// The last moment of the range; without it, up to now.
+        /// End of the range, inclusive. Default: now.
         until: Query<Option<Moment>>,
-        /// `asc`: oldest first; `desc`: newest first.
+        /// `asc`: oldest first; `desc`: newest first. Default: `asc`.
         order: Query<Option<Order>>,
-        /// The format; without it, the one that the header `Accept` prefers.
+        /// Response format. Default: the one that the header `Accept` prefers.
         format: Query<Option<Format>>,
     ) -> Result<ListingAnswer<GapResponse>, ApiError> {
         let now = self.history.now();
         let range = params::range(since.0, until.0, now)?;
         let order = order.0.unwrap_or_default();
         let format = Format::of(format.0, request);
-        without_pages(format, page.0, page_size.0)?;
+        reject_page_parameters(format, page.0, page_size.0)?;
         if format != Format::Json {
             return self.all(format, range, order).await;
         }

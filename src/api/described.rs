@@ -1,7 +1,7 @@
-//! How a type of ours that is one value in JSON or in a URL is described in the OpenAPI document.
+//! OpenAPI schemas of types that are a single value in JSON or in a URL.
 
-/// Gives a type a name and a schema.
-macro_rules! described {
+/// Implements `poem_openapi::types::Type` with the given name and schema.
+macro_rules! impl_openapi_type {
     ($type:ty, $name:literal, $schema:expr) => {
         impl poem_openapi::types::Type for $type {
             const IS_REQUIRED: bool = true;
@@ -27,4 +27,4 @@ macro_rules! described {
     };
 }
 
-pub(super) use described;
+pub(super) use impl_openapi_type;

@@ -1,5 +1,5 @@
-//! The documentation of the API, written when it is first asked for: few ask, and Swagger UI with
-//! what is left over from writing it takes 7 MB.
+//! The documentation of the API. It is generated at the first request because it is rarely needed and
+//! generating it takes 7 MB of memory.
 
 mod accurate;
 
@@ -13,7 +13,7 @@ use super::Resources;
 
 type Service = OpenApiService<Resources, ()>;
 
-/// `/docs`, `/openapi.json` and `/openapi.yaml`.
+/// Returns the routes `/docs`, `/openapi.json` and `/openapi.yaml`.
 pub(super) fn routes(service: Service) -> Route {
     let service = &Arc::new(service);
     Route::new()
@@ -22,33 +22,33 @@ pub(super) fn routes(service: Service) -> Route {
         .at("/openapi.yaml", get(text(service, "application/x-yaml", yaml)))
 }
 
-/// What the document says about the API as a whole.
+/// Adds description, server, license and contact to the document.
 pub(super) fn described(service: Service, public_url: &str) -> Service {
-    let here = if public_url.is_empty() { "/" } else { public_url };
+    let url = if public_url.is_empty() { "/" } else { public_url };
     let license = LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/");
     service
         .description(include_str!("documentation/description.md"))
-        .server(ServerObject::new(here).description("This API"))
+        .server(ServerObject::new(url).description("This API"))
         .license(license)
         .contact(poem_openapi::ContactObject::new().name("The operator of this API"))
 }
 
-/// The document as JSON.
+/// Returns the document as JSON.
 pub(super) fn json(service: &Service) -> String {
     serde_json::to_string_pretty(&accurate::document(&service.spec())).unwrap_or_default()
 }
 
-/// The document as YAML.
+/// Returns the document as YAML.
 pub(super) fn yaml(service: &Service) -> String {
     serde_yaml::to_string(&accurate::document(&service.spec())).unwrap_or_default()
 }
 
-/// The head of a page that browsers show as it is meant, also on phones.
+/// Beginning of the Swagger UI page: standards mode, and a viewport that fits phones.
 const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n    <meta charset=\"utf-8\">\n    \
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
     <title>Cotiza API</title>";
 
-/// Swagger UI, which has the document in itself. What poem-openapi writes before the style is replaced.
+/// Returns the Swagger UI page with the corrected document, and [`HEAD`] instead of the start of the page.
 fn page(service: &Service) -> String {
     let html = service.swagger_ui_html().replacen(&service.spec(), &json(service), 1);
     match html.split_once("<title>Swagger UI</title>") {
@@ -64,7 +64,7 @@ fn text(
 ) -> impl Endpoint + use<> {
     let (service, text) = (Arc::clone(service), OnceLock::new());
     make_sync(move |_| {
-        // All answers share it.
+        // All responses share the same bytes.
         let text: &Bytes = text.get_or_init(|| write(&service).into());
         Response::builder().content_type(kind).body(text.clone())
     })

@@ -1,4 +1,4 @@
-//! Errors as problem details (RFC 9457), whoever raised them.
+//! All errors of the API as problem details (RFC 9457).
 
 use poem::{
     IntoResponse as _, Response,
@@ -9,41 +9,42 @@ use poem_openapi::{ApiResponse, Object, error::ParseParamError, payload::Json};
 
 use crate::{connection, domain::InvalidPage, history::HistoryError, store::StoreError};
 
-/// Seconds after which a client may try again when Redis is away.
+/// Number of seconds after which a client may retry when Redis is unavailable.
 pub(super) const RETRY_AFTER: u64 = 1;
 
-/// What went wrong, as RFC 9457 writes it.
+/// Problem details of an error (RFC 9457).
 #[derive(Debug, Object)]
 pub(super) struct Problem {
-    /// Always `about:blank`: the status says which kind of problem it is.
+    /// Always `about:blank`: the kind of problem is given by `status`.
     r#type: String,
-    /// The kind of problem in words.
+    /// Reason phrase of the HTTP status.
     title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     status: u16,
-    /// What was wrong with this request, and what would be right.
+    /// What was wrong with the request, and what is expected instead.
     detail: String,
-    /// The parameter that was wrong.
+    /// Name of the invalid parameter; omitted if the problem is not about a parameter.
     #[oai(skip_serializing_if_is_none)]
     parameter: Option<String>,
-    /// The same as `detail`, under the name that older clients read.
+    /// Same as `detail`, for older clients.
     error: String,
 }
 
-/// The ways in which a request can fail.
+/// Error responses that most operations share.
 #[derive(Debug, ApiResponse)]
 pub(super) enum ApiError {
-    /// A parameter is missing or wrong.
+    /// A parameter is missing, invalid, unknown or given more than once.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
-    /// Something is broken inside; it has been logged.
+    /// Internal error; it has been logged.
     #[oai(status = 500, content_type = "application/problem+json")]
     Internal(Json<Problem>),
-    /// It cannot be answered right now: the store cannot be reached, or the last price is too old.
+    /// Temporarily unavailable: the store is unreachable, the prices are still being loaded, or the last
+    /// price is older than `max_age`.
     #[oai(status = 503, content_type = "application/problem+json")]
     Unavailable(
         Json<Problem>,
-        /// Seconds after which to try again.
+        /// Number of seconds after which to retry.
         #[oai(header = "Retry-After")]
         u64,
     ),
@@ -66,28 +67,28 @@ impl Problem {
         Self { parameter: Some(name.to_owned()), ..Self::new(status, detail) }
     }
 
-    /// A page that is not there.
+    /// Returns the problem of a page that does not exist.
     pub(super) fn invalid_page() -> Self {
         Self::of_parameter(StatusCode::NOT_FOUND, "page", InvalidPage.to_string())
     }
 
-    /// Something that is not there.
+    /// Returns the problem of a resource that does not exist.
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// Something that is broken inside.
+    /// Returns the problem of an internal error.
     pub(super) fn internal() -> Self {
-        let detail = "Something is broken on our side; it has been logged.";
+        let detail = "Internal error; it has been logged.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 
-    /// A store that cannot be reached.
+    /// Returns the problem of an unavailable store.
     pub(super) fn unavailable() -> Self {
-        Self::unavailable_because("The store cannot be used right now; try again shortly.")
+        Self::unavailable_because("The price store is temporarily unavailable; try again shortly.")
     }
 
-    /// Something that cannot be answered right now.
+    /// Returns the problem of a request that cannot be answered at the moment.
     pub(super) fn unavailable_because(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
@@ -99,12 +100,12 @@ impl Problem {
 }
 
 impl ApiError {
-    /// A parameter that is wrong.
+    /// Returns the error of an invalid parameter.
     pub(super) fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::BadRequest(Json(Problem::of_parameter(StatusCode::BAD_REQUEST, name, detail)))
     }
 
-    /// A price that is older than the caller takes, in seconds.
+    /// Returns the error of a price that is older than the client accepts; both ages are in seconds.
     pub(super) fn too_old(age: i64, max_age: i64) -> Self {
         let detail = format!("The last price is {age} s old; max_age is {max_age} s.");
         Self::Unavailable(Json(Problem::unavailable_because(detail)), RETRY_AFTER)
@@ -116,16 +117,16 @@ impl From<HistoryError> for ApiError {
         match error {
             HistoryError::Store(error) => error.into(),
             HistoryError::Damaged { hour } => {
-                tracing::error!(%error, "answered 500");
+                tracing::error!(%error, "request failed with status 500");
                 let detail = format!(
-                    "The recorded prices of the hour from {hour} (unix seconds) are damaged; ranges \
-                     that do not include it can be answered."
+                    "The recorded prices of the hour from {hour} (Unix seconds) are damaged; use a \
+                     range that does not include it."
                 );
                 Self::Internal(Json(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
             }
-            // It is so while Redis is away, and shortly after the start.
+            // Expected while Redis is unavailable and while the history is loading.
             error => {
-                tracing::debug!(%error, "answered 503");
+                tracing::debug!(%error, "request failed with status 503");
                 Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER)
             }
         }
@@ -135,19 +136,19 @@ impl From<HistoryError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_unavailable() {
-            if connection::is_away(&error) {
-                tracing::debug!(%error, "answered 503");
+            if connection::is_outage(&error) {
+                tracing::debug!(%error, "request failed with status 503");
             } else {
-                tracing::warn!(%error, "answered 503");
+                tracing::warn!(%error, "request failed with status 503");
             }
             return Self::Unavailable(Json(Problem::unavailable()), RETRY_AFTER);
         }
-        tracing::error!(%error, "answered 500");
+        tracing::error!(%error, "request failed with status 500");
         Self::Internal(Json(Problem::internal()))
     }
 }
 
-/// Turns whatever poem or poem-openapi refuses into problem details.
+/// Converts errors of poem and poem-openapi into problem details.
 pub(super) async fn problem(error: poem::Error) -> Response {
     if error.is_from_response() {
         return error.into_response();
@@ -161,12 +162,12 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     }
     let status = error.status();
     let detail = if error.is::<NotFoundError>() {
-        "There is nothing at this path; the documentation is at /docs.".to_owned()
+        "No resource exists at this path; the documentation is at /docs.".to_owned()
     } else if error.is::<MethodNotAllowedError>() {
-        "This method is not allowed here; use GET.".to_owned()
+        "This method is not allowed; use GET.".to_owned()
     } else if status.is_server_error() {
-        tracing::error!(%error, "answered {status}");
-        "Something is broken on our side; it has been logged.".to_owned()
+        tracing::error!(%error, "request failed with status {status}");
+        "Internal error; it has been logged.".to_owned()
     } else {
         error.to_string()
     };
@@ -177,8 +178,7 @@ pub(super) async fn problem(error: poem::Error) -> Response {
     response
 }
 
-/// poem-openapi wraps the reason of a parser into the names of its types; users are better
-/// served by the reason alone.
+/// Returns the reason why a parameter could not be parsed, without the type names that poem-openapi adds.
 fn reason(error: &ParseParamError) -> String {
     let (name, reason) = (error.name, &error.reason);
     if reason.ends_with("expects an input value.") {

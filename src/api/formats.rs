@@ -1,4 +1,4 @@
-//! The formats of lists: JSON page by page, CSV and NDJSON as a whole, streamed.
+//! The formats of lists: JSON in pages, CSV and NDJSON as a stream of all rows.
 
 use futures_util::{Stream, StreamExt as _};
 use hyper::body::Bytes;
@@ -21,10 +21,10 @@ const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
 
-/// Operations with a list, whose format clients may choose.
+/// Operations that return a list in a format of the client's choice.
 const LISTS: [&str; 3] = ["/api/candles", "/api/gaps", "/api/ticker-list"];
 
-/// Whether the format of the answer depends on the header `Accept`.
+/// Returns whether the format of the response depends on the header `Accept`.
 pub(super) fn is_negotiated(request: &Request) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
@@ -32,7 +32,7 @@ pub(super) fn is_negotiated(request: &Request) -> bool {
 }
 
 impl Format {
-    /// The format that was asked for, by the parameter or else by the header `Accept`.
+    /// Returns the requested format: that of the parameter if given, else that of the header `Accept`.
     pub(super) fn of(parameter: Option<Self>, request: &Request) -> Self {
         parameter.unwrap_or_else(|| {
             let lines = request.headers().get_all(header::ACCEPT);
@@ -41,7 +41,7 @@ impl Format {
         })
     }
 
-    /// Of the formats that a header `Accept` names, the one with the highest weight; JSON if it is none.
+    /// Returns the format with the highest weight in a header `Accept`; JSON if it names no known format.
     fn preferred(accept: &str) -> Self {
         let weighted = media_ranges(accept).into_iter().filter_map(|(kind, weight)| {
             let format = match kind.as_str() {
@@ -52,39 +52,39 @@ impl Format {
             };
             (weight > 0.0).then_some((format, weight))
         });
-        // The first one of the highest weight.
+        // If weights are equal, the first format wins.
         let highest = weighted.reduce(|one, other| if other.1 > one.1 { other } else { one });
         highest.map_or(Self::Json, |(format, _)| format)
     }
 }
 
-/// The body of an answer with a list: `T` is the object that is answered as JSON, `R` a row of it.
+/// The body of a response with a list: `T` is the object of the JSON format, `R` is one row.
 pub(super) struct ListBody<T, R> {
     response: Response,
     types: std::marker::PhantomData<fn() -> (T, R)>,
 }
 
 impl<T: Serialize, R: Serialize + Send + 'static> ListBody<T, R> {
-    /// The whole object as JSON.
+    /// Creates a JSON body from an object.
     pub(super) fn json(object: &T) -> Self {
-        // These objects have text and numbers alone, which can always be written.
+        // These objects have only texts and numbers, so serialization cannot fail.
         let text = serde_json::to_vec(object).unwrap_or_default();
         Self::new(JSON, Body::from_vec(text))
     }
 
-    /// All rows. `header` has the names of the columns, for CSV. An error ends the answer in the middle,
-    /// which HTTP tells the client.
+    /// Creates a streamed body of all rows. `columns` are the names of the columns, used for CSV. An error
+    /// aborts the response, which the client sees as an incomplete HTTP body.
     pub(super) fn rows<E: std::error::Error + Send + Sync + 'static>(
         format: Format,
         columns: Vec<&'static str>,
         batches: impl Stream<Item = Result<Vec<R>, E>> + Send + 'static,
     ) -> Self {
         if format == Format::Ndjson {
-            let lines = batches.map(|rows| Ok::<_, std::io::Error>(lines(&rows.map_err(ended)?)));
-            return Self::new(NDJSON, Body::from_bytes_stream(lines));
+            let rows = batches.map(|rows| Ok::<_, std::io::Error>(ndjson(&rows.map_err(aborted)?)));
+            return Self::new(NDJSON, Body::from_bytes_stream(rows));
         }
-        let header = futures_util::stream::iter([Ok(table(&[columns]))]);
-        let rows = batches.map(|rows| Ok::<_, std::io::Error>(table(&rows.map_err(ended)?)));
+        let header = futures_util::stream::iter([Ok(csv_rows(&[columns]))]);
+        let rows = batches.map(|rows| Ok::<_, std::io::Error>(csv_rows(&rows.map_err(aborted)?)));
         Self::new("text/csv; charset=utf-8", Body::from_bytes_stream(header.chain(rows)))
     }
 
@@ -93,7 +93,7 @@ impl<T: Serialize, R: Serialize + Send + 'static> ListBody<T, R> {
         Self { response, types: std::marker::PhantomData }
     }
 
-    /// The same with a header.
+    /// Adds a header to the response.
     pub(super) fn with_header(mut self, name: header::HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.response.headers_mut().insert(name, value);
@@ -102,12 +102,12 @@ impl<T: Serialize, R: Serialize + Send + 'static> ListBody<T, R> {
     }
 }
 
-fn ended(error: impl std::error::Error + Send + Sync + 'static) -> std::io::Error {
-    tracing::warn!(%error, "an answer ended in the middle");
+fn aborted(error: impl std::error::Error + Send + Sync + 'static) -> std::io::Error {
+    tracing::warn!(%error, "a streamed response was aborted");
     std::io::Error::other(error)
 }
 
-fn lines(rows: &[impl Serialize]) -> Bytes {
+fn ndjson(rows: &[impl Serialize]) -> Bytes {
     let mut text = Vec::new();
     for row in rows {
         if serde_json::to_writer(&mut text, row).is_ok() {
@@ -117,10 +117,10 @@ fn lines(rows: &[impl Serialize]) -> Bytes {
     text.into()
 }
 
-fn table(rows: &[impl Serialize]) -> Bytes {
+fn csv_rows(rows: &[impl Serialize]) -> Bytes {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     for row in rows {
-        // Writing into memory cannot fail.
+        // Writing to memory cannot fail.
         let _written = writer.serialize(row);
     }
     writer.into_inner().unwrap_or_default().into()
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_accept_names_the_format_that_is_preferred() {
+    fn the_accept_header_selects_the_format() {
         for (accept, format) in [
             ("*/*", Format::Json),
             ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Json),

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can answer.
+//! Liveness and readiness of the process.
 
 use std::sync::Arc;
 
@@ -16,66 +16,68 @@ use crate::{
 
 pub(super) struct Health {
     history: Arc<History>,
-    /// The age in seconds from which a price is stale.
+    /// Age in seconds above which a price is stale.
     stale_after: i64,
     is_unready_when_stale: bool,
 }
 
-/// How the process is.
+/// Status of the process.
 #[derive(Debug, Enum)]
 #[oai(rename_all = "lowercase")]
 enum Status {
-    /// All is well.
+    /// The process works normally.
     Ok,
-    /// The store cannot be reached. Everything that was recorded before can still be read.
+    /// The store is unreachable. Requests are answered from memory.
     Stale,
 }
 
-/// Whether the process lives.
+/// Response to a liveness check.
 #[derive(ApiResponse)]
 enum LivenessAnswer {
-    /// It lives.
+    /// The process is running.
     #[oai(status = 200, content_type = "application/json")]
     Alive(Json<LivenessResponse>),
 }
 
-/// Whether the process can answer.
+/// Response to a readiness check.
 #[derive(ApiResponse)]
 enum ReadinessAnswer {
-    /// It can.
+    /// The process answers requests.
     #[oai(status = 200, content_type = "application/json")]
     Ready(Json<ReadinessResponse>),
-    /// Requests are refused: the prices are being loaded, or the store has been away for too long.
+    /// Not ready: the prices are being loaded, the store has been unreachable for longer than
+    /// `api.stale_for`, or the last price is stale and `api.unready_when_stale` is set.
     #[oai(status = 503, content_type = "application/problem+json")]
     Unready(
         Json<Problem>,
-        /// Seconds after which to try again.
+        /// Number of seconds after which to retry.
         #[oai(header = "Retry-After")]
         u64,
     ),
 }
 
-/// The answer of a process that lives.
+/// Liveness of the process.
 #[derive(Debug, Object)]
 struct LivenessResponse {
-    /// Always `ok`; anything else is an error.
+    /// Always `ok`.
     status: Status,
 }
 
-/// What the process can answer.
+/// Readiness of the process.
 #[derive(Debug, Object)]
 struct ReadinessResponse {
-    /// `ok`, or `stale` while the store cannot be reached.
+    /// `ok`, or `stale` while the store is unreachable and requests are answered from memory.
     status: Status,
-    /// The unix second up to which everything that was recorded is known.
+    /// Time up to which all recorded prices are known: Unix time in seconds (UTC). The current time if the
+    /// store is reachable, else the time of the last contact with it.
     known_until: i64,
-    /// How far the clock of this machine is ahead of the clock of the store, in seconds; negative if
-    /// it is behind. The clock of the store is the one that counts.
+    /// Clock of this machine minus the clock of the store, in seconds; negative if this machine is
+    /// behind. Cotiza uses the clock of the store.
     clock_skew: f64,
-    /// The seconds since the last price was observed; null if none was.
+    /// Seconds since the last price was observed; null if no price has been recorded.
     age: Option<i64>,
-    /// Whether the last price is so old that something is wrong, see `api.stale_after`. Questions are
-    /// answered all the same, unless `api.unready_when_stale` is set.
+    /// Whether the last price is older than `api.stale_after`, or no price has been recorded. The
+    /// process is ready anyway unless `api.unready_when_stale` is set.
     price_stale: bool,
 }
 
@@ -90,7 +92,7 @@ impl Health {
 impl Health {
     /// Liveness
     ///
-    /// Answers as long as the process lives; restart it when this fails.
+    /// Returns 200 as long as the process is running. If this check fails, restart the process.
     #[oai(path = "/health/live", method = "get", operation_id = "live")]
     async fn live(&self) -> LivenessAnswer {
         LivenessAnswer::Alive(Json(LivenessResponse { status: Status::Ok }))
@@ -98,8 +100,8 @@ impl Health {
 
     /// Readiness
     ///
-    /// Answers 200 while requests are answered, also from memory while the store cannot be reached;
-    /// else 503: send no requests meanwhile.
+    /// Returns 200 while the process answers requests, including from memory while the store is
+    /// unreachable, and 503 otherwise. Do not send requests to the process while it returns 503.
     #[oai(path = "/health/ready", method = "get", operation_id = "ready")]
     async fn ready(&self) -> ReadinessAnswer {
         let clock_skew = rounded(self.history.store().clock().skew());
@@ -108,9 +110,10 @@ impl Health {
         let price_stale = age.is_none_or(|age| age > self.stale_after);
         let ready = |status, known_until| {
             if price_stale && self.is_unready_when_stale {
-                let age =
-                    age.map_or("there is none".to_owned(), |age| format!("it is {age} s old"));
-                let detail = format!("The last price is stale: {age}.");
+                let detail = age.map_or_else(
+                    || "No price has been recorded yet.".to_owned(),
+                    |age| format!("The last price is stale: it is {age} s old."),
+                );
                 let problem = Problem::unavailable_because(detail);
                 return ReadinessAnswer::Unready(Json(problem), RETRY_AFTER);
             }
@@ -120,7 +123,7 @@ impl Health {
         match self.history.freshness() {
             Freshness::Current { known_until } => ready(Status::Ok, known_until),
             Freshness::Stale { known_until } => ready(Status::Stale, known_until),
-            Freshness::Loading | Freshness::Refusing { .. } => {
+            Freshness::Loading | Freshness::Expired { .. } => {
                 ReadinessAnswer::Unready(Json(Problem::unavailable()), RETRY_AFTER)
             }
         }

@@ -1,5 +1,5 @@
-//! Refuses query parameters that an operation does not have: one that is misspelt would be ignored, and
-//! the answer would be to another question.
+//! Rejects query parameters that an operation does not have. If a misspelt parameter were ignored, the
+//! response would be wrong without notice.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use url::form_urlencoded;
 
 use super::error::Problem;
 
-/// The most changed letters at which a name is suggested.
-const NEAR: usize = 3;
+/// Maximum edit distance at which a similar name is suggested.
+const MAX_DISTANCE: usize = 3;
 
-/// The query parameters of each path.
+/// Query parameters by path.
 pub(super) struct KnownParameters(HashMap<String, Vec<String>>);
 
 impl KnownParameters {
-    /// Those of all paths of an API.
+    /// Collects the query parameters of all paths of an API.
     pub(super) fn of<Api: OpenApi>() -> Self {
         let paths = Api::meta().into_iter().flat_map(|api| api.paths);
         let paths = paths.filter(|path| is_strict(&path.path));
@@ -28,7 +28,7 @@ impl KnownParameters {
         Self(names.collect())
     }
 
-    /// Refuses a request with a parameter that is not known or is given twice.
+    /// Rejects a request with a parameter that is unknown or given more than once.
     pub(super) fn check(&self, request: &Request) -> poem::Result<()> {
         let query = request.uri().query().unwrap_or_default();
         let path = request.uri().path();
@@ -38,20 +38,20 @@ impl KnownParameters {
             match known.iter().zip(&mut given).find(|(known, _)| **known == name) {
                 Some((name, is_given)) => {
                     if std::mem::replace(is_given, true) {
-                        return Err(refused(name, format!("{name}: given more than once")));
+                        return Err(rejection(name, format!("{name}: given more than once")));
                     }
                 }
-                // Clients of the old stack asked for JSON in this way.
+                // Clients of the old stack requested JSON in this way.
                 None if name == "format" && value == "json" => {}
-                None => return Err(refused(&name, unknown(&name, known))),
+                None => return Err(rejection(&name, unknown(&name, known))),
             }
         }
         Ok(())
     }
 }
 
-/// Whether a path is one of Cotiza's own: probes of its health and clients of other APIs may send
-/// anything.
+/// Returns whether the parameters of a path are checked. Health probes and clients of the compatible
+/// endpoints may send unknown parameters.
 fn is_strict(path: &str) -> bool {
     path.starts_with("/api/") && !path.starts_with("/api/v3/")
 }
@@ -59,15 +59,15 @@ fn is_strict(path: &str) -> bool {
 fn unknown(name: &str, known: &[String]) -> String {
     let shown: String = name.chars().take(40).collect();
     let distance = |known: &&String| strsim::levenshtein(name, known);
-    let nearest = known.iter().min_by_key(distance).filter(|near| distance(near) <= NEAR);
+    let nearest = known.iter().min_by_key(distance).filter(|name| distance(name) <= MAX_DISTANCE);
     match (nearest, known) {
         (Some(nearest), _) => format!("{shown}: unknown parameter; did you mean {nearest}?"),
-        (None, []) => format!("{shown}: unknown parameter; there are none here"),
-        (None, _) => format!("{shown}: unknown parameter; known are {}", known.join(", ")),
+        (None, []) => format!("{shown}: unknown parameter; this operation has none"),
+        (None, _) => format!("{shown}: unknown parameter; the parameters are {}", known.join(", ")),
     }
 }
 
-fn refused(name: &str, detail: String) -> poem::Error {
+fn rejection(name: &str, detail: String) -> poem::Error {
     let problem = Problem::of_parameter(StatusCode::BAD_REQUEST, name, detail);
     let response: Response = problem.into_response();
     poem::Error::from_response(response)

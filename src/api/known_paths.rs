@@ -1,5 +1,5 @@
-//! The paths of requests: as routes are written, and their routes for metrics, which are few, whatever
-//! clients ask for.
+//! Normalisation of request paths, and their routes as metric labels: a fixed set, regardless of the paths
+//! that clients request.
 
 use poem::{Request, http::Uri};
 use poem_openapi::OpenApi;
@@ -7,17 +7,17 @@ use poem_openapi::OpenApi;
 /// Paths that are not in the OpenAPI document.
 const OTHERS: [&str; 6] = ["/", "/docs", "/help", "/metrics", "/openapi.json", "/openapi.yaml"];
 
-/// The paths that the API has, with their parameters in braces.
+/// Paths of the API, with their parameters in braces.
 pub(super) struct KnownPaths(Vec<String>);
 
 impl KnownPaths {
-    /// Those of an API, and of its documentation.
+    /// Collects the paths of an API and the paths that are not in its OpenAPI document.
     pub(super) fn of<Api: OpenApi>() -> Self {
         let paths = Api::meta().into_iter().flat_map(|api| api.paths).map(|path| path.path);
         Self(paths.chain(OTHERS.map(str::to_owned)).collect())
     }
 
-    /// The route of a normal path: the known one that it matches, or `other`.
+    /// Returns the route that a normalised path matches, or `other`.
     pub(super) fn route(&self, path: &str) -> &str {
         let exact = self.0.iter().find(|known| *known == path);
         let matching = || self.0.iter().find(|known| known.contains('{') && matches(known, path));
@@ -25,16 +25,16 @@ impl KnownPaths {
     }
 }
 
-/// Makes the path of a request a normal one, as routes are written, before anything is decided by it.
+/// Normalises the path of a request to the form of the routes. Must run before anything that reads the path.
 pub(super) fn normalise(request: &mut Request) {
-    if let Some(normal) = normal(request.uri()) {
-        *request.uri_mut() = normal;
+    if let Some(uri) = normalised(request.uri()) {
+        *request.uri_mut() = uri;
     }
 }
 
-/// The address with one slash in its path where there are several, and none at the end; `None` if it is
-/// so already.
-fn normal(uri: &Uri) -> Option<Uri> {
+/// Returns the URI with repeated slashes collapsed and the trailing slash removed from its path; `None` if
+/// nothing changes.
+fn normalised(uri: &Uri) -> Option<Uri> {
     let path = uri.path_and_query()?.path();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let normal = format!("/{}", parts.join("/"));
@@ -48,7 +48,7 @@ fn normal(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Whether a path is that of a template: each part is the same, or a parameter.
+/// Returns whether a path matches a template: each part is equal, or is a parameter of the template.
 fn matches(template: &str, path: &str) -> bool {
     let (mut template, mut path) = (template.split('/'), path.split('/'));
     loop {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_the_route_that_it_matches() {
+    fn a_path_is_mapped_to_its_route() {
         let known = ["/api/latest", "/api/btc/ars/{volume}", "/"].map(str::to_owned);
         let paths = KnownPaths(known.to_vec());
         for (path, route) in [
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_has_one_slash_between_its_parts_and_none_at_the_end() {
+    fn repeated_and_trailing_slashes_are_removed() {
         for (given, expected) in [
             ("/api/latest", None),
             ("/", None),
@@ -93,7 +93,7 @@ mod tests {
             ("/api//gaps///?since=1//2&until=3", Some("/api/gaps?since=1//2&until=3")),
             ("http://a.example//api/", Some("http://a.example/api")),
         ] {
-            let normal = normal(&given.parse().unwrap()).map(|uri| uri.to_string());
+            let normal = normalised(&given.parse().unwrap()).map(|uri| uri.to_string());
             assert_eq!(normal.as_deref(), expected, "{given}");
         }
     }

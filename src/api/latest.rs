@@ -1,4 +1,4 @@
-//! The last price that was recorded: whether it can still be relied on, and the last 24 hours.
+//! The latest price with its age, and statistics of the last 24 hours.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 use super::{
     Tag,
     error::{ApiError, Problem},
-    numbers::{number, percent, pesos, units},
+    numbers::{number, percent, pesos, ten_thousandths_to_pesos},
 };
 use crate::{
     config,
@@ -15,75 +15,78 @@ use crate::{
     history::History,
 };
 
-/// The seconds of a day.
+/// Length of a day in seconds.
 pub(super) const DAY: i64 = 24 * 3600;
-/// How old the price of 24 hours ago may be by then for a change to be told.
+/// Maximum age in seconds, 24 hours ago, of the price that the 24-hour change is computed from.
 const MAX_AGE: i64 = 3600;
 
 pub(super) struct Latest {
     history: Arc<History>,
-    /// The age in seconds from which a price is stale.
+    /// Age in seconds above which a price is stale.
     stale_after: i64,
 }
 
-/// The answer to a question for the last price.
+/// Response to a request for the latest price.
 #[derive(ApiResponse)]
 enum LatestAnswer {
-    /// The last price.
+    /// The latest price.
     #[oai(status = 200, content_type = "application/json")]
     Latest(
         Json<LatestResponse>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
-    /// Nothing has been recorded yet.
+    /// No price has been recorded yet.
     #[oai(status = 404, content_type = "application/problem+json")]
     Nothing(Json<Problem>),
 }
 
-/// The last price that was recorded, and what was known with it.
+/// Latest price, its provenance, and statistics of the last 24 hours.
 #[derive(Debug, Object)]
 struct LatestResponse {
-    /// When it was observed, in unix seconds (UTC).
+    /// Time at which the price was observed: Unix time in seconds (UTC).
     timestamp: i64,
-    /// The price of one bitcoin in pesos.
+    /// Price of one bitcoin in pesos.
     price: f64,
-    /// The name of the source, or several names joined by `+`; null if it is not known.
+    /// Name of the source, or the names of several sources joined by `+`; null if unknown.
     source: Option<String>,
-    /// What a buyer paid; null if it is not known.
+    /// Ask price in pesos, which a buyer pays for one bitcoin; null if unknown.
     ask: Option<f64>,
-    /// What a seller got; null if it is not known.
+    /// Bid price in pesos, which a seller receives for one bitcoin; null if unknown.
     bid: Option<f64>,
-    /// The middle of ask and bid; null if one is not known.
+    /// Midpoint of ask and bid in pesos; null if ask or bid is unknown.
     mid: Option<f64>,
-    /// The ask less the bid; null if one is not known.
+    /// Ask minus bid in pesos; null if ask or bid is unknown.
     spread: Option<f64>,
-    /// The seconds since it was observed.
+    /// Seconds since the price was observed.
     age: i64,
-    /// Whether it is so old that something is wrong: older than three slots, or than
-    /// `api.stale_after`.
+    /// Whether the price is older than `api.stale_after` (default: three slots), which indicates a
+    /// problem.
     stale: bool,
-    /// The price less that of 24 hours ago; null if none was recorded in the hour before that time.
+    /// Price minus the price 24 hours ago, in pesos; null if no price was recorded in the hour before
+    /// that time.
     change_24h: Option<f64>,
-    /// The same as a percentage of the price of 24 hours ago.
+    /// `change_24h` as a percentage of the price 24 hours ago, to 4 decimals; null if `change_24h` is null.
     change_percent_24h: Option<f64>,
-    /// The highest price of the last 24 hours; null of none.
+    /// Highest price of the last 24 hours in pesos; null if no price was recorded in them.
     high_24h: Option<f64>,
-    /// The lowest price of the last 24 hours; null of none.
+    /// Lowest price of the last 24 hours in pesos; null if no price was recorded in them.
     low_24h: Option<f64>,
-    /// The mean of the prices of the last 24 hours, rounded to 2 decimals; null of none.
+    /// Mean of the prices of the last 24 hours in pesos, rounded half to even to 2 decimals; null if no
+    /// price was recorded in them.
     average_24h: Option<f64>,
-    /// The share of the slots of the last 24 hours that were recorded, 0 to 1; null if none was
+    /// Share of the slots of the last 24 hours that have a price, from 0 to 1; null if no slot was
     /// expected.
     coverage_24h: Option<f64>,
 }
 
-/// What was recorded in the last 24 hours.
+/// Statistics of the last 24 hours.
 struct Day {
     summary: Summary,
     coverage: Coverage,
-    /// The price of 24 hours ago.
+    /// Price 24 hours ago.
     before: Option<Price>,
 }
 
@@ -93,13 +96,13 @@ impl Latest {
     }
 
     async fn day(&self, now: i64) -> Result<Day, ApiError> {
-        let begin = UnixTime::from_seconds(now - DAY);
-        let range = TimeRange::new(Some(begin), None)
+        let start = UnixTime::from_seconds(now - DAY);
+        let range = TimeRange::new(Some(start), None)
             .map_err(|error| ApiError::parameter("since", error.to_string()))?;
         Ok(Day {
             summary: self.history.summary(&range).await?.value,
-            coverage: self.history.counted(&range, now).await?.value,
-            before: price_of_yesterday(&self.history, now).await?,
+            coverage: self.history.coverage_without_reasons(&range, now).await?.value,
+            before: price_24h_ago(&self.history, now).await?,
         })
     }
 }
@@ -108,8 +111,9 @@ impl LatestResponse {
     fn new(Observation { sample, provenance }: Observation, day: &Day, now: i64) -> Self {
         let (ask, bid) = provenance.as_ref().map_or((None, None), |from| (from.ask, from.bid));
         let both = ask.zip(bid);
-        let difference =
-            |one: Price, other: Price| units(one.ten_thousandths() - other.ten_thousandths());
+        let difference = |one: Price, other: Price| {
+            ten_thousandths_to_pesos(one.ten_thousandths() - other.ten_thousandths())
+        };
         let extremes = day.summary.extremes;
         let average = (day.summary.count > 0).then(|| day.summary.total().average());
         Self {
@@ -124,26 +128,23 @@ impl LatestResponse {
             stale: false,
             change_24h: day.before.map(|before| difference(sample.price, before)),
             change_percent_24h: day.before.map(|before| change_percent(sample.price, before)),
-            high_24h: extremes.map(|all| units(all.max)),
-            low_24h: extremes.map(|all| units(all.min)),
+            high_24h: extremes.map(|all| ten_thousandths_to_pesos(all.max)),
+            low_24h: extremes.map(|all| ten_thousandths_to_pesos(all.min)),
             average_24h: average.map(number),
             coverage_24h: day.coverage.share(),
         }
     }
 }
 
-/// The price of 24 hours before the unix second `now`, if it was recorded shortly before that time.
-pub(super) async fn price_of_yesterday(
-    history: &History,
-    now: i64,
-) -> Result<Option<Price>, ApiError> {
+/// Returns the price 24 hours before the Unix second `now`, if it was at most [`MAX_AGE`] old then.
+pub(super) async fn price_24h_ago(history: &History, now: i64) -> Result<Option<Price>, ApiError> {
     let then = now - DAY;
     let last = history.last_until(UnixTime::from_seconds(then)).await?.value;
     let is_recent = |it: &Observation| then - it.sample.timestamp.second() <= MAX_AGE;
     Ok(last.filter(is_recent).map(|it| it.sample.price))
 }
 
-/// The change from a price to another one, as a percentage of the former, to 4 decimals.
+/// Returns the change from `before` to `price` as a percentage of `before`, to 4 decimals.
 pub(super) fn change_percent(price: Price, before: Price) -> f64 {
     let before = before.ten_thousandths();
     percent(price.ten_thousandths() - before, before)
@@ -153,17 +154,19 @@ pub(super) fn change_percent(price: Price, before: Price) -> f64 {
 impl Latest {
     /// Latest price
     ///
-    /// The last price that was recorded, with its source, ask, bid and age, and what the last 24 hours
-    /// came to. With `max_age`, a price that is older is a 503: for callers who must not act on it.
+    /// Returns the last recorded price with its source, ask, bid and age, and statistics of the last 24
+    /// hours. With `max_age`, the response is a 503 if the price is older, for clients that must not use an
+    /// old price.
     #[oai(path = "/api/latest", method = "get", operation_id = "latest")]
     async fn latest(
         &self,
-        /// The age beyond which the price is not answered.
+        /// Maximum age of the price; an older price is a 503. Default: no limit.
         max_age: Query<Option<Span>>,
     ) -> Result<LatestAnswer, ApiError> {
         let latest = self.history.latest().await?;
         let Some(observation) = latest.value else {
-            return Ok(LatestAnswer::Nothing(Json(Problem::not_found("Nothing is recorded yet."))));
+            let problem = Problem::not_found("No price has been recorded yet.");
+            return Ok(LatestAnswer::Nothing(Json(problem)));
         };
         let now = self.history.now();
         let mut response = LatestResponse::new(observation, &self.day(now).await?, now);

@@ -1,21 +1,21 @@
-//! Absolute links to other parts of a list; to pages as Django REST Framework writes them.
+//! Absolute links to other parts of a list. Links to pages have the form of Django REST Framework.
 
 use poem::{Request, http::Uri};
 use url::form_urlencoded;
 
 use super::proxies::Proxies;
 
-/// The address that was asked for, from which links are made.
+/// The requested URL, from which links are built.
 #[derive(Debug)]
 pub(super) struct Links {
     origin: String,
     path: String,
-    /// The query's parameters.
+    /// Query parameters as name and value.
     parameters: Vec<(String, String)>,
 }
 
 impl Links {
-    /// Reads the address as the client wrote it.
+    /// Reads the URL as the client sent it.
     pub(super) fn of(request: &Request, proxies: &Proxies) -> Self {
         Self::new(proxies.origin(request), request.original_uri())
     }
@@ -26,13 +26,13 @@ impl Links {
         Self { origin, path: uri.path().to_owned(), parameters }
     }
 
-    /// The link to the page; the first one is the address without `page`.
+    /// Returns the link to a page; the link to the first page has no parameter `page`.
     pub(super) fn to_page(&self, number: u64) -> String {
         let page = (number > 1).then(|| number.to_string());
         self.with(&[("page", page.as_deref())])
     }
 
-    /// The same address with other values of some parameters, or without them.
+    /// Returns the URL with some parameters changed, or removed where the value is `None`.
     pub(super) fn with(&self, changes: &[(&str, Option<&str>)]) -> String {
         let is_kept = |name: &str| changes.iter().all(|(changed, _)| *changed != name);
         let kept = self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// The parameters of a link, without `page`, sorted by name; and the page.
+    /// Returns the parameters of a link without `page`, sorted by name, and the values of `page`.
     fn parameters(link: &str) -> (Vec<(String, String)>, Vec<String>) {
         let link = url::Url::parse(link).unwrap();
         let (pages, mut others): (Vec<_>, Vec<_>) =
@@ -64,7 +64,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_link_has_all_parameters_and_the_page_whatever_they_are(
+        fn a_link_keeps_all_parameters_and_sets_the_page(
             given in prop::collection::vec(("[a-z_]{0,9}|page|.{0,4}", ".{0,12}"), 0..6),
             raw in "[a-z0-9=&%+;:/?@!$'()*,.~_-]{0,20}",
             number in 1u64..1000,

@@ -1,4 +1,4 @@
-//! Paged lists, as Django REST Framework answers them.
+//! Paged lists in the format of Django REST Framework.
 
 use poem::{Request, http::header};
 use poem_openapi::{
@@ -17,46 +17,47 @@ use super::{
 };
 use crate::{
     domain::{Page, PageNumber, PageSize},
-    history::Known,
+    history::Answered,
 };
 
 /// One page of a list.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct Listing<T: Type + ParseFromJSON + ToJSON> {
-    /// How many there are in the whole range.
+    /// Number of items in the whole range.
     count: u64,
-    /// The address of the next page; null on the last one.
+    /// URL of the next page; null on the last page.
     next: Option<String>,
-    /// The address of the page before; null on the first one.
+    /// URL of the previous page; null on the first page.
     previous: Option<String>,
-    /// Those of this page, in the order that was asked for.
+    /// Items of this page in the requested order.
     results: Vec<T>,
 }
 
-/// The answer to a question for a list.
+/// Response to a request for a list.
 #[derive(ApiResponse)]
 pub(super) enum ListingAnswer<T: Type + ParseFromJSON + ToJSON + Serialize> {
-    /// The page as JSON, or all of the range as CSV or NDJSON.
+    /// One page as JSON, or the whole range as CSV or NDJSON.
     #[oai(status = 200)]
     List(
         ListBody<Listing<T>, T>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
-    /// There is no such page.
+    /// The requested page does not exist.
     #[oai(status = 404, content_type = "application/problem+json")]
     NoSuchPage(Json<Problem>),
 }
 
 impl<T: Type + ParseFromJSON + ToJSON + Serialize + 'static> ListingAnswer<T> {
-    /// The answer to the request that asked for the page, which may be past the end.
+    /// Creates the response with a page; a 404 if the page does not exist.
     pub(super) fn of<U: Into<T>>(
-        page: Known<Option<Page<U>>>,
+        page: Answered<Option<Page<U>>>,
         request: &Request,
         proxies: &Proxies,
     ) -> Self {
-        let Known { value: Some(page), until } = page else {
+        let Answered { value: Some(page), until } = page else {
             return Self::NoSuchPage(Json(Problem::invalid_page()));
         };
         let links = Links::of(request, proxies);
@@ -71,7 +72,7 @@ impl<T: Type + ParseFromJSON + ToJSON + Serialize + 'static> ListingAnswer<T> {
     }
 }
 
-/// The value of a header `Link` (RFC 8288).
+/// Returns the value of a header `Link` (RFC 8288).
 pub(super) fn links_header<'a>(
     links: impl IntoIterator<Item = (&'a str, Option<String>)>,
 ) -> String {
@@ -80,8 +81,8 @@ pub(super) fn links_header<'a>(
     links.collect::<Vec<_>>().join(", ")
 }
 
-/// Refuses pages of a format that has none.
-pub(super) fn without_pages(
+/// Rejects the parameters `page` and `page_size` for CSV and NDJSON, which are not paged.
+pub(super) fn reject_page_parameters(
     format: Format,
     page: Option<PageNumber>,
     page_size: Option<PageSize>,
@@ -89,7 +90,9 @@ pub(super) fn without_pages(
     let given = [("page", page.is_some()), ("page_size", page_size.is_some())];
     match given.into_iter().find(|(_, is_given)| *is_given) {
         Some((name, _)) if format != Format::Json => {
-            let detail = format!("{name}: CSV and NDJSON have no pages: leave it out to get all");
+            let detail = format!(
+                "{name}: not allowed with CSV and NDJSON, which have the whole range; omit it"
+            );
             Err(ApiError::parameter(name, detail))
         }
         _ => Ok(()),

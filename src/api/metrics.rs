@@ -1,5 +1,6 @@
-//! What a Prometheus scrapes: all of Cotiza, as it is in Redis, so that any api tells the same; and what
-//! this process is. While Redis is away, what is known without it.
+//! `GET /metrics`, for Prometheus: the metrics of all processes, read from Redis, so that every api process
+//! reports the same, and those of this process. During an outage of Redis, only metrics that do not need it.
+//! Depends on `history`, `metrics`, `queue` and `store`.
 
 mod known;
 mod system;
@@ -12,12 +13,12 @@ use prometheus_client::registry::Registry;
 use crate::{
     config::Config,
     history::History,
-    metrics::{Metrics, answer, exposed, of_process},
+    metrics::{Metrics, collector, process_registry, response},
     queue::Inspector,
     store::Role,
 };
 
-/// What a scrape needs.
+/// Everything that a scrape reads.
 struct Scraped {
     history: Arc<History>,
     inspector: Inspector,
@@ -25,7 +26,7 @@ struct Scraped {
     config: Config,
 }
 
-/// `GET /metrics`.
+/// Returns the endpoint `GET /metrics`.
 pub(super) fn endpoint(
     history: Arc<History>,
     inspector: Inspector,
@@ -35,15 +36,16 @@ pub(super) fn endpoint(
     let scraped = Arc::new(Scraped { history, inspector, metrics, config: config.clone() });
     make(move |request: Request| {
         let scraped = Arc::clone(&scraped);
-        async move { answer(&request, &scraped.registry().await) }
+        async move { response(&request, &scraped.registry().await) }
     })
 }
 
 impl Scraped {
+    /// Reads the current values of all metrics.
     async fn registry(&self) -> Registry {
-        let mut registry = of_process(Role::Api.name());
+        let mut registry = process_registry(Role::Api.name());
         let own = registry.sub_registry_with_prefix("cotiza");
-        own.register_collector(Box::new(exposed(self.metrics.total(), |is_shared| !is_shared)));
+        own.register_collector(Box::new(collector(self.metrics.total(), |is_shared| !is_shared)));
         known::register(own, &self.history, &self.config).await;
         let Ok(server) = self.history.store().server().await else {
             known::gauge(own, "redis_up", system::REDIS_UP, 0.0);

@@ -1,5 +1,5 @@
-//! How Cotiza runs: queues, jobs, processes, and all of it in one answer. Operators see it on the page at
-//! `/` and with `cotiza status`; programs ask here.
+//! The endpoints for operators: status, queues, jobs and processes. The page at `/` and `cotiza status` show
+//! the same data. May use the domain, the configuration, the history, its store and the queue.
 
 mod jobs;
 mod problems;
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     config::Config,
     domain::{PageNumber, PageSize},
-    history::{History, Known},
+    history::{Answered, History},
     queue::{Inspector, JobState},
 };
 
@@ -41,7 +41,10 @@ impl Operation {
         Self { history, inspector, config: config.clone(), proxies: (&config.api).into() }
     }
 
-    /// The queues that were asked for.
+    /// Returns the requested queue, or all queues.
+    ///
+    /// # Errors
+    /// Returns an error if no queue has this name.
     fn chosen(&self, queue: Option<&str>) -> Result<Vec<&'static str>, ApiError> {
         let all = self.inspector.names();
         let Some(wanted) = queue else { return Ok(all.to_vec()) };
@@ -54,17 +57,18 @@ impl Operation {
     }
 }
 
-/// An answer about this moment.
-fn now<T>(value: T) -> Known<T> {
-    Known { value, until: None }
+/// Wraps a value that is up to date.
+fn now<T>(value: T) -> Answered<T> {
+    Answered { value, until: None }
 }
 
 #[OpenApi(tag = "Tag::Operation")]
 impl Operation {
     /// Status
     ///
-    /// How everything is, in one answer: the last price, the last 24 hours, queues, processes, sources,
-    /// Redis, and what is wrong. Also answered while Redis cannot be reached.
+    /// Returns the status of the whole system: current problems, the last price, the coverage of the last 24
+    /// hours, queues, processes, sources and Redis. It is also available while Redis is unreachable; the
+    /// parts that are unknown then are null or empty.
     #[oai(path = "/api/status", method = "get", operation_id = "status")]
     async fn status(&self) -> Result<Answer<StatusResponse>, ApiError> {
         let status = status(&self.history, &self.inspector, &self.config).await;
@@ -73,7 +77,8 @@ impl Operation {
 
     /// Queues
     ///
-    /// The queues of jobs: how many jobs wait, run, are done and were given up; whether it is paused.
+    /// Returns the queues, with the number of waiting, running, done and dead jobs, the number of workers,
+    /// and whether each queue is paused.
     #[oai(path = "/api/queues", method = "get", operation_id = "queues")]
     async fn queues(&self) -> Result<Answer<QueueListResponse>, ApiError> {
         Ok(Answer::of(now(queues(&self.inspector).await?), |queues| queues))
@@ -81,19 +86,19 @@ impl Operation {
 
     /// Jobs
     ///
-    /// The jobs that are in the queues, newest first, page by page. Finished ones are remembered for a
-    /// while: `queue.keep_done` and `queue.keep_dead`.
+    /// Returns the jobs in the queues, newest first, in pages. Finished jobs are kept for a limited time: see
+    /// `queue.keep_done` and `queue.keep_dead` in the configuration.
     #[oai(path = "/api/jobs", method = "get", operation_id = "jobs")]
     async fn jobs(
         &self,
         request: &Request,
-        /// Those in this state; without it, in any.
+        /// State of the jobs. Default: any state.
         state: Query<Option<JobStateName>>,
-        /// Those of this queue; without it, of any.
+        /// Name of the queue. Default: all queues.
         queue: Query<Option<String>>,
-        /// Which page: a whole number from 1, or `last`.
+        /// Number of the page: a whole number from 1, or `last`. Default: 1.
         page: Query<Option<PageNumber>>,
-        /// Jobs a page.
+        /// Maximum number of jobs in a page.
         page_size: Query<Option<PageSize>>,
     ) -> Result<ListingAnswer<JobResponse>, ApiError> {
         let queues = self.chosen(queue.0.as_deref())?;
@@ -108,8 +113,8 @@ impl Operation {
 
     /// Processes
     ///
-    /// The schedulers, workers and apis that were at work within the last hour, and the jobs that workers
-    /// run right now.
+    /// Returns the schedulers, workers and APIs that sent a heartbeat within the last hour and have not shut
+    /// down since, with the jobs that each worker is running.
     #[oai(path = "/api/processes", method = "get", operation_id = "processes")]
     async fn processes(&self) -> Result<Answer<ProcessListResponse>, ApiError> {
         let processes = processes(self.history.store(), &self.inspector).await?;

@@ -1,14 +1,15 @@
-//! The page at `/` for people, and the runbook at `/help`: documents that bring everything with them.
+//! The HTML page at `/` and the runbook at `/help`. Both are self-contained: styles and scripts are inline.
+//! Uses the files in `page/`.
 
 use std::sync::LazyLock;
 
 use hyper::body::Bytes;
 use poem::{Endpoint, Response, endpoint::make_sync};
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html::push_html};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The scripts of the page, in the order in which they are needed.
+/// The scripts of the page, in the order in which they run.
 const SCRIPTS: [&str; 10] = [
     include_str!("page/texts.js"),
     include_str!("page/dom.js"),
@@ -22,7 +23,7 @@ const SCRIPTS: [&str; 10] = [
     include_str!("page/page.js"),
 ];
 
-/// The page, with its style and its scripts in it.
+/// The page, with its style sheet and scripts inlined.
 static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
     include_str!("page/index.html")
         .replace("/*style*/", include_str!("page/style.css"))
@@ -30,30 +31,23 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
         .into()
 });
 
-/// The runbook.
+/// The runbook (`page/runbook.md`) as HTML.
 static RUNBOOK: LazyLock<Bytes> = LazyLock::new(|| {
-    let section = section(include_str!("../../README.md"), "### When it is red");
-    include_str!("page/help.html").replace("<!--runbook-->", &as_html(section)).into()
+    let runbook = as_html(include_str!("page/runbook.md"));
+    include_str!("page/help.html").replace("<!--runbook-->", &runbook).into()
 });
 
-/// `GET /`.
+/// Serves the page: `GET /`.
 pub(super) fn endpoint() -> impl Endpoint {
     make_sync(|_| Response::builder().content_type(HTML).body(PAGE.clone()))
 }
 
-/// `GET /help`.
+/// Serves the runbook: `GET /help`.
 pub(super) fn runbook() -> impl Endpoint {
     make_sync(|_| Response::builder().content_type(HTML).body(RUNBOOK.clone()))
 }
 
-/// A section of a Markdown document, from its heading to the next one of the same level or above.
-fn section<'a>(document: &'a str, heading: &str) -> &'a str {
-    let Some((_, rest)) = document.split_once(&format!("\n{heading}\n")) else { return "" };
-    let ends = ["\n### ", "\n## "].iter().filter_map(|end| rest.find(end)).min();
-    rest.get(..ends.unwrap_or(rest.len())).unwrap_or(rest)
-}
-
-/// Markdown as HTML, whose headings have their text as their id, as code hosts link them.
+/// Converts Markdown to HTML. The id of a heading is its text in lower case with hyphens, as on code hosts.
 fn as_html(markdown: &str) -> String {
     let mut events: Vec<Event<'_>> = Parser::new_ext(markdown, Options::ENABLE_TABLES).collect();
     for at in 0..events.len() {
@@ -68,14 +62,8 @@ fn as_html(markdown: &str) -> String {
                 _ => None,
             })
             .collect();
-        if let Some(Event::Start(Tag::Heading { level, id: of_heading, .. })) = events.get_mut(at) {
-            *level = HeadingLevel::H2;
+        if let Some(Event::Start(Tag::Heading { id: of_heading, .. })) = events.get_mut(at) {
             *of_heading = Some(id.replace(' ', "-").into());
-        }
-    }
-    for event in &mut events {
-        if let Event::End(TagEnd::Heading(level)) = event {
-            *level = HeadingLevel::H2;
         }
     }
     let mut html = String::new();
@@ -88,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_small_and_whole() {
+    fn the_page_is_small_and_complete() {
         assert!(PAGE.len() < 100_000, "{} bytes", PAGE.len());
         let page = String::from_utf8(PAGE.to_vec()).unwrap();
         assert!(page.starts_with("<!DOCTYPE html>"), "{}", &page[..40]);
@@ -96,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn each_problem_has_its_section() {
+    fn each_problem_has_a_section_in_the_runbook() {
         let runbook = String::from_utf8(RUNBOOK.to_vec()).unwrap();
         for help in [
             "redis-away",
@@ -114,8 +102,8 @@ mod tests {
     }
 
     #[test]
-    fn headings_have_the_ids_that_links_expect() {
-        let html = as_html("#### No worker\n\nStart one.\n");
+    fn headings_have_the_same_ids_as_on_code_hosts() {
+        let html = as_html("## No worker\n\nStart one.\n");
         assert_eq!(html, "<h2 id=\"no-worker\">No worker</h2>\n<p>Start one.</p>\n");
     }
 }

@@ -1,4 +1,5 @@
-//! How parameters are read and documented.
+//! The query parameters: how they are parsed, and their schemas in the OpenAPI document. May use the domain
+//! and the job states of the queue.
 
 use std::{fmt, str::FromStr};
 
@@ -8,7 +9,7 @@ use poem_openapi::{
 };
 use serde_json::json;
 
-use super::{described::described, error::ApiError};
+use super::{described::impl_openapi_type, error::ApiError};
 use crate::{
     domain::{Interval, Moment, Order, PageNumber, PageSize, Span, TimeRange, Zone},
     queue::JobState,
@@ -18,10 +19,10 @@ mod whole;
 
 pub(super) use whole::{Limit, Pixels};
 
-/// Makes a value that reads itself from text a documented parameter.
+/// Makes a type that implements `FromStr` a parameter with the given name and schema.
 macro_rules! parameter {
     ($type:ty, $name:literal, $schema:expr) => {
-        described!($type, $name, $schema);
+        impl_openapi_type!($type, $name, $schema);
 
         impl ParseFromParameter for $type {
             fn parse_from_parameter(value: &str) -> ParseResult<Self> {
@@ -33,8 +34,8 @@ macro_rules! parameter {
 
 use parameter;
 
-/// Makes an enum whose values have words a parameter.
-macro_rules! words {
+/// Defines a parameter that is an enum: each value has a word. The first word is the default.
+macro_rules! enum_parameter {
     ($(#[$doc:meta])* $type:ident, $name:literal, $what:literal: $($value:ident = $word:literal),+ $(,)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ macro_rules! words {
     };
 }
 
-/// A text that is none of the words of a parameter.
+/// The error for a text that is not one of the words of a parameter.
 #[derive(Debug)]
 pub(super) struct UnknownWord {
     given: String,
@@ -79,28 +80,28 @@ impl fmt::Display for UnknownWord {
     }
 }
 
-words!(
+enum_parameter!(
     /// The format of a list.
     Format, "format", "a format": Json = "json", Csv = "csv", Ndjson = "ndjson",
 );
-words!(
-    /// What an interval without samples gets.
+enum_parameter!(
+    /// The way to fill an interval without samples.
     Fill, "fill", "a way to fill": None = "none", Previous = "previous",
 );
-words!(
-    /// What counts in a mean.
+enum_parameter!(
+    /// The weighting of a mean: by sample or by time.
     Weight, "weight", "a weight": Sample = "sample", Time = "time",
 );
 
-words!(
-    /// What prices are drawn as.
+enum_parameter!(
+    /// The kind of chart.
     ChartKind, "chart kind", "a kind of chart": Line = "line", Candles = "candles",
 );
-words!(
+enum_parameter!(
     /// The colours of a chart.
     Theme, "theme", "a theme": Light = "light", Dark = "dark",
 );
-/// A state of jobs. Without it, all are meant: it has no default.
+/// A state of jobs. It has no default: without it, jobs in all states are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct JobStateName(pub(super) JobState);
 
@@ -133,15 +134,15 @@ parameter!(
                 ..MetaSchema::new("number")
             }),
             inline(MetaSchema {
-                description: Some("RFC 3339, the years 1 to 9999"),
+                description: Some("RFC 3339, in the years 1 to 9999"),
                 ..MetaSchema::new_with_format("string", "date-time")
             }),
             inline(MetaSchema {
-                description: Some("A day: its beginning as a first moment, its end as a last one"),
+                description: Some("A day: a range includes the whole day"),
                 ..MetaSchema::new_with_format("string", "date")
             }),
             inline(MetaSchema {
-                description: Some("Relative to now; the units are s, m, h, d, w"),
+                description: Some("`now`, or a time before now; the units are s, m, h, d, w"),
                 pattern: Some("^(now|-([0-9]{1,9}[sm]|[0-9]{1,6}[hdw]))$".to_owned()),
                 ..MetaSchema::new("string")
             }),
@@ -163,7 +164,7 @@ parameter!(
                 ..MetaSchema::new("integer")
             }),
             inline(MetaSchema {
-                description: Some("With a unit: s, m, h, d, w"),
+                description: Some("A number with a unit: s, m, h, d, w"),
                 pattern: Some("^([0-9]{1,9}[sm]|[0-9]{1,6}[hdw])$".to_owned()),
                 ..MetaSchema::new("string")
             }),
@@ -177,7 +178,7 @@ parameter!(
     Interval,
     "interval",
     MetaSchema {
-        description: Some("A number with a unit: s, m, h, d, w, M (months); up to 100 years"),
+        description: Some("A number with a unit: s, m, h, d, w, M (months); at most 100 years"),
         pattern: Some(
             "^[1-9]([0-9]{0,8}s|[0-9]{0,6}m|[0-9]{0,4}h|[0-9]{0,3}d|[0-9]{0,2}[wM])$".to_owned()
         ),
@@ -232,7 +233,7 @@ fn inline(schema: MetaSchema) -> MetaSchemaRef {
     MetaSchemaRef::Inline(Box::new(schema))
 }
 
-/// One of some words, the first of which is the default.
+/// Returns the schema of a parameter that is one of the given words. The first word is the default.
 fn of_words(words: &[&str]) -> MetaSchema {
     MetaSchema {
         enum_items: words.iter().map(|word| json!(word)).collect(),
@@ -242,7 +243,10 @@ fn of_words(words: &[&str]) -> MetaSchema {
     }
 }
 
-/// The range between two parameters as of the unix second `now`; days are those of UTC.
+/// Returns the range between two parameters at the Unix second `now`. Days are days in UTC.
+///
+/// # Errors
+/// Returns an error if `since` is after `until`.
 pub(super) fn range(
     since: Option<Moment>,
     until: Option<Moment>,
@@ -251,7 +255,7 @@ pub(super) fn range(
     range_in(since, until, now, Zone::UTC)
 }
 
-/// The same with the days of a time zone.
+/// Like [`range`], with days in the given time zone.
 pub(super) fn range_in(
     since: Option<Moment>,
     until: Option<Moment>,

@@ -1,4 +1,4 @@
-//! The price at a time: the last one that was recorded until then.
+//! The price at a time: the last price recorded at or before it.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use crate::{
     history::History,
 };
 
-/// How old a price may be, unless told otherwise.
+/// Default of the parameter `max_age`.
 const MAX_AGE: Span = Span::from_seconds(60);
 
 pub(super) struct PriceAt {
     history: Arc<History>,
 }
 
-/// The last price that was recorded until a time.
+/// Last price recorded at or before a time.
 #[derive(Debug, Object)]
 struct PriceResponse {
-    /// When it was observed, in unix seconds (UTC).
+    /// Time at which the price was observed: Unix time in seconds (UTC).
     timestamp: i64,
-    /// The seconds from then to the time that was asked for.
+    /// Age of the price at the requested time, in seconds.
     age: i64,
-    /// The price of one bitcoin in pesos.
+    /// Price of one bitcoin in pesos.
     price: f64,
-    /// The name of the source, or several names joined by `+`; null if it is not known.
+    /// Name of the source, or the names of several sources joined by `+`; null if unknown.
     source: Option<String>,
-    /// What a buyer paid, in pesos; null if it is not known.
+    /// Ask price in pesos, which a buyer paid for one bitcoin; null if unknown.
     ask: Option<f64>,
-    /// What a seller got, in pesos; null if it is not known.
+    /// Bid price in pesos, which a seller received for one bitcoin; null if unknown.
     bid: Option<f64>,
 }
 
@@ -59,28 +59,28 @@ impl PriceResponse {
 impl PriceAt {
     /// Price at a time
     ///
-    /// The last price that was recorded at or before a time, and how old it was then. 404 if there is
-    /// none that is recent enough.
+    /// Returns the last price recorded at or before a time, and its age at that time. The response is a 404
+    /// if no price exists or if the price is older than `max_age`.
     #[oai(path = "/api/price", method = "get", operation_id = "price")]
     async fn price(
         &self,
-        /// The time.
+        /// The time. A day stands for its first second (UTC).
         at: Query<Moment>,
-        /// How old the price may be; one minute without it.
+        /// Maximum age of the price at that time. Default: one minute.
         max_age: Query<Option<Span>>,
     ) -> Result<Found<PriceResponse>, ApiError> {
         let at = at.0.first(self.history.now(), Zone::UTC);
         let max_age = max_age.0.unwrap_or(MAX_AGE).seconds();
         let found = self.history.last_until(at).await?;
         let Some(last) = found.value else {
-            return Ok(Found::nothing("Nothing was recorded at or before that time."));
+            return Ok(Found::nothing("No price was recorded at or before that time."));
         };
         let response = PriceResponse::new(last, at);
         if response.age > max_age {
             let (age, timestamp) = (response.age, response.timestamp);
             return Ok(Found::nothing(format!(
-                "The last price before that time was {age} s old, recorded at {timestamp}; max_age is \
-                 {max_age} s."
+                "The last price before that time, observed at {timestamp} (Unix seconds), was \
+                 {age} s old; max_age is {max_age} s."
             )));
         }
         Ok(Found::Value(Json(response), found.until))

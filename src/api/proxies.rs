@@ -1,5 +1,5 @@
-//! The address of the client of a request, and the address that the client used. Headers of proxies
-//! count only if the proxy is trusted.
+//! The IP address of the client of a request, and the URL that the client used. The headers of proxies
+//! are used only if the proxy is trusted.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -11,14 +11,14 @@ use url::Host;
 
 use crate::{
     config::{self, Networks},
-    http_server::client_of,
+    http_server::client_network,
 };
 
-/// The proxies between the clients and the API.
+/// The trusted proxies and the public URL of the API.
 #[derive(Debug, Clone)]
 pub(super) struct Proxies {
     trusted: Networks,
-    /// The origin under which clients know the API; empty: that of each request.
+    /// The URL under which clients reach the API; if empty, it is derived from each request.
     public_url: String,
 }
 
@@ -30,45 +30,45 @@ impl From<&config::Api> for Proxies {
 }
 
 impl Proxies {
-    /// What links begin with: scheme, host and perhaps a path, the public ones or those that the client
-    /// used.
+    /// Returns the start of links: scheme, host and an optional path. They come from the public URL or, if
+    /// it is not configured, from the request.
     pub(super) fn origin(&self, request: &Request) -> String {
         if !self.public_url.is_empty() {
             return self.public_url.clone();
         }
         let headers = request.headers();
-        let is_proxied = self.trusted.contain(peer(request));
+        let is_proxied = self.trusted.contains(peer(request));
         let forwarded = is_proxied.then(|| Forwarded::of(headers, &self.trusted));
         let Forwarded { scheme, host, prefix } = forwarded.unwrap_or_default();
-        // The address wins where it has a host (RFC 9112, 3.2.2).
-        let asked = request.original_uri().authority().map(Authority::as_str);
-        let asked = || asked.or_else(|| header(headers, "host")).filter(|host| is_host(host));
-        let host = host.or_else(|| asked().map(str::to_owned)).unwrap_or_else(|| own(request));
+        // A host in the request target takes precedence over `Host` (RFC 9112, 3.2.2).
+        let target = request.original_uri().authority().map(Authority::as_str);
+        let named = || target.or_else(|| header(headers, "host")).filter(|host| is_host(host));
+        let host = host.or_else(|| named().map(str::to_owned)).unwrap_or_else(|| own(request));
         format!("{}://{host}{prefix}", scheme.unwrap_or("http"))
     }
 
-    /// The address that stands for the client: of those that proxies have appended, the last one that
-    /// is not a proxy.
+    /// Returns the IP address that identifies the client: the last address in the proxy headers that is not
+    /// a trusted proxy.
     pub(super) fn client(&self, request: &Request) -> IpAddr {
         let mut client = peer(request);
         for address in chain(request.headers()) {
-            if !self.trusted.contain(client) {
+            if !self.trusted.contains(client) {
                 break;
             }
             client = address;
         }
-        client_of(client)
+        client_network(client)
     }
 }
 
-/// What proxies tell about the address that the client used. Each appends; what the client sent itself
-/// comes first and does not count.
+/// The URL that the client used, according to the headers of proxies. Each proxy appends its values; values
+/// that the client sent itself come first and are not used.
 #[derive(Debug, Default)]
 struct Forwarded<'a> {
     scheme: Option<&'a str>,
-    /// With a port where it is not the usual one.
+    /// The host, with the port if it is not the default port of the scheme.
     host: Option<String>,
-    /// A path that proxies have removed.
+    /// The path prefix that proxies have removed.
     prefix: &'a str,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Forwarded<'a> {
         )
     }
 
-    /// Keeps only valid values, so that links cannot lead to another site.
+    /// Discards invalid values, so that links cannot point to another site.
     fn new(
         scheme: Option<&'a str>,
         host: Option<&str>,
@@ -97,8 +97,8 @@ impl<'a> Forwarded<'a> {
         let scheme = scheme.filter(|scheme| matches!(*scheme, "http" | "https"));
         let host = host.filter(|host| is_host(host)).map(|host| {
             let port = port.and_then(|port| port.parse::<u16>().ok());
-            let usual = if scheme == Some("https") { 443 } else { 80 };
-            match port.filter(|port| *port != usual) {
+            let default = if scheme == Some("https") { 443 } else { 80 };
+            match port.filter(|port| *port != default) {
                 Some(port) if !has_port(host) => format!("{host}:{port}"),
                 _ => host.to_owned(),
             }
@@ -108,28 +108,29 @@ impl<'a> Forwarded<'a> {
     }
 }
 
-/// Whether proxies tell by `Forwarded` (RFC 7239). Most set `X-Forwarded-*` and pass on a `Forwarded` that
-/// the client made up, so it counts only alone.
+/// Whether the proxies use `Forwarded` (RFC 7239). Most proxies set `X-Forwarded-*` and pass on a `Forwarded`
+/// header that the client may have forged, so `Forwarded` is used only if no `X-Forwarded-*` header exists.
 fn is_standard(headers: &HeaderMap) -> bool {
     let others = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"];
     headers.contains_key("forwarded") && !others.iter().any(|name| headers.contains_key(*name))
 }
 
-/// The elements of a header that proxies append to, the last one first. Each appends to the line, or
-/// appends a line.
+/// Returns the elements of a header that proxies append to, last one first. A proxy appends to the line or
+/// adds another line.
 fn elements<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
     let lines: Vec<&str> =
         headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
     lines.into_iter().rev().flat_map(|line| line.split(',').rev()).map(str::trim)
 }
 
-/// The element of `Forwarded` by the first trusted proxy: that which the client has asked.
+/// Returns the element of `Forwarded` that the first trusted proxy added, the one that the client connected
+/// to.
 fn used<'a>(headers: &'a HeaderMap, trusted: &Networks) -> Option<&'a str> {
     let mut elements = elements(headers, "forwarded");
     let mut used = elements.next()?;
     let is_of_proxy = |element| {
         let address = parameter(element, "for").and_then(forwarded_address);
-        address.is_some_and(|address| trusted.contain(address))
+        address.is_some_and(|address| trusted.contains(address))
     };
     while is_of_proxy(used)
         && let Some(earlier) = elements.next()
@@ -139,14 +140,15 @@ fn used<'a>(headers: &'a HeaderMap, trusted: &Networks) -> Option<&'a str> {
     Some(used)
 }
 
-/// The value of a parameter of one element of `Forwarded`: `for=1.2.3.4;host="a.example:8080"`.
+/// Returns the value of a parameter in one element of `Forwarded`, such as
+/// `for=1.2.3.4;host="a.example:8080"`.
 fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
     Some(value.trim().trim_matches('"'))
 }
 
-/// The addresses that proxies have appended, the last one first.
+/// Returns the addresses that proxies have appended, last one first.
 fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> {
     let is_standard = is_standard(headers);
     let name = if is_standard { "forwarded" } else { "x-forwarded-for" };
@@ -155,19 +157,19 @@ fn chain(headers: &HeaderMap) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// The other end of the connection: the client, or the last proxy before this server.
+/// Returns the remote address of the connection: that of the client or of the last proxy.
 fn peer(request: &Request) -> IpAddr {
     let peer = request.remote_addr().as_socket_addr();
     peer.map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip)
 }
 
-/// The address of this end, for clients that do not tell which host they mean (HTTP/1.0).
+/// Returns the local address of the connection, for clients that do not send `Host` (HTTP/1.0).
 fn own(request: &Request) -> String {
     let own = request.local_addr().as_socket_addr();
     own.map_or_else(|| "localhost".to_owned(), ToString::to_string)
 }
 
-/// An address as proxies write it: some add a port, or brackets.
+/// Parses an address as proxies write it: some add a port or brackets.
 fn forwarded_address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -178,8 +180,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Whether a `Host` header names a host and perhaps a port, and nothing that would make the link
-/// lead elsewhere.
+/// Whether a `Host` header is a host with an optional port, and nothing that would make a link point
+/// elsewhere.
 fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     let whole = |it: &Authority| it.port_u16().is_some() || it.host().len() == host.len();
@@ -191,7 +193,7 @@ fn has_port(host: &str) -> bool {
     host.parse().is_ok_and(|it: Authority| it.port().is_some())
 }
 
-/// Whether it is a plain path that stays on the host, and leads nowhere else.
+/// Whether the text is a plain path: it has no empty, `.` or `..` segment and cannot point to another host.
 fn is_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
     let is_part = |part: &str| !["", ".", ".."].contains(&part) && part.bytes().all(plain);

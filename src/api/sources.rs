@@ -1,4 +1,4 @@
-//! Who is asked for the price, and how well that goes.
+//! `/api/sources`: the sources of the price and the results of requests to them.
 
 mod answer;
 mod summary;
@@ -27,19 +27,20 @@ impl Sources {
 impl Sources {
     /// Sources
     ///
-    /// Who is asked for the price: whether workers ask it right now, its last answer, how fast and
-    /// how often it answers, which of its prices were not believed, and its share of the samples.
+    /// Returns for each source the state of its circuit breaker, its last answer and last failure, its
+    /// latency and success rate, its rejected prices, and its share of the samples.
     #[oai(path = "/api/sources", method = "get", operation_id = "sources")]
     async fn sources(&self) -> Result<SourcesAnswer, ApiError> {
         let named = self.config.in_order();
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         let reports = self.history.store().source_reports(&names).await?;
-        let rejected = self.history.store().rejected().await?;
-        let all = reports.iter().map(|report| report.counted("samples")).sum();
+        let rejected = self.history.store().rejected_prices().await?;
+        let all = reports.iter().map(|report| report.samples).sum();
         let sources = named.into_iter().zip(reports);
         let now = self.history.store().clock().unix_seconds();
-        let sources = sources
-            .map(|((name, source), report)| answer::of(name, source, &report, &rejected, all, now));
+        let sources = sources.map(|((name, source), report)| {
+            answer::source(name, source, &report, &rejected, all, now)
+        });
         Ok(SourcesAnswer::Sources(Json(SourcesResponse {
             policy: word(&self.config.policy),
             price: word(&self.config.price),
@@ -48,7 +49,7 @@ impl Sources {
     }
 }
 
-/// The word that a configuration writes for it.
+/// The name of a value in the configuration.
 fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value)
         .ok()

@@ -1,4 +1,5 @@
-//! Prices as they are recorded, and missed slots, as Server-Sent Events.
+//! The stream of recorded prices and missed slots as Server-Sent Events. May use the domain, the
+//! configuration and the history.
 
 mod feed;
 
@@ -29,34 +30,34 @@ use crate::{
     history::{History, HistoryError},
 };
 
-/// The longest that nothing is sent: it shows that the connection lives.
+/// The maximum time without data. A comment is then sent to show that the connection is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// What is sent then: a comment.
+/// The comment that is sent as a heartbeat.
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
-/// What a stream begins with: after how many milliseconds a client connects again.
+/// The start of each stream: the number of milliseconds after which a client reconnects.
 const BEGIN: Bytes = Bytes::from_static(b"retry: 2000\n\n");
 
 pub(super) struct Stream {
     history: Arc<History>,
     feed: Arc<Feed>,
     clients: Arc<Semaphore>,
-    most_clients: usize,
+    max_clients: usize,
     heartbeat: Duration,
     /// The length of a slot in seconds.
     slot: i64,
 }
 
-/// The answer to who wants to follow.
+/// The response to a request for the stream.
 #[derive(ApiResponse)]
 enum StreamAnswer {
-    /// Events, for as long as the client stays.
+    /// Server-Sent Events, until the client disconnects.
     #[oai(status = 200)]
     Events(Events),
-    /// There are too many clients, or the store cannot be reached.
+    /// The maximum number of clients is reached, or the store is unavailable.
     #[oai(status = 503, content_type = "application/problem+json")]
     Unavailable(
         Json<Problem>,
-        /// Seconds after which to try again.
+        /// The number of seconds after which to retry.
         #[oai(header = "Retry-After")]
         u64,
     ),
@@ -79,14 +80,14 @@ impl IntoResponse for Events {
     }
 }
 
-/// How far a client has got.
+/// A connected client and its position in the stream.
 struct Client {
     feed: Arc<Feed>,
     news: watch::Receiver<()>,
-    /// The second from which on slots are wanted.
+    /// The next slot to send is the first one that begins at or after this Unix second.
     next: i64,
     heartbeat: Duration,
-    /// Counts among the clients until this is dropped.
+    /// Counts this client towards the maximum until it is dropped.
     _permit: OwnedSemaphorePermit,
 }
 
@@ -97,14 +98,17 @@ impl Stream {
             feed: Arc::new(Feed::new(Arc::clone(&history), slot)),
             history,
             clients: Arc::new(Semaphore::new(api.max_streams)),
-            most_clients: api.max_streams,
-            // A connection that is silent for too long is closed.
+            max_clients: api.max_streams,
+            // The server closes connections that are idle for `api.idle_timeout`.
             heartbeat: HEARTBEAT.min(api.idle_timeout / 3),
             slot,
         }
     }
 
-    /// The second from which on slots are wanted if the client does not say: that of the last price.
+    /// Returns the Unix second at which a stream starts by default: its first event is the last price.
+    ///
+    /// # Errors
+    /// Returns an error if the history cannot be read.
     async fn last(&self) -> Result<i64, HistoryError> {
         let latest = self.history.latest().await?.value;
         let second = latest.map_or_else(|| self.history.now(), |it| it.sample.timestamp.second());
@@ -113,7 +117,7 @@ impl Stream {
 }
 
 impl Client {
-    /// What comes next: events, or a comment if there is none for a while.
+    /// Returns the next part of the stream: events, or a comment if there are none for a while.
     async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
         loop {
             self.news.mark_unchanged();
@@ -133,25 +137,29 @@ impl Client {
 impl Stream {
     /// Stream
     ///
-    /// Server-Sent Events, one for each slot, in their order: `price` when a price is recorded (`slot`,
-    /// `timestamp`, `price`, `source`, `ask`, `bid`), `missed` when a slot has ended without one
-    /// (`slot`, `until`, `reason`). The id of an event is the first second of its slot. A client that
-    /// connects again with `Last-Event-ID`, as browsers do, gets all that it has missed; one in the
-    /// future is taken for now. Without it and without `since`, the stream begins with the last price. A
-    /// comment is sent every 15 s.
+    /// Sends Server-Sent Events, one for each slot, in order. A `price` event is sent when a price is
+    /// recorded: `slot`, `timestamp`, `price`, `source`, `ask` and `bid`. Times are Unix seconds (UTC),
+    /// prices are in pesos; `source`, `ask` and `bid` are null if unknown. A `missed` event is sent when a
+    /// slot has ended without a price: `slot`, `until` (the last second of the slot) and `reason`. The id of
+    /// an event equals its `slot`, the first second of the slot.
+    ///
+    /// A client that reconnects with `Last-Event-ID`, as browsers do, receives all events that it missed. An
+    /// id in the future is treated as the current time. Without `Last-Event-ID` and `since`, the stream
+    /// starts with the last price. After 15 s without events (or a third of `api.idle_timeout`, if that is
+    /// less), a comment is sent.
     #[oai(path = "/api/stream", method = "get", operation_id = "stream")]
     async fn stream(
         &self,
-        /// Begin with the slots from this time on.
+        /// Start with the first slot that begins at or after this time. `Last-Event-ID` takes precedence.
         since: Query<Option<Moment>>,
-        /// Begin after the event with this id.
+        /// Start after the event with this id, the first Unix second of a slot.
         #[oai(name = "Last-Event-ID")]
         last_event_id: Header<Option<i64>>,
     ) -> Result<StreamAnswer, ApiError> {
         let Ok(permit) = Arc::clone(&self.clients).try_acquire_owned() else {
             let detail = format!(
-                "There are {} clients of the stream already, which is the most; try again later.",
-                self.most_clients
+                "The stream already has {} clients, which is the maximum; try again later.",
+                self.max_clients
             );
             let problem = Problem::unavailable_because(detail);
             return Ok(StreamAnswer::Unavailable(Json(problem), RETRY_AFTER));
@@ -159,7 +167,7 @@ impl Stream {
         let now = self.history.now();
         let since = since.0.map(|since| since.first(now, Zone::UTC));
         let next = match (last_event_id.0, since) {
-            // No event has such an id, and none would come: it may count milliseconds.
+            // No event has such an id; it may be in milliseconds. Waiting for it would never end.
             (Some(id), _) if id > now.saturating_add(self.slot) => now,
             (Some(id), _) => id.saturating_add(1),
             (None, Some(since)) => since.second_at_or_after(),

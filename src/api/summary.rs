@@ -1,4 +1,4 @@
-//! What the prices of a range come to.
+//! Statistics of the prices of a range.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{
     answer::Answer,
     average_price::HOLD,
     error::ApiError,
-    numbers::{micros, number, percent, units},
+    numbers::{micros, number, percent, ten_thousandths_to_pesos},
     params,
 };
 use crate::{
@@ -21,47 +21,47 @@ pub(super) struct Summary {
     history: Arc<History>,
 }
 
-/// What the prices of a range come to. Prices are in pesos; null of no samples.
+/// Statistics of a range. Prices are in pesos per bitcoin.
 #[derive(Debug, Object)]
 struct SummaryResponse {
-    /// The number of samples.
+    /// Number of samples (recorded prices) in the range.
     count: u64,
-    /// The mean of the samples, rounded to 2 decimals.
+    /// Mean of the samples in pesos, rounded half to even to 2 decimals; null if the range has no samples.
     mean: Option<f64>,
-    /// The mean weighted by time: each price counts until the next one, for at most `hold`; null if no
-    /// price was valid.
+    /// Time-weighted mean in pesos, rounded half to even to 2 decimals: each price is valid until the next
+    /// one, but at most for `hold`; null if no price was valid in the range.
     time_weighted_mean: Option<f64>,
-    /// The share of the range, up to now, in which a price was valid, 0 to 1; null of a range without
+    /// Share of the range, up to now, in which a price was valid, from 0 to 1; null if the range has no
     /// length.
     covered: Option<f64>,
-    /// The standard deviation of the samples (of the whole population).
+    /// Population standard deviation of the samples in pesos; null if the range has no samples.
     standard_deviation: Option<f64>,
-    /// The lowest price and when it was first seen.
+    /// Lowest price and the time of its first occurrence; null if the range has no samples.
     min: Option<PointResponse>,
-    /// The highest price and when it was first seen.
+    /// Highest price and the time of its first occurrence; null if the range has no samples.
     max: Option<PointResponse>,
-    /// The first sample.
+    /// First sample; null if the range has no samples.
     first: Option<PointResponse>,
-    /// The last sample.
+    /// Last sample; null if the range has no samples.
     last: Option<PointResponse>,
-    /// The last price less the first one.
+    /// Last price minus first price, in pesos; null if the range has no samples.
     change: Option<f64>,
-    /// The same as a percentage of the first price.
+    /// `change` as a percentage of the first price, to 4 decimals; null if the range has no samples.
     change_percent: Option<f64>,
-    /// The slots that began in the range, from the first one ever recorded up to now.
+    /// Number of slots that began in the range, from the first slot ever recorded up to the current one.
     expected: u64,
-    /// Those with a price.
+    /// Number of expected slots with a price.
     recorded: u64,
-    /// Those that ended without one.
+    /// Number of expected slots that ended without a price.
     missed: u64,
 }
 
-/// A price and its time.
+/// Price at a time.
 #[derive(Debug, Object)]
 struct PointResponse {
-    /// Unix seconds (UTC).
+    /// Time at which the price was observed: Unix time in seconds (UTC).
     timestamp: i64,
-    /// Pesos.
+    /// Price of one bitcoin in pesos.
     price: f64,
 }
 
@@ -73,7 +73,7 @@ impl Summary {
 
 impl From<Point> for PointResponse {
     fn from((timestamp, price): Point) -> Self {
-        Self { timestamp: timestamp.second(), price: units(price) }
+        Self { timestamp: timestamp.second(), price: ten_thousandths_to_pesos(price) }
     }
 }
 
@@ -85,14 +85,15 @@ impl From<Statistics> for SummaryResponse {
         Self {
             count: all.summary.count,
             mean: extremes.map(|_| number(all.summary.total().average())),
-            time_weighted_mean: (all.held.held.covered > 0).then(|| number(all.held.held.mean())),
-            covered: all.held.share(),
+            time_weighted_mean: (all.time_weighted.prices.covered > 0)
+                .then(|| number(all.time_weighted.prices.mean())),
+            covered: all.time_weighted.share(),
             standard_deviation: all.standard_deviation,
             min: all.lowest.map(Into::into),
             max: all.highest.map(Into::into),
             first: extremes.map(|it| it.first.into()),
             last: extremes.map(|it| it.last.into()),
-            change: change.map(|(change, _)| units(change)),
+            change: change.map(|(change, _)| ten_thousandths_to_pesos(change)),
             change_percent: change.map(|(change, first)| percent(change, first)),
             expected: coverage.expected,
             recorded: coverage.recorded,
@@ -105,16 +106,17 @@ impl From<Statistics> for SummaryResponse {
 impl Summary {
     /// Summary
     ///
-    /// What the prices of a range come to: means, extremes with their times, change, standard
-    /// deviation, and how much of the range was recorded.
+    /// Returns statistics of the prices of a range: means, extremes with their times, change, standard
+    /// deviation, and the number of slots that were recorded and missed.
     #[oai(path = "/api/summary", method = "get", operation_id = "summary")]
     async fn summary(
         &self,
-        /// The first moment of the range; without it, from the beginning.
+        /// Start of the range, inclusive. Default: the first recorded price.
         since: Query<Option<Moment>>,
-        /// The last moment of the range; without it, up to now.
+        /// End of the range, inclusive. Default: now.
         until: Query<Option<Moment>>,
-        /// For the mean weighted by time, the longest that a price is valid; one minute without it.
+        /// Maximum time that a price is valid if no other follows; used for `time_weighted_mean` and
+        /// `covered`. Default: one minute.
         hold: Query<Option<Span>>,
     ) -> Result<Answer<SummaryResponse>, ApiError> {
         let now = self.history.now();

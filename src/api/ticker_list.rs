@@ -1,4 +1,4 @@
-//! The recorded prices, page by page or all of a range.
+//! The recorded prices of a range, in pages or as a stream.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::{
     Tag,
     error::ApiError,
     formats::ListBody,
-    listing::{ListingAnswer, without_pages},
-    numbers::units,
+    listing::{ListingAnswer, reject_page_parameters},
+    numbers::ten_thousandths_to_pesos,
     params::{self, Format},
     proxies::Proxies,
 };
@@ -29,14 +29,14 @@ pub(super) struct TickerList {
     proxies: Proxies,
 }
 
-/// One recorded price.
+/// A recorded price.
 #[derive(Debug, Object, Serialize)]
 struct Ticker {
-    /// When it was observed, in unix seconds (UTC).
+    /// Time at which the price was observed: Unix time in seconds (UTC).
     timestamp: i64,
-    /// The price of one bitcoin in pesos.
+    /// Price of one bitcoin in pesos.
     price: f64,
-    /// The name of the source, or several names joined by `+`; null if it is not known.
+    /// Name of the source, or the names of several sources joined by `+`; null if unknown.
     source: Option<String>,
 }
 
@@ -45,8 +45,8 @@ impl TickerList {
         Self { history, proxies }
     }
 
-    /// All samples of a range. The question is asked once before anything is answered, so that what
-    /// cannot be answered is an error.
+    /// Streams all samples of a range. The first batch is read before the response starts, so that a failure
+    /// is reported as an error status.
     async fn all(
         &self,
         format: Format,
@@ -73,7 +73,7 @@ impl TickerList {
 impl From<Row> for Ticker {
     fn from(Row { timestamp, price, source }: Row) -> Self {
         let source = source.map(|name| name.to_string());
-        Self { timestamp: timestamp.second(), price: units(price), source }
+        Self { timestamp: timestamp.second(), price: ten_thousandths_to_pesos(price), source }
     }
 }
 
@@ -85,30 +85,30 @@ fn tickers(rows: Vec<Row>) -> Vec<Ticker> {
 impl TickerList {
     /// Recorded prices
     ///
-    /// All prices, or those between two times: as JSON page by page, as CSV or NDJSON all of them. Any
-    /// page costs the same, the last as little as the first. A page that does not exist is a 404.
+    /// Returns the prices of a range: as JSON in pages, as CSV or NDJSON all of them. All pages take the same
+    /// time, regardless of their number. A page that does not exist is a 404.
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the request")]
     #[oai(path = "/api/ticker-list", method = "get", operation_id = "ticker_list")]
     async fn ticker_list(
         &self,
         request: &Request,
-        /// Which page: a whole number from 1, or `last`.
+        /// Page number from 1, or `last`. Not allowed with CSV and NDJSON. Default: 1.
         page: Query<Option<PageNumber>>,
-        /// Prices a page.
+        /// Number of prices per page. Not allowed with CSV and NDJSON.
         page_size: Query<Option<PageSize>>,
-        /// The first moment of the range; without it, from the beginning.
+        /// Start of the range, inclusive. Default: the first recorded price.
         since: Query<Option<Moment>>,
-        /// The last moment of the range; without it, to the end.
+        /// End of the range, inclusive. Default: the last recorded price.
         until: Query<Option<Moment>>,
-        /// `asc`: oldest first; `desc`: newest first.
+        /// Sort order. `asc`: oldest first; `desc`: newest first.
         order: Query<Option<Order>>,
-        /// The format; without it, the one that the header `Accept` prefers.
+        /// Format of the response. Default: the format preferred by the `Accept` header, else JSON.
         format: Query<Option<Format>>,
     ) -> Result<ListingAnswer<Ticker>, ApiError> {
         let range = params::range(since.0, until.0, self.history.now())?;
         let order = order.0.unwrap_or_default();
         let format = Format::of(format.0, request);
-        without_pages(format, page.0, page_size.0)?;
+        reject_page_parameters(format, page.0, page_size.0)?;
         if format != Format::Json {
             return self.all(format, range, order).await;
         }

@@ -1,10 +1,10 @@
-//! The price in one second.
+//! The price recorded in one second.
 
 use std::sync::Arc;
 
 use poem_openapi::{Object, OpenApi, param::Query};
 
-use super::{Tag, answer::Answer, error::ApiError, numbers::units};
+use super::{Tag, answer::Answer, error::ApiError, numbers::ten_thousandths_to_pesos};
 use crate::{
     domain::{Moment, Zone},
     history::History,
@@ -14,10 +14,10 @@ pub(super) struct TickerPrice {
     history: Arc<History>,
 }
 
-/// The price in one second.
+/// Price recorded in one second.
 #[derive(Debug, Object)]
 struct TickerPriceResponse {
-    /// The price of one bitcoin in pesos; null if none was recorded in that second.
+    /// Price of one bitcoin in pesos; null if no price was recorded in that second.
     price: Option<f64>,
 }
 
@@ -31,16 +31,18 @@ impl TickerPrice {
 impl TickerPrice {
     /// Price in a second
     ///
-    /// The price that was recorded in exactly that second, if one was. `/api/price/` has the last price
-    /// before a time.
+    /// Returns the price recorded in exactly the given second, or null. `/api/price/` returns the last price
+    /// at or before a time.
     #[oai(path = "/api/ticker-price", method = "get", operation_id = "ticker_price")]
     async fn ticker_price(
         &self,
-        /// The second.
+        /// The second. A fraction is ignored; a day stands for its first second (UTC).
         timestamp: Query<Moment>,
     ) -> Result<Answer<TickerPriceResponse>, ApiError> {
         let second = timestamp.0.first(self.history.now(), Zone::UTC).second();
         let found = self.history.price_at(second).await?;
-        Ok(Answer::of(found, |price| TickerPriceResponse { price: price.map(units) }))
+        Ok(Answer::of(found, |price| TickerPriceResponse {
+            price: price.map(ten_thousandths_to_pesos),
+        }))
     }
 }

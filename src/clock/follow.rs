@@ -1,5 +1,5 @@
-//! Asking Redis for the time, again and again; and logging when it is away, since this is what every
-//! process does all the time.
+//! Keeps the clock synchronized with Redis, and logs outages of Redis, because every process sends these
+//! requests all the time. Depends on `connection` and `telemetry`.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -14,52 +14,52 @@ use super::{
 use crate::{connection::Server, telemetry::seconds};
 
 static TIME: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('TIME')"));
-/// The key in whose slot of a cluster the samples are.
+/// A key in the cluster slot of the samples.
 const KEY: &str = "prices";
 
-/// How often Redis is asked.
-const EVERY: Duration = Duration::from_secs(1);
-/// How often it is asked again after a failure.
-const RETRY: Duration = Duration::from_millis(200);
-/// The answers at the start that come one after the other: the quickest one is the most exact.
-const FIRST_ANSWERS: u32 = 5;
+/// The delay after a success.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// The delay after a failure.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// The first successful requests, which are sent without delay: the fastest response is the most exact.
+const INITIAL_SYNCS: u32 = 5;
 
 impl Clock {
-    /// A clock that follows the one of Redis for as long as the runtime lives. Must be called within
-    /// a tokio runtime.
+    /// Returns a clock that follows the clock of Redis until the runtime ends. It must be called within a
+    /// tokio runtime.
     pub fn following(server: &Server) -> Self {
         let (clock, mut connection) = (Self::default(), server.shared());
-        let followed = clock.clone();
+        let estimate = clock.clone();
         let server = server.clone();
         tokio::spawn(async move {
-            let (mut answers, mut outages) = (0, Outages::default());
+            let (mut synced, mut outages) = (0, Outages::default());
             loop {
                 let sent = uptime();
-                let asked = followed.ask(&mut connection).await;
-                log_outage(&mut outages, &server, sent, &asked);
-                answers += u32::from(asked.is_ok());
-                match asked {
-                    Err(_) => sleep(RETRY).await,
-                    Ok(()) if answers < FIRST_ANSWERS => {}
-                    Ok(()) => sleep(EVERY).await,
+                let result = estimate.sync(&mut connection).await;
+                log_outage(&mut outages, &server, sent, &result);
+                synced += u32::from(result.is_ok());
+                match result {
+                    Err(_) => sleep(RETRY_DELAY).await,
+                    Ok(()) if synced < INITIAL_SYNCS => {}
+                    Ok(()) => sleep(SYNC_INTERVAL).await,
                 }
             }
         });
         clock
     }
 
-    /// Asks Redis for the time, and takes the answer in. It is asked by a script: in a cluster that runs on
-    /// the server whose clock recording goes by, and a server that is loading its data refuses it.
+    /// Requests the time from Redis and applies the response. A script reads it: in a cluster it runs on the
+    /// server whose clock recording uses, and a server that is loading its data rejects it.
     ///
     /// # Errors
-    /// If Redis fails; the estimate stays.
-    pub async fn ask(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
+    /// Returns an error if Redis fails; the estimate does not change.
+    pub async fn sync(&self, connection: &mut impl ConnectionLike) -> RedisResult<()> {
         let sent = uptime();
         let (seconds, micros): (u64, u32) = TIME.key(KEY).invoke_async(connection).await?;
         let time = Duration::new(seconds, micros.saturating_mul(1000));
-        if let Some(by) = self.take_in(sent, uptime(), time) {
+        if let Some(by) = self.apply_response(sent, uptime(), time) {
             tracing::warn!(
-                "the clock of Redis was set by {by:+.1} s; nothing is deleted for a day"
+                "the clock of Redis was set by {by:+.1} s; no sample is deleted for a day"
             );
         }
         self.report();
@@ -67,22 +67,23 @@ impl Clock {
     }
 }
 
-/// Logs what a request that was sent at the moment `sent` says about an outage of Redis.
-fn log_outage(outages: &mut Outages, server: &Server, sent: Duration, asked: &RedisResult<()>) {
-    let redis = server.shown();
-    match asked {
+/// Logs the start, continuation or end of an outage, given the result of a request sent at `sent`.
+fn log_outage(outages: &mut Outages, server: &Server, sent: Duration, result: &RedisResult<()>) {
+    let redis = server.redacted_url();
+    match result {
         Ok(()) => {
-            if let Some(Report::Ended(lasted)) = outages.answered(uptime()) {
-                tracing::info!(redis, lasted_s = seconds(lasted), "Redis is back");
+            if let Some(Report::Ended(lasted)) = outages.record_success(uptime()) {
+                tracing::info!(redis, lasted_s = seconds(lasted), "Redis is available again");
             }
         }
-        Err(error) => match outages.failed(sent, uptime()) {
+        Err(error) => match outages.record_failure(sent, uptime()) {
             Some(Report::Started) => {
-                tracing::warn!(redis, %error, advice = server.advice(error), "Redis is away");
+                let advice = server.advice(error);
+                tracing::warn!(redis, %error, advice, "Redis is unavailable");
             }
-            Some(Report::Lasts(lasted)) => {
+            Some(Report::Ongoing(lasted)) => {
                 let (lasted_s, advice) = (seconds(lasted), server.advice(error));
-                tracing::warn!(redis, lasted_s, %error, advice, "Redis is still away");
+                tracing::warn!(redis, lasted_s, %error, advice, "Redis is still unavailable");
             }
             _ => {}
         },

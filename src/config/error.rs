@@ -1,8 +1,8 @@
-//! What can be wrong with a configuration.
+//! The errors of the configuration. Depends on nothing else of the crate.
 
 use std::path::PathBuf;
 
-/// A configuration that nothing may be started with. Each message is one line.
+/// An invalid configuration; no process starts with it. Each message is one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -11,15 +11,15 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         cause: std::io::Error,
     },
-    /// The file given with `--config` is not TOML.
+    /// The file given with `--config` is not valid TOML.
     #[error("{} is not valid TOML: {reason}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why, on one line.
+        /// The position and the reason, on one line.
         reason: String,
     },
     /// A key that does not exist.
@@ -27,20 +27,22 @@ pub enum ConfigError {
     UnknownKey {
         /// The key, dotted.
         key: String,
-        /// The layer it stands in.
+        /// The layer that contains it.
         origin: String,
-        /// The known key that looks most like it.
+        /// The most similar known key.
         nearest: Option<String>,
     },
-    /// A variable of the environment that sets nothing, but looks like one that does.
-    #[error("the variable {name} sets nothing; did you mean {right}, with two underscores?")]
+    /// An environment variable that is not used, but whose name resembles one that is.
+    #[error(
+        "the environment variable {name} is not used; did you mean {right}, with two underscores?"
+    )]
     NearMiss {
         /// Its name.
         name: String,
         /// The name that was probably meant.
         right: String,
     },
-    /// A value of the wrong type, or one that cannot be read.
+    /// A value of the wrong type, or one that cannot be parsed, or a required key that is missing.
     #[error("{0}")]
     Value(String),
     /// A value that is not allowed.
@@ -50,7 +52,7 @@ pub enum ConfigError {
         key: String,
         /// The value as it was given.
         value: String,
-        /// What would be right.
+        /// Which values are allowed.
         reason: String,
     },
 }

@@ -1,4 +1,5 @@
-//! Puts the layers over one another and refuses what does not fit, key by key.
+//! Merges the layers of the configuration and rejects unknown keys and values of a wrong type.
+//! Depends on `connection`.
 
 use std::{collections::HashMap, path::Path};
 
@@ -10,21 +11,21 @@ use super::{Config, ConfigError, DEFAULT_TOML, Flags};
 
 const PREFIX: &str = "COTIZA__";
 
-/// The environment variable that sets a key.
+/// Returns the name of the environment variable that sets a key.
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
 }
 
 const URL_KEY: &str = "redis.url";
-/// The source of default.toml that has every key.
+/// The source in default.toml that contains every key.
 const TEMPLATE: &str = "buenbit";
 const PASSWORD_KEY: &str = "redis.password_file";
 
-/// A value that somebody has set.
+/// A value that a layer sets.
 struct Setting {
     key: String,
     value: Value,
-    /// Where, for messages.
+    /// The layer, for error messages.
     origin: String,
 }
 
@@ -50,7 +51,7 @@ pub(super) fn merge(
     let mut merged = defaults.clone();
     for setting in &settings {
         known(&defaults, setting)?;
-        // On its own first: then it is this one that is wrong.
+        // Parse the defaults with this value alone, so that an error is attributed to the right key.
         let mut alone = defaults.clone();
         set(&mut alone, setting);
         alone.try_into::<Config>().map_err(|error| wrong(setting, &defaults, error.message()))?;
@@ -61,9 +62,10 @@ pub(super) fn merge(
     }
     let mut config: Config =
         merged.try_into().map_err(|error| ConfigError::Value(error.to_string()))?;
-    // A Redis that `cotiza up` starts has no password: who gives one means another.
+    // A configured password file means another Redis than that of `cotiza up`, whose password file is found
+    // automatically.
     let choosing = [URL_KEY, PASSWORD_KEY];
-    config.is_redis_chosen =
+    config.is_redis_configured =
         settings.iter().any(|setting| choosing.contains(&setting.key.as_str()));
     Ok(config)
 }
@@ -79,8 +81,8 @@ fn of_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     Ok(leaves(&table).into_iter().map(setting).collect())
 }
 
-/// The defaults of all keys: those of default.toml, also for what it leaves out of a source, and
-/// those of the sources that it does not know, whose names are given too.
+/// Returns the defaults of all keys, and the names of the sources that default.toml does not contain. Keys
+/// that a source does not have in default.toml get the defaults of [`TEMPLATE`].
 fn defaults<'a>(keys: impl Iterator<Item = &'a String>) -> (Table, Vec<String>) {
     let mut defaults: Table = DEFAULT_TOML.parse().unwrap_or_default();
     let Some(Value::Table(sources)) = defaults.get_mut("sources") else {
@@ -90,8 +92,8 @@ fn defaults<'a>(keys: impl Iterator<Item = &'a String>) -> (Table, Vec<String>) 
         Some(Value::Table(template)) => template.clone(),
         _ => Table::new(),
     };
-    for none in ["bid", "check", "time"] {
-        template.insert(none.to_owned(), Value::String(String::new()));
+    for optional in ["bid", "check", "time"] {
+        template.insert(optional.to_owned(), Value::String(String::new()));
     }
     let mut new = Vec::new();
     for key in keys {
@@ -113,7 +115,7 @@ fn defaults<'a>(keys: impl Iterator<Item = &'a String>) -> (Table, Vec<String>) 
     (defaults, new)
 }
 
-/// Refuses a new source of which not all is told that must be.
+/// Returns an error if a required key of a new source is missing.
 fn complete(name: &str, settings: &[Setting], defaults: &Table) -> Result<(), ConfigError> {
     let is_set = |key: &str| settings.iter().any(|setting| setting.key == key);
     for (key, example) in [("url", "https://host/path"), ("ask", "/data/ask")] {
@@ -123,8 +125,8 @@ fn complete(name: &str, settings: &[Setting], defaults: &Table) -> Result<(), Co
             let others = sources.into_iter().flatten().filter(|(_, value)| value.is_table());
             let others: Vec<&str> = others.map(|(other, _)| other.as_str()).collect();
             return Err(ConfigError::Value(format!(
-                "{key} is missing: a new source needs it, such as \"{example}\"; \
-                 there are {}",
+                "{key} is missing: a new source requires it, for example \"{example}\"; \
+                 the known sources are {}",
                 others.join(", ")
             )));
         }
@@ -132,7 +134,8 @@ fn complete(name: &str, settings: &[Setting], defaults: &Table) -> Result<(), Co
     Ok(())
 }
 
-/// What the environment sets, `REDIS_URL` first: the key, the name of the variable, its text.
+/// Returns the keys that the environment sets, each with the name of the variable and its text; `REDIS_URL`
+/// first.
 fn variables(environment: &HashMap<String, String>) -> Vec<(String, &String, &String)> {
     let mut variables: Vec<(String, &String, &String)> = environment
         .iter()
@@ -142,12 +145,12 @@ fn variables(environment: &HashMap<String, String>) -> Vec<(String, &String, &St
             None => None,
         })
         .collect();
-    // Names with the prefix come after, and so win over, REDIS_URL.
+    // Variables with the prefix come later, so they override REDIS_URL.
     variables.sort_by_key(|(_, name, _)| (name.starts_with(PREFIX), *name));
     variables
 }
 
-/// Refuses a variable that was meant to set a key, but has an underscore too few.
+/// Returns an error if a variable begins with `COTIZA_` instead of `COTIZA__` and resembles that of a key.
 fn near_misses(environment: &HashMap<String, String>, defaults: &Table) -> Result<(), ConfigError> {
     let letters = |name: &str| name.to_lowercase().replace(['_', '.'], "");
     let keys = leaves(defaults);
@@ -165,7 +168,7 @@ fn near_misses(environment: &HashMap<String, String>, defaults: &Table) -> Resul
     Ok(())
 }
 
-/// A value given as text, taken for the type that the key has.
+/// Converts a value given as text to the type of the key.
 fn of_text(
     key: String,
     text: &str,
@@ -188,7 +191,7 @@ fn of_text(
     Ok(setting)
 }
 
-/// Refuses a key that does not exist.
+/// Returns an error if the key does not exist.
 fn known(defaults: &Table, setting: &Setting) -> Result<(), ConfigError> {
     let Setting { key, origin, .. } = setting;
     if get(defaults, key).is_some_and(|value| !value.is_table()) {
@@ -207,14 +210,15 @@ fn wrong(setting: &Setting, defaults: &Table, reason: &str) -> ConfigError {
     let Setting { key, value, origin } = setting;
     let example = get(defaults, key).map(ToString::to_string).unwrap_or_default();
     let (mut shown, mut reason) = (value.to_string(), reason.trim_end().replace('\n', " "));
-    // A header may hold a key.
+    // A header may contain an API key.
     if key.ends_with(".headers") {
-        (shown, reason) = ("...".to_owned(), "give a list of \"Name: value\"".to_owned());
+        (shown, reason) =
+            ("...".to_owned(), "give a list of headers, each as \"Name: value\"".to_owned());
     }
-    // A URL may hold a password, which parsers repeat.
+    // A URL may contain a password, which error messages of parsers repeat.
     if let Some(url) = value.as_str().filter(|_| key.ends_with("url")) {
         let is_redis = key == URL_KEY;
-        let masked = if is_redis { connection::shown(url) } else { super::masked(url) };
+        let masked = if is_redis { connection::redacted(url) } else { super::mask_url(url) };
         (shown, reason) = (shown.replace(url, &masked), reason.replace(url, &masked));
     }
     ConfigError::Value(format!("{key} = {shown} in {origin}: {reason}; the default is {example}"))
@@ -227,7 +231,7 @@ fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     }
 }
 
-/// Sets a key that is known.
+/// Sets the value of a known key.
 fn set(table: &mut Table, setting: &Setting) {
     let (sections, name) = setting.key.rsplit_once('.').unwrap_or(("", &setting.key));
     let mut table = table;
@@ -239,7 +243,7 @@ fn set(table: &mut Table, setting: &Setting) {
     table.insert(name.to_owned(), setting.value.clone());
 }
 
-/// All values of the table under their dotted keys, and its empty sections.
+/// Returns all values of the table with their dotted keys, including empty sections.
 fn leaves(table: &Table) -> Vec<(String, Value)> {
     let below = |(name, value): (&String, &Value)| match value {
         Value::Table(inner) if !inner.is_empty() => {

@@ -1,17 +1,18 @@
-//! A list of networks, such as those of trusted proxies.
+//! A list of networks, such as those of trusted proxies. Depends on nothing of the crate.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// Networks. An address alone is a network of one.
+/// Networks. An address without a prefix length is a network with one address.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Networks(pub Vec<IpNet>);
 
 impl Networks {
-    /// Whether an address lies in one of them; `::ffff:a.b.c.d` is the IPv4 address `a.b.c.d`.
-    pub fn contain(&self, address: IpAddr) -> bool {
+    /// Returns whether one of the networks contains the address. `::ffff:a.b.c.d` is the IPv4 address
+    /// `a.b.c.d`.
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
@@ -24,7 +25,7 @@ impl<'de> Deserialize<'de> for Networks {
             let address = || text.parse::<IpAddr>().map(IpNet::from);
             text.parse::<IpNet>().or_else(|_| address()).map_err(|_| {
                 let example = "give networks such as 10.0.0.0/8 or addresses such as 192.168.1.7";
-                D::Error::custom(format!("{text:?} is no network and no address: {example}"))
+                D::Error::custom(format!("{text:?} is neither a network nor an address: {example}"))
             })
         };
         texts.iter().map(network).collect::<Result<_, _>>().map(Self)

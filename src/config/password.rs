@@ -1,5 +1,5 @@
-//! The password of Redis from a file of its own, so that it stands neither in a command line nor in
-//! an environment that others may read.
+//! Finds the password file of the Redis of a `cotiza up`. The password is in a file because other users may
+//! be able to read command lines and environments. Depends on the sections of the configuration.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -10,25 +10,25 @@ use url::Url;
 
 use super::{Config, Up};
 
-/// The file with the password of the Redis that `cotiza up` runs on a data folder.
+/// Returns the password file of the Redis that `cotiza up` runs with this data folder.
 pub fn own_password_file(data_dir: &Path) -> PathBuf {
     data_dir.join("redis-password")
 }
 
-/// The file in a data folder that a running `cotiza up` keeps locked.
+/// Returns the file in the data folder that a running `cotiza up` keeps locked.
 pub fn lock_file(data_dir: &Path) -> PathBuf {
     data_dir.join("lock")
 }
 
-/// The data folder of `cotiza up --simulate`: `<up.data_dir>-simulated`, so that simulated prices are kept
-/// apart from real ones.
+/// Returns the data folder of `cotiza up --simulate`: `<up.data_dir>-simulated`. It keeps simulated prices
+/// separate from real ones.
 pub fn simulated_data_dir(up: &Up) -> PathBuf {
     let mut folder = up.data_dir.components().as_path().as_os_str().to_owned();
     folder.push("-simulated");
     folder.into()
 }
 
-/// What the data folder of a `cotiza up` holds.
+/// What the data folder of a `cotiza up` contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Real prices.
@@ -37,8 +37,8 @@ pub(super) enum Kind {
     Simulated,
 }
 
-/// Makes the Redis of a `cotiza up` in this folder the one to use, if nobody chose another one; adds
-/// its password if it was chosen without. Gives what it holds, if it is used.
+/// Configures the Redis of the `cotiza up` whose data folder exists, unless another Redis is configured. If
+/// its URL is configured without a password, adds its password. Returns what that Redis contains.
 pub(super) fn find_own(config: &mut Config) -> Option<Kind> {
     if !config.redis.password_file.as_os_str().is_empty() {
         return None;
@@ -51,7 +51,7 @@ pub(super) fn find_own(config: &mut Config) -> Option<Kind> {
             is_here && url.password().is_none() && url.port() == Some(port)
         })
     };
-    if !config.is_redis_chosen {
+    if !config.is_redis_configured {
         config.redis.url = format!("redis://127.0.0.1:{port}/0");
     } else if !is_own(&config.redis.url) {
         return None;
@@ -60,9 +60,9 @@ pub(super) fn find_own(config: &mut Config) -> Option<Kind> {
     Some(kind)
 }
 
-/// The password file of the data folder that is there. Of two it is that of the real prices, unless a
-/// `cotiza up --simulate` is running: then its folder is locked. They have the same port, so that no
-/// two run at the same time.
+/// Returns the password file of the existing data folder. If both folders exist, returns that of the real
+/// prices, unless `cotiza up --simulate` is running, which locks its folder. Both use the same port, so they
+/// cannot run at the same time.
 fn found_password_file(up: &Up) -> Option<(Kind, PathBuf)> {
     let simulated = simulated_data_dir(up);
     let of = |folder: &Path| {
@@ -77,7 +77,7 @@ fn found_password_file(up: &Up) -> Option<(Kind, PathBuf)> {
     real.map(|file| (Kind::Real, file))
 }
 
-/// Whether another process has locked the file.
+/// Returns whether another process has locked the file.
 fn is_locked(file: &Path) -> bool {
     let tried = File::open(file).map(|file| file.try_lock_shared());
     matches!(tried, Ok(Err(TryLockError::WouldBlock)))

@@ -1,4 +1,5 @@
-//! The sections of the configuration; `default.toml` holds and documents their defaults.
+//! The sections of the configuration; `default.toml` contains and describes their defaults. Depends on
+//! nothing of the crate but [`Networks`].
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,7 +11,7 @@ use super::Networks;
 /// `[schedule]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// The time between two recordings, and the length of a slot.
+    /// The interval between two recorded prices, and the length of a slot.
     #[serde(with = "humantime_serde")]
     pub every: Duration,
 }
@@ -18,10 +19,10 @@ pub struct Schedule {
 /// `[prices]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prices {
-    /// How long samples are kept; `None` is for ever.
+    /// How long samples are kept; `None`: forever.
     #[serde(with = "forever")]
     pub keep: Option<Duration>,
-    /// How long samples are also kept as text; `None` is for ever.
+    /// How long samples are also kept in text form; `None`: forever.
     #[serde(with = "forever")]
     pub text: Option<Duration>,
 }
@@ -29,36 +30,36 @@ pub struct Prices {
 /// `[worker]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Worker {
-    /// Jobs that run at the same time in one worker.
+    /// The number of jobs that one worker can run at the same time.
     pub concurrency: usize,
-    /// The longest that a stopping worker waits for jobs in flight.
+    /// How long a stopping worker waits for running jobs.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
-    /// Whether one that has jobs and records nothing is unhealthy.
+    /// Whether a worker that runs jobs but records nothing is unhealthy.
     pub unhealthy_when_stale: bool,
 }
 
 /// `[queue]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
-    /// The time between two signs of life of a worker.
+    /// The interval between two heartbeats of a worker.
     #[serde(with = "humantime_serde")]
     pub heartbeat: Duration,
-    /// The silent heartbeats after which a worker counts as dead.
+    /// The number of missed heartbeats after which a worker is considered dead.
     pub missed_heartbeats: usize,
-    /// How long jobs that were done are remembered.
+    /// How long succeeded jobs are kept.
     #[serde(with = "humantime_serde")]
     pub keep_done: Duration,
-    /// How long jobs that were given up are remembered.
+    /// How long dead jobs are kept.
     #[serde(with = "humantime_serde")]
     pub keep_dead: Duration,
-    /// The time from one housekeeping to the next.
+    /// The interval of the housekeeping job.
     #[serde(with = "humantime_serde")]
     pub housekeeping_every: Duration,
 }
 
 impl Queue {
-    /// The silence after which a worker counts as dead.
+    /// Returns the time without a heartbeat after which a worker is considered dead.
     pub fn silence(&self) -> Duration {
         self.heartbeat.saturating_mul(u32::try_from(self.missed_heartbeats).unwrap_or(u32::MAX))
     }
@@ -67,51 +68,51 @@ impl Queue {
 /// `[api]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Api {
-    /// The address it listens on.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// The memory that samples may take.
+    /// The maximum memory of the samples.
     pub memory: ByteSize,
-    /// How long answers are given from memory that may have changed while Redis is away.
+    /// How long requests whose answer may have changed are answered from memory while Redis is unavailable.
     #[serde(with = "humantime_serde")]
     pub stale_for: Duration,
-    /// The age from which the last price counts as stale; `None` is three slots.
+    /// The age from which the last price is stale; `None`: the length of three slots.
     #[serde(with = "auto")]
     pub stale_after: Option<Duration>,
-    /// Whether it is not ready while the last price is stale.
+    /// Whether `/health/ready` reports 503 while the last price is stale.
     pub unready_when_stale: bool,
-    /// The origins whose pages may read the API; `*` is any.
+    /// The origins whose web pages may read the API; `*`: every origin.
     pub cors_origins: Vec<String>,
-    /// Clients of the stream at the same time.
+    /// The maximum number of connected clients of the stream.
     pub max_streams: usize,
-    /// The proxies whose `X-Forwarded-*` headers are believed.
+    /// The proxies whose `Forwarded` and `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: Networks,
-    /// The address under which clients know the API; empty: that of each request.
+    /// The public address of the API; empty: the address of each request.
     pub public_url: String,
-    /// Connections at the same time.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// Connections of one address at the same time.
+    /// The maximum number of open connections from one address.
     pub max_connections_per_address: usize,
-    /// How long a client may take to send the head of a request.
+    /// How long a client may take to send the request line and the headers.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// How long a client may take for about 40 KB of an answer.
+    /// How long a client may take to read about 40 KB of a response.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// The largest URL.
+    /// The maximum length of a URL.
     pub max_url: ByteSize,
-    /// The largest head of a request.
+    /// The maximum length of the URL and all headers together.
     pub max_headers: ByteSize,
-    /// Requests a second of one address; 0: any number.
+    /// The maximum number of requests per second from one address; 0: no limit.
     pub requests_per_second: u32,
 }
 
 /// `[metrics]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// The address on which a scheduler or a worker tells what it has counted; `None`: it does not.
+    /// The address on which a scheduler or a worker serves its own metrics; `None`: it serves none.
     #[serde(with = "address")]
     pub listen: Option<SocketAddr>,
 }
@@ -119,58 +120,58 @@ pub struct Metrics {
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Log {
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
-    /// What is let through: a level or `tracing` directives.
+    /// The level, or `tracing` directives.
     pub level: String,
-    /// Whether each request of the API is logged.
+    /// Whether each request to the API is logged.
     pub requests: bool,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
 /// `[up]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Up {
-    /// Where its Redis keeps its data.
+    /// The folder with the data of its Redis.
     pub data_dir: PathBuf,
-    /// The loopback port of its Redis.
+    /// The port of its Redis on 127.0.0.1.
     pub redis_port: u16,
-    /// How many workers it runs.
+    /// The number of workers.
     pub workers: usize,
 }
 
 /// `[exchange]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// The address it listens on.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// The time it takes to answer.
+    /// How long it takes to respond.
     #[serde(with = "humantime_serde")]
     pub latency: Duration,
-    /// The share of requests that fail, 0 to 1.
+    /// The fraction of requests answered with the status 500, 0 to 1.
     pub error_rate: f64,
-    /// The share of requests answered with rubbish, 0 to 1.
+    /// The fraction of requests answered with a malformed response, 0 to 1.
     pub malformed_rate: f64,
     /// The seed of the random walk.
     pub seed: u64,
 }
 
-/// An address, or nothing.
+/// Reads and writes an address; an empty text is `None`.
 mod address {
     use std::net::SocketAddr;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    #[allow(clippy::ref_option, reason = "serde hands over references")]
+    #[allow(clippy::ref_option, reason = "serde passes references")]
     pub(super) fn serialize<S: Serializer>(
         address: &Option<SocketAddr>,
         serializer: S,
@@ -187,12 +188,14 @@ mod address {
             return Ok(None);
         }
         text.parse().map(Some).map_err(|_| {
-            D::Error::custom(format!("{text:?} is no address with a port such as 127.0.0.1:9100"))
+            D::Error::custom(format!(
+                "{text:?} is not an address with a port, such as 127.0.0.1:9100"
+            ))
         })
     }
 }
 
-/// A duration, or a word for `None`.
+/// Defines a module that reads and writes a duration; a word stands for `None`.
 macro_rules! duration_or {
     ($module:ident, $word:literal) => {
         mod $module {
@@ -200,7 +203,7 @@ macro_rules! duration_or {
 
             use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-            #[allow(clippy::ref_option, reason = "serde hands over references")]
+            #[allow(clippy::ref_option, reason = "serde passes references")]
             pub(super) fn serialize<S: Serializer>(
                 duration: &Option<Duration>,
                 serializer: S,

@@ -1,29 +1,28 @@
-//! What `cotiza up --simulate` sets: the simulated exchange as the only source, under a name of its own, so
-//! that its prices can be told from real ones.
+//! The settings of `cotiza up --simulate`: the simulated exchange is the only source. It has its own name, so
+//! that its prices can be distinguished from real ones. Depends on the rest of the configuration.
 
 use super::{Config, layers::variable};
 
-/// The name of the source.
+/// The name of the source of simulated prices.
 pub const SIMULATED: &str = "simulated";
 
-/// Where a simulated exchange has its prices: where Buenbit has them.
-const PLACES: [(&str, &str); 4] = [
+/// The keys of the source. The responses of the simulated exchange have the format of those of Buenbit.
+const KEYS: [(&str, &str); 4] = [
     ("enabled", "true"),
     ("ask", "/object/btcars/selling_price"),
     ("bid", "/object/btcars/purchase_price"),
     ("check", "/errors == []"),
 ];
 
-/// The environment variables that make a process ask the simulated exchange of a configuration alone.
+/// Returns the environment variables that make the simulated exchange the only source of a process.
 pub fn simulation(config: &Config) -> Vec<(String, String)> {
     let others = config.sources.named.keys().filter(|name| *name != SIMULATED);
     let mut settings: Vec<(String, String)> =
         others.map(|name| (format!("sources.{name}.enabled"), "false".to_owned())).collect();
     let url = format!("http://{}/api/market/tickers", config.exchange.listen);
     settings.push((format!("sources.{SIMULATED}.url"), url));
-    let places =
-        PLACES.map(|(key, value)| (format!("sources.{SIMULATED}.{key}"), value.to_owned()));
-    settings.extend(places);
+    let keys = KEYS.map(|(key, value)| (format!("sources.{SIMULATED}.{key}"), value.to_owned()));
+    settings.extend(keys);
     settings.push(("sources.policy".to_owned(), "first".to_owned()));
     settings.into_iter().map(|(key, value)| (variable(&key), value)).collect()
 }

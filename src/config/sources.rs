@@ -1,4 +1,5 @@
-//! `[sources]`: who is asked for the price, how, and what is believed.
+//! `[sources]`: the exchanges, how they are queried, and which prices are accepted. Depends on `domain` and
+//! `json_locator`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,80 +8,80 @@ use url::Url;
 
 use crate::{
     domain::Side,
-    place::{Check, Place, or_none},
+    json_locator::{Check, JsonLocator, empty_as_none},
 };
 
 /// `[sources]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
-    /// How one price is made of several sources.
+    /// How the price is determined from several sources.
     pub policy: Policy,
-    /// The least number of sources whose median is believed.
+    /// The minimum number of sources for a median.
     pub quorum: usize,
     /// Which price is recorded.
     pub price: Side,
-    /// The lowest price that is believed, in pesos.
+    /// The lowest accepted price, in pesos.
     pub lowest: u64,
-    /// The highest price that is believed, in pesos.
+    /// The highest accepted price, in pesos.
     pub highest: u64,
-    /// The share by which a price may differ from the recent ones.
+    /// The fraction by which a price may differ from the recent ones.
     pub max_jump: f64,
     /// The sources by name.
     #[serde(flatten)]
     pub named: BTreeMap<String, Source>,
 }
 
-/// How one price is made of several sources.
+/// How the price is determined from several sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// The first one, in order, that gives a price that is believed.
+    /// The first accepted price, in the order of the sources.
     First,
-    /// The weighted median of all that answer in time.
+    /// The weighted median of all sources that respond in time.
     Median,
 }
 
 /// `[sources.<name>]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// Whether it is asked.
+    /// Whether requests are sent to it.
     pub enabled: bool,
-    /// The address that is asked.
+    /// The URL of the price.
     pub url: Url,
-    /// Lower ones are asked first.
+    /// Position among the sources; lower numbers are queried first.
     pub order: u32,
-    /// How much its price counts in the median.
+    /// The weight of its price in the median.
     pub weight: u32,
-    /// The longest that one request may take.
+    /// The timeout of one request.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// Headers that are sent, each `Name: value`.
+    /// The headers of each request, as `Name: value`.
     pub headers: Vec<String>,
-    /// Where the price stands that a buyer pays.
-    pub ask: Place,
-    /// Where the price stands that a seller gets.
-    #[serde(with = "or_none")]
-    pub bid: Option<Place>,
-    /// What the answer must hold.
-    #[serde(with = "or_none")]
+    /// The location of the price that a buyer pays.
+    pub ask: JsonLocator,
+    /// The location of the price that a seller receives.
+    #[serde(with = "empty_as_none")]
+    pub bid: Option<JsonLocator>,
+    /// The condition that a response must meet.
+    #[serde(with = "empty_as_none")]
     pub check: Option<Check>,
-    /// Where the time of the price stands.
-    #[serde(with = "or_none")]
-    pub time: Option<Place>,
-    /// The greatest age of a price.
+    /// The location of the time of the price.
+    #[serde(with = "empty_as_none")]
+    pub time: Option<JsonLocator>,
+    /// The maximum age of a price.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
 }
 
 impl Sources {
-    /// All sources: first those that are asked, in their order.
+    /// Returns all sources: the enabled ones first, each group in its order.
     pub fn in_order(&self) -> Vec<(&String, &Source)> {
         let mut sources: Vec<_> = self.named.iter().collect();
         sources.sort_by_key(|(name, source)| (!source.enabled, source.order, *name));
         sources
     }
 
-    /// The sources that are asked, the first one first.
+    /// Returns the enabled sources in their order.
     pub fn enabled(&self) -> Vec<(&String, &Source)> {
         self.in_order().into_iter().filter(|(_, source)| source.enabled).collect()
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::*;
 
-/// Loads with this file text, these variables and these flags.
+/// Loads a configuration from the text of a file, variables and flags.
 fn load(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config, ConfigError> {
     let mut written = tempfile::NamedTempFile::new().unwrap();
     written.write_all(file.as_bytes()).unwrap();
@@ -19,13 +19,13 @@ fn error(file: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn nothing_set_is_default_toml() {
+fn an_empty_configuration_equals_default_toml() {
     assert_eq!(load("", &[], &Vec::new()).unwrap(), Config::default());
     assert_eq!(load(DEFAULT_TOML, &[], &Vec::new()).unwrap().sources, Config::default().sources);
 }
 
 #[test]
-fn flags_win_over_environment_over_file_over_defaults() {
+fn flags_override_environment_overrides_file_overrides_defaults() {
     let file = "[worker]\nconcurrency = 5\ndrain = \"7s\"\n[up]\nworkers = 3";
     let variables = [("COTIZA__WORKER__CONCURRENCY", "6"), ("COTIZA__UP__WORKERS", "4")];
     let flags = vec![("worker.concurrency", "7".to_owned())];
@@ -43,7 +43,7 @@ fn the_environment_sets_every_type_of_value() {
         ("COTIZA__SOURCES__BUENBIT__URL", "http://127.0.0.1:1/x"),
         ("COTIZA__API__LISTEN", "[::1]:9000"),
         ("COTIZA__API__TRUSTED_PROXIES", "10.0.0.0/8, ::1, 192.168.1.7,"),
-        // Not ours: it is for Compose.
+        // Not a key of Cotiza: Compose uses it.
         ("COTIZA_IMAGE", "cotiza:1"),
         ("COTIZA__EXCHANGE__ERROR_RATE", "1"),
         ("COTIZA__SOURCES__BITSO__ENABLED", "true"),
@@ -61,15 +61,15 @@ fn the_environment_sets_every_type_of_value() {
 }
 
 #[test]
-fn a_redis_url_may_come_from_redis_url_and_is_then_chosen() {
+fn redis_url_sets_the_url_and_marks_redis_as_chosen() {
     let config = load("", &[("REDIS_URL", "redis://one/1")], &Vec::new()).unwrap();
-    assert_eq!((config.redis.url.as_str(), config.is_redis_chosen), ("redis://one/1", true));
+    assert_eq!((config.redis.url.as_str(), config.is_redis_configured), ("redis://one/1", true));
 
     let both = [("REDIS_URL", "redis://one"), ("COTIZA__REDIS__URL", "redis://two")];
     assert_eq!(load("", &both, &Vec::new()).unwrap().redis.url, "redis://two");
 
-    assert!(!load("", &[("REDIS_URL", "")], &Vec::new()).unwrap().is_redis_chosen);
-    assert!(load("[redis]\nurl='redis://three'", &[], &Vec::new()).unwrap().is_redis_chosen);
+    assert!(!load("", &[("REDIS_URL", "")], &Vec::new()).unwrap().is_redis_configured);
+    assert!(load("[redis]\nurl='redis://three'", &[], &Vec::new()).unwrap().is_redis_configured);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
 }
 
 #[test]
-fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
+fn an_error_names_the_value_and_what_is_allowed() {
     let check = |file: &str, parts: &[&str]| {
         let message = error(file, &[]);
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
@@ -103,11 +103,11 @@ fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
     check("[worker]\nconcurrency = 'many'", &["worker.concurrency", "many"]);
     check("[sources.buenbit]\ntimeout = '0s'", &["sources.buenbit.timeout", "10ms"]);
     check("[sources.buenbit]\nask = 'btc.ask'", &["sources.buenbit.ask", "JSON Pointer"]);
-    check("[sources.buenbit]\nbid = '$['", &["sources.buenbit.bid", "no JSONPath"]);
-    check("[sources.buenbit]\ncheck = '/a'", &["sources.buenbit.check", "<place> == "]);
+    check("[sources.buenbit]\nbid = '$['", &["sources.buenbit.bid", "not a valid JSONPath"]);
+    check("[sources.buenbit]\ncheck = '/a'", &["sources.buenbit.check", "<locator> == "]);
     check("[sources.buenbit]\nweight = 0", &["sources.buenbit.weight", "1 to 1000"]);
     check("[sources.buenbit]\nheaders = ['x']", &["sources.buenbit.headers", "Name: value"]);
-    check("[sources.buenbit]\nenabled = false", &["all of them are switched off"]);
+    check("[sources.buenbit]\nenabled = false", &["all sources are disabled"]);
     check("[sources]\npolicy = 'mean'", &["sources.policy", "median"]);
     check("[sources]\npolicy = 'median'", &["sources.quorum = 2", "only 1 sources"]);
     check("[sources]\nprice = 'last'", &["sources.price", "mid"]);
@@ -116,11 +116,14 @@ fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
     check("[sources]\npolcy = 'first'", &["unknown key sources.polcy", "sources.policy?"]);
     check("[sources.bitso]\nweigth = 2", &["unknown key sources.bitso.weigth", "bitso.weight?"]);
     check("[sources.new]\nurl = 'http://x'", &["sources.new.ask is missing", "/data/ask"]);
-    check("[sources.buenbti]\nurl = 'http://x'", &["sources.buenbti.ask", "there are belo"]);
+    check(
+        "[sources.buenbti]\nurl = 'http://x'",
+        &["sources.buenbti.ask", "the known sources are belo"],
+    );
     check("[sources.'A B']\nurl = 'http://x'\nask = '/a'", &["\"A B\"", "a-z, 0-9"]);
     check(
         "[sources]\nprice = 'mid'\n[sources.new]\nurl = 'http://x'\nask = '/a'",
-        &["sources.new.bid", "sources.price needs it"],
+        &["sources.new.bid", "sources.price requires the bid"],
     );
     check("[queue]\nheartbeat = '1500ms'", &["queue.heartbeat", "whole seconds"]);
     check("[queue]\nmissed_heartbeats = 1", &["queue.missed_heartbeats", "2 to 100"]);
@@ -142,14 +145,14 @@ fn a_value_that_is_not_allowed_is_named_with_what_would_be_right() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
-    let gone = Path::new("no/such/file.toml");
-    let error = Config::from_layers(Some(gone), &HashMap::new(), &Vec::new()).unwrap_err();
+fn an_error_names_the_missing_file() {
+    let missing = Path::new("no/such/file.toml");
+    let error = Config::from_layers(Some(missing), &HashMap::new(), &Vec::new()).unwrap_err();
     assert!(error.to_string().contains("no/such/file.toml"), "{error}");
 }
 
 #[test]
-fn a_url_that_cannot_be_used_is_shown_without_its_password() {
+fn an_error_shows_an_invalid_url_without_its_password() {
     let message = error("", &[("REDIS_URL", "redis://:sec ret@h:bad")]);
     assert!(message.contains("redis.url = redis://***: ") && !message.contains("sec"), "{message}");
     for file in [
@@ -174,12 +177,12 @@ fn a_url_that_cannot_be_used_is_shown_without_its_password() {
         ("https://host?a", "https://host/?a"),
     ];
     for (url, expected) in shown {
-        assert_eq!(masked(url), expected);
+        assert_eq!(mask_url(url), expected);
     }
 }
 
 #[test]
-fn printed_values_read_back_and_hide_the_password() {
+fn printed_values_can_be_loaded_again_and_hide_the_password() {
     let file = "[redis]\nurl = 'redis://me:secret@host:1/2'";
     let printed = load(file, &[], &Vec::new()).unwrap().to_masked_toml();
     assert!(printed.contains("redis://me:***@host:1/2"), "{printed}");
@@ -187,7 +190,7 @@ fn printed_values_read_back_and_hide_the_password() {
     load(&printed, &[], &Vec::new()).unwrap();
 }
 
-/// A file with this text.
+/// Creates a file with this text.
 fn file_with(text: &str) -> tempfile::NamedTempFile {
     let mut written = tempfile::NamedTempFile::new().unwrap();
     written.write_all(text.as_bytes()).unwrap();
@@ -195,7 +198,7 @@ fn file_with(text: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn a_password_file_may_hold_any_character() {
+fn a_password_file_may_contain_any_character() {
     for password in ["plain", "p@ss:w/rd?#[", "100%41", "ñandú"] {
         let file = file_with(&format!("{password}\n"));
         let path = file.path().to_str().unwrap();
@@ -207,15 +210,15 @@ fn a_password_file_may_hold_any_character() {
 }
 
 #[test]
-fn a_password_file_means_a_redis_that_is_not_that_of_up() {
+fn a_password_file_marks_redis_as_chosen() {
     let file = file_with("secret");
     let path = file.path().to_str().unwrap();
     let config = load("", &[("COTIZA__REDIS__PASSWORD_FILE", path)], &Vec::new()).unwrap();
-    assert!(config.is_redis_chosen);
+    assert!(config.is_redis_configured);
 }
 
 #[test]
-fn a_password_file_that_cannot_be_used_is_named() {
+fn an_error_names_an_unusable_password_file() {
     let message = error("[redis]\npassword_file = 'no/such/file'", &[]);
     assert!(message.contains("redis.password_file = no/such/file: cannot read it"), "{message}");
     let empty = file_with("\n");
@@ -224,7 +227,7 @@ fn a_password_file_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn the_environment_may_name_the_file_unless_a_flag_does() {
+fn a_flag_overrides_the_file_that_the_environment_names() {
     let named = file_with("[up]\nworkers = 7");
     let variables = [("COTIZA_CONFIG", named.path().to_str().unwrap())];
     let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -234,7 +237,7 @@ fn the_environment_may_name_the_file_unless_a_flag_does() {
 }
 
 #[test]
-fn a_new_source_is_a_section_and_may_come_from_the_environment() {
+fn a_new_source_can_be_set_by_a_section_and_the_environment() {
     let file = "[sources.kraken]\nurl = 'https://x/y'\nask = '$.a[0]'\nheaders = ['Key: secret']";
     let variables = [("COTIZA__SOURCES__KRAKEN__WEIGHT", "7")];
     let config = load(file, &variables, &Vec::new()).unwrap();

@@ -1,4 +1,4 @@
-//! What values are allowed, beyond their types.
+//! Checks that values are within their allowed ranges. Depends on `connection` and `domain`.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -26,7 +26,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::NotAllowed {
             key: "up.data_dir".to_owned(),
             value: "\"\"".to_owned(),
-            reason: "give a folder, such as data".to_owned(),
+            reason: "give the name of a folder, such as data".to_owned(),
         });
     }
     within("worker.concurrency", config.worker.concurrency, 1..=256)?;
@@ -50,12 +50,13 @@ fn at_least_a_day(key: &str, age: Option<Duration>) -> Result<(), ConfigError> {
         Err(ConfigError::NotAllowed {
             key: key.to_owned(),
             value: format_duration(age).to_string(),
-            reason: "give \"forever\" or at least 1day".to_owned(),
+            reason: "give \"forever\" or a duration of at least 1day".to_owned(),
         })
     })
 }
 
-/// A word alone must be a level: `tracing` would take any other one for the name of a module.
+/// Checks directives. A single word must be a level, because `tracing` would use any other word as the name
+/// of a module.
 fn log_level(level: &str) -> Result<(), ConfigError> {
     let alone = |directive: &str| !directive.contains(['=', '[']);
     let is_level = |directive: &str| directive.trim().parse::<LevelFilter>().is_ok();
@@ -91,7 +92,7 @@ fn share(key: &str, value: f64) -> Result<(), ConfigError> {
     if (0.0..=1.0).contains(&value) {
         return Ok(());
     }
-    let reason = "give a share from 0.0 to 1.0".to_owned();
+    let reason = "give a fraction from 0.0 to 1.0".to_owned();
     Err(ConfigError::NotAllowed { key: key.to_owned(), value: value.to_string(), reason })
 }
 
@@ -108,7 +109,7 @@ fn lasting(key: &str, value: Duration, range: RangeInclusive<Duration>) -> Resul
     })
 }
 
-/// apalis-redis counts heartbeats in whole seconds.
+/// Checks for whole seconds, because apalis-redis counts heartbeats in whole seconds.
 fn heartbeat(value: Duration) -> Result<(), ConfigError> {
     if value.subsec_nanos() == 0 && (1..=60).contains(&value.as_secs()) {
         return Ok(());

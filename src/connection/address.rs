@@ -1,51 +1,52 @@
-//! Which Redis a URL names: nodes, or Sentinels that know the primary. Depends on nothing of the crate.
+//! Parses the URL of Redis: the addresses of nodes, or of Sentinels that know the primary.
+//! Depends on no other module.
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// The port of a Sentinel, if none is given.
+/// The default port of a Sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
-/// What a URL names.
+/// What a URL refers to.
 #[derive(Clone)]
 pub(super) enum Address {
-    /// One Redis, or nodes of one Redis Cluster, or candidates of which one is the primary.
+    /// One server, nodes of one Redis Cluster, or candidates of which one is the primary.
     Nodes(Vec<ConnectionInfo>),
-    /// The primary of a service that Sentinels watch.
+    /// The primary of a service that Sentinels monitor.
     Service {
         /// The host and port of each Sentinel.
         sentinels: Vec<(String, u16)>,
-        /// The name that the Sentinels have for the service.
+        /// The name of the service in the Sentinels.
         service: String,
-        /// How to connect to its primary. The host and port in it are replaced.
+        /// The settings of connections to the primary. The host and port in them are replaced.
         primary: Box<ConnectionInfo>,
     },
 }
 
-/// Why an option cannot be used. Its text has no password.
+/// The error of an option that cannot be used. Its text contains no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key} = {value}: {reason}")]
 pub struct AddressError {
-    /// The key of the configuration that has the option.
+    /// The configuration key of the option.
     pub key: &'static str,
-    /// What it was, without a password.
+    /// The value of the option, without a password.
     pub value: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what would be valid.
     pub reason: String,
 }
 
-/// What a URL may look like, for messages.
-const FORMS: &str = "give redis://[user:password@]host[:port][,host:port...][/database], rediss://... \
+/// The accepted forms of a URL, for error messages.
+const URL_FORMS: &str = "use redis://[user:password@]host[:port][,host:port...][/database], rediss://... \
     for TLS, redis+sentinel://[user:password@]host[:port],.../service[/database], or \
     unix:///path[?db=database]; in a password, characters other than letters and digits must be \
-    percent-encoded, or give it in redis.password_file";
+    percent-encoded; alternatively, use redis.password_file";
 
 /// The parts of a URL with one or more hosts.
 struct Parts<'a> {
     scheme: &'a str,
-    /// The user and password with the `@` after them; empty if there are none.
+    /// The user and password including the `@` that follows; empty if there are none.
     login: &'a str,
     hosts: Vec<&'a str>,
-    /// What follows the hosts, from the first `/`, `?` or `#` on.
+    /// The part after the hosts; it starts with `/`, `?` or `#`.
     rest: &'a str,
 }
 
@@ -59,7 +60,7 @@ impl<'a> Parts<'a> {
         Some(Self { scheme, login, hosts: hosts.split(',').collect(), rest })
     }
 
-    /// A URL of one host.
+    /// Builds a URL with one host.
     fn url(&self, scheme: &str, host: &str, rest: &str) -> String {
         format!("{scheme}://{}{host}{rest}", self.login)
     }
@@ -67,15 +68,15 @@ impl<'a> Parts<'a> {
 
 impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, AddressError> {
-        let wrong = |reason| {
-            let reason = format!("{reason}; {FORMS}");
+        let invalid = |reason| {
+            let reason = format!("{reason}; {URL_FORMS}");
             AddressError { key: "redis.url", value: without_secrets(None, url), reason }
         };
-        Self::of_url(url).map_err(wrong)
+        Self::of_url(url).map_err(invalid)
     }
 
     fn of_url(url: &str) -> Result<Self, String> {
-        let parts = Parts::of(url).ok_or("it is not a URL of a Redis")?;
+        let parts = Parts::of(url).ok_or("it is not a URL of Redis")?;
         match parts.scheme.strip_suffix("+sentinel") {
             Some(scheme) => Self::service(&parts, scheme),
             None if parts.scheme.ends_with("unix") => Ok(Self::Nodes(vec![node(url)?])),
@@ -104,15 +105,15 @@ impl Address {
                 ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                     sentinels.push((host.clone(), *port));
                 }
-                _ => return Err("a Sentinel has a host".to_owned()),
+                _ => return Err("a Sentinel must have a host and a port".to_owned()),
             }
             primary.get_or_insert(info);
         }
-        let primary = primary.ok_or("there is no host")?;
+        let primary = primary.ok_or("the host is missing")?;
         Ok(Self::Service { sentinels, service: service.to_owned(), primary: Box::new(primary) })
     }
 
-    /// Whether the connections to Redis use TLS.
+    /// Returns whether connections to Redis use TLS.
     pub(super) fn is_tls(&self) -> bool {
         let is_tls = |node: &ConnectionInfo| matches!(node.addr(), ConnectionAddr::TcpTls { .. });
         match self {
@@ -122,24 +123,24 @@ impl Address {
     }
 }
 
-/// The settings of one node.
+/// Parses the URL of one node.
 fn node(url: &str) -> Result<ConnectionInfo, String> {
     let parsed = redis::parse_redis_url(url).ok_or("it cannot be parsed")?;
-    // It would switch off the check of certificates.
+    // redis-rs would accept `#insecure`, which disables the verification of certificates.
     if parsed.fragment().is_some() {
-        return Err("a # has no meaning there".to_owned());
+        return Err("a # is not allowed".to_owned());
     }
     parsed.into_connection_info().map_err(|error| error.to_string())
 }
 
-/// The host with the port, unless it has one. The colons within `[...]` belong to the host.
+/// Appends the port to a host without one. Colons within `[...]` belong to the host.
 fn with_port(host: &str, port: u16) -> String {
     let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
     if has_port { host.to_owned() } else { format!("{host}:{port}") }
 }
 
-/// The address of a node, at another host and port.
-pub(super) fn moved(node: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
+/// Returns the settings of a node with another host and port.
+pub(super) fn with_address(node: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
     let addr = match node.addr() {
         ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
             host: host.to_owned(),
@@ -152,13 +153,13 @@ pub(super) fn moved(node: &ConnectionInfo, host: &str, port: u16) -> ConnectionI
     node.clone().set_addr(addr)
 }
 
-/// A URL of Redis without its password: its scheme, user, hosts and database. Of one that cannot be parsed
-/// only the scheme is shown: any other part of it may be the password.
-pub fn shown(url: &str) -> String {
+/// Returns a URL of Redis without its password: its scheme, user, hosts and database. If the URL cannot be
+/// parsed, only its scheme is returned, because any other part may be the password.
+pub fn redacted(url: &str) -> String {
     without_secrets(Parts::of(url).filter(|_| Address::of_url(url).is_ok()), url)
 }
 
-/// The parts of a URL, or the scheme of one that has none that are understood.
+/// Formats the parts of a URL without secrets; without parts, only the scheme of the URL.
 fn without_secrets(parts: Option<Parts<'_>>, url: &str) -> String {
     let Some(parts) = parts else {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -172,7 +173,7 @@ fn without_secrets(parts: Option<Parts<'_>>, url: &str) -> String {
     let login = match parts.login.trim_end_matches('@').split_once(':') {
         Some((user, _)) => format!("{user}:***@"),
         None if parts.login.is_empty() => String::new(),
-        // It should be a user, but may be a password.
+        // A login without a colon is a user, but may be a password by mistake.
         None => "***@".to_owned(),
     };
     let path = parts.rest.split(['?', '#']).next().unwrap_or_default();
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_one_node_several_or_sentinels() {
+    fn a_url_has_one_node_several_nodes_or_sentinels() {
         assert_eq!(nodes("redis://one"), ["one:6379"]);
         assert_eq!(nodes("valkey://one:7/3"), ["one:7"]);
         assert_eq!(nodes("rediss://u:p@one:7,two:8/3"), ["one:7", "two:8"]);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_explained_without_its_text() {
+    fn an_invalid_url_is_explained_without_its_secrets() {
         for (url, expected) in [
             ("one:6379", "not a URL"),
             ("http://me:secret@one", "cannot be parsed"),
@@ -254,7 +255,7 @@ mod tests {
             ("secret", "***"),
             ("", "***"),
         ] {
-            assert_eq!(shown(url), expected, "{url}");
+            assert_eq!(redacted(url), expected, "{url}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A connection to a Redis Cluster: redis-rs's own, with what it leaves out. Depends on nothing of the crate.
+//! A connection to a Redis Cluster: that of redis-rs with a different routing of scripts.
+//! Depends on no other module.
 
 use std::time::Duration;
 
@@ -14,25 +15,25 @@ use redis::{
     },
 };
 
-use super::{health::ANSWER_TIMEOUT, server::CONNECT_TIMEOUT};
+use super::{health::RESPONSE_TIMEOUT, server::CONNECT_TIMEOUT};
 
-/// The hash tag of queues in a cluster. The name of a queue is `<tag><name>` there: apalis-redis also writes
-/// the key `core:apalis:queues:list` in its scripts, and this tag has the slot of that key.
+/// The hash tag of queues in a cluster, where a queue is named `<tag><name>`. The scripts of apalis-redis
+/// also write the key `core:apalis:queues:list`; this tag hashes to the slot of that key.
 pub const QUEUE_TAG: &str = "{n76}";
 
-/// Keys that do not exist, in the slots of all that is stored: the store's and the queues'.
+/// Keys that do not exist, in the two slots of the stored data: those of the store and of the queues.
 pub(super) const PROBES: [&str; 2] = ["{prices}:probe", "{n76}probe"];
 
-/// The longest that a request may take. Shorter than [`ANSWER_TIMEOUT`]: a request that a node has not answered
-/// is not sent to it again.
+/// The time limit of a request including its retries. It is shorter than [`RESPONSE_TIMEOUT`] so that a request
+/// to a node that does not respond is not sent again.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(1900);
 
-/// A connection to all nodes of a cluster that are needed.
+/// A connection to the required nodes of a cluster.
 #[derive(Clone)]
 pub(super) struct Cluster(ClusterConnection);
 
 impl Cluster {
-    /// Connects to the cluster of a node.
+    /// Connects to the cluster that a node belongs to.
     pub(super) async fn connect(
         node: ConnectionInfo,
         certificates: Option<&TlsCertificates>,
@@ -40,7 +41,7 @@ impl Cluster {
         let settings = node.tcp_settings().clone();
         let mut builder = ClusterClient::builder([node])
             .connection_timeout(CONNECT_TIMEOUT)
-            .response_timeout(ANSWER_TIMEOUT)
+            .response_timeout(RESPONSE_TIMEOUT)
             .overall_response_timeout(Some(REQUEST_TIMEOUT))
             .tcp_settings(settings)
             .retries(3)
@@ -52,7 +53,7 @@ impl Cluster {
         builder.build()?.get_async_connection().await.map(Self)
     }
 
-    /// The host and port of each node that has slots, or is a replica of one that has.
+    /// Returns the host and port of each node with slots, and of the replicas of these nodes.
     pub(super) async fn nodes(&mut self) -> RedisResult<Vec<(String, u16)>> {
         let mut command = redis::cmd("CLUSTER");
         command.arg("SLOTS");
@@ -63,7 +64,7 @@ impl Cluster {
         Ok(nodes)
     }
 
-    /// Sends a command to the primary that has the key.
+    /// Sends a command to the primary that stores the key.
     pub(super) async fn send_to(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
         let route = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
         let route = RoutingInfo::SingleNode(route);
@@ -72,8 +73,9 @@ impl Cluster {
 }
 
 impl ConnectionLike for Cluster {
-    /// Scripts are loaded into all primaries, one of which may be about to take over a slot; only those that run
-    /// them now are waited for. redis-rs waits for all nodes, so that no script could be run while one hangs.
+    /// Sends a command. SCRIPT LOAD is sent to all primaries, since one of them may soon take over a slot,
+    /// but only the responses of those that run scripts now are awaited. redis-rs would wait for all nodes,
+    /// so no script could run while one node hangs.
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         async move {
             if !is_script_load(command) {
@@ -81,11 +83,11 @@ impl ConnectionLike for Cluster {
             }
             let all = MultipleNodeRoutingInfo::AllMasters;
             let all = RoutingInfo::MultiNode((all, Some(ResponsePolicy::OneSucceeded)));
-            let mut answer = self.0.route_command(command.clone(), all).await?;
+            let mut response = self.0.route_command(command.clone(), all).await?;
             for key in PROBES {
-                answer = self.send_to(key, command.clone()).await?;
+                response = self.send_to(key, command.clone()).await?;
             }
-            Ok(answer)
+            Ok(response)
         }
         .boxed()
     }
@@ -104,7 +106,8 @@ impl ConnectionLike for Cluster {
     }
 }
 
-/// A node in an answer to CLUSTER SLOTS, `[host, port, id, ...]`; the first and last slot beside it are none.
+/// Parses a node, `[host, port, id, ...]`, in a response to CLUSTER SLOTS. Returns `None` for the slot
+/// numbers next to it.
 fn node(value: &Value) -> Option<(String, u16)> {
     let Value::Array(parts) = value else { return None };
     let [host, port, ..] = parts.as_slice() else { return None };

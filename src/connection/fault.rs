@@ -1,4 +1,5 @@
-//! What is wrong with a Redis that cannot be used, and what would help. Depends on nothing of the crate.
+//! Interprets errors of Redis: whether they mean an outage, and what the user can do. Depends on no other
+//! module.
 
 use std::{error::Error, io};
 
@@ -6,14 +7,14 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::health;
 
-/// Whether an error, or one that caused it, says that Redis cannot be used at all: it is not reached, does
-/// not answer, does not accept the user or any writes, is loading its data, or is a replica. The follower of
-/// the clock or the probe of connections reports that once for the whole process, so other log lines about it
-/// are for debugging.
-pub fn is_away(error: &(dyn Error + 'static)) -> bool {
+/// Returns whether an error or one of its sources means that Redis cannot be used at all: it is unreachable,
+/// does not respond, rejects the user or all writes, is loading its data, or is a replica. The clock
+/// synchronization or the probe of connections logs an outage once per process, so other log lines about it
+/// have the level debug.
+pub fn is_outage(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let is_away = match error.downcast_ref::<RedisError>() {
+        let is_outage = match error.downcast_ref::<RedisError>() {
             Some(error) => {
                 matches!(
                     error.kind(),
@@ -33,7 +34,7 @@ pub fn is_away(error: &(dyn Error + 'static)) -> bool {
             }
             None => error.is::<io::Error>(),
         };
-        if is_away {
+        if is_outage {
             return true;
         }
         cause = error.source();
@@ -41,7 +42,7 @@ pub fn is_away(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// What probably helps against an error of a connection; `None` if that is not known.
+/// Returns advice on an error of a connection; `None` if the cause is not known.
 pub(super) fn advice(error: &(dyn Error + 'static), stage: Stage) -> Option<&'static str> {
     let mut texts = Vec::new();
     let mut cause = Some(error);
@@ -51,67 +52,69 @@ pub(super) fn advice(error: &(dyn Error + 'static), stage: Stage) -> Option<&'st
     }
     let text = texts.join(": ");
     let of_stage = match stage {
-        Stage::FirstByTls => FIRST_BY_TLS,
-        Stage::First => FIRST,
-        Stage::Later => LATER,
+        Stage::FirstByTls => FIRST_WITH_TLS_ADVICE,
+        Stage::First => FIRST_ADVICE,
+        Stage::Later => LATER_ADVICE,
     };
     let known = ADVICE.iter().chain(of_stage).find(|(sign, _)| text.contains(sign));
     known.map(|(_, advice)| *advice).filter(|advice| !advice.is_empty())
 }
 
-/// How far connections have come; the same failure means something else at another stage.
+/// Whether this process has connected before; the same error has a different cause before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// None has been opened yet, and this side uses TLS.
+    /// No connection has been opened yet, and this process uses TLS.
     FirstByTls,
-    /// None has been opened yet.
+    /// No connection has been opened yet, and this process does not use TLS.
     First,
-    /// Some have been opened before.
+    /// A connection has been opened before.
     Later,
 }
 
-const FIRST_BY_TLS: &[(&str, &str)] = &[("timed out", NO_TLS), ("broken pipe", NO_TLS)];
-const NO_TLS: &str = "perhaps this port does not use TLS: give redis://, or the port that uses it";
+const FIRST_WITH_TLS_ADVICE: &[(&str, &str)] = &[("timed out", NO_TLS), ("broken pipe", NO_TLS)];
+const NO_TLS: &str = "perhaps this port does not use TLS: use redis://, or the port that uses TLS";
 
-const FIRST: &[(&str, &str)] =
-    &[("broken pipe", WANTS_TLS), ("reset by peer", WANTS_TLS), ("timed out", SILENT)];
-const WANTS_TLS: &str = "it closes connections at once; perhaps it wants TLS: give rediss://";
+const FIRST_ADVICE: &[(&str, &str)] =
+    &[("broken pipe", REQUIRES_TLS), ("reset by peer", REQUIRES_TLS), ("timed out", SILENT)];
+const REQUIRES_TLS: &str =
+    "it closes connections immediately; perhaps it requires TLS: use rediss://";
 
-const LATER: &[(&str, &str)] = &[("timed out", SILENT)];
-const SILENT: &str = "it does not answer; does Redis hang, or does a firewall drop packets?";
+const LATER_ADVICE: &[(&str, &str)] = &[("timed out", SILENT)];
+const SILENT: &str = "it does not respond: check whether Redis hangs or a firewall drops packets";
 
-/// Parts of messages of rustls, redis-rs, Redis and the system, each with what helps.
+/// Parts of error messages of rustls, redis-rs, Redis and the system, each with advice.
 const ADVICE: &[(&str, &str)] = &[
-    // It says enough.
+    // The message needs no advice.
     ("cannot read it", ""),
     (
         "no Sentinel names",
-        "are the addresses of the Sentinels and the name of the service right, and \
-         redis.sentinel_username and redis.sentinel_password_file if they want a password?",
+        "check the addresses of the Sentinels and the name of the service; if the Sentinels \
+         require a password, also check redis.sentinel_username and redis.sentinel_password_file",
     ),
     ("InvalidContentType", NO_TLS),
     (
         "BadSignature",
-        "the certificate of Redis is signed by a CA that is not known here; name its certificate in \
-         redis.ca_file",
+        "the certificate of Redis is signed by a CA that this machine does not trust; set \
+         redis.ca_file to the certificate of the CA",
     ),
     (
         "UnknownIssuer",
-        "the certificate of Redis is signed by a CA that is not known here; name its certificate in \
-         redis.ca_file",
+        "the certificate of Redis is signed by a CA that this machine does not trust; set \
+         redis.ca_file to the certificate of the CA",
     ),
     (
         "CaUsedAsEndEntity",
-        "Redis uses the certificate of a CA as its own; give it one that the CA has signed",
+        "Redis uses a CA certificate as its own; give it a certificate that the CA has signed",
     ),
     (
         "not valid for name",
-        "the certificate of Redis is for another name; use a name in the URL that it lists, or have one issued \
-         for this name",
+        "the certificate of Redis is for another host name; use a host name of the certificate in \
+         the URL, or issue a certificate for this host name",
     ),
     (
         "NotValidForName",
-        "the certificate of Redis is for another name; use a name in the URL that it lists",
+        "the certificate of Redis is for another host name; use a host name of the certificate in \
+         the URL",
     ),
     (
         "certificate expired",
@@ -124,15 +127,18 @@ const ADVICE: &[(&str, &str)] = &[
     ("NotValidYet", "the certificate of Redis is not valid yet; check the clock of this machine"),
     (
         "CertificateRequired",
-        "Redis wants a certificate of this client; give redis.cert_file and redis.key_file",
+        "Redis requires a client certificate; set redis.cert_file and redis.key_file",
     ),
     ("WRONGPASS", "the user or the password is wrong"),
-    ("NOAUTH", "Redis wants a password; give it in redis.password_file or in the URL"),
+    ("NOAUTH", "Redis requires a password; set it in redis.password_file or in the URL"),
     ("authentication failed", "the user or the password is wrong"),
-    ("failed to lookup address", "the name of the host is not known; check the URL"),
-    ("Connection refused", "nothing listens there; is Redis running, and are host and port right?"),
-    ("No such file", "there is no socket of that name; is Redis running?"),
-    ("is a replica", "give the address of the primary, or of the Sentinels that know it"),
+    ("failed to lookup address", "the host name cannot be resolved; check the URL"),
+    (
+        "Connection refused",
+        "nothing listens at this address; check the host and the port, and that Redis is running",
+    ),
+    ("No such file", "there is no socket with this name; check that Redis is running"),
+    ("is a replica", "use the address of the primary, or of the Sentinels that know it"),
 ];
 
 #[cfg(test)]
@@ -144,16 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn the_same_failure_means_something_else_before_the_first_connection() {
+    fn advice_depends_on_whether_a_connection_was_opened_before() {
         assert_eq!(advice("timed out", Stage::FirstByTls), Some(NO_TLS));
         assert_eq!(advice("timed out", Stage::First), Some(SILENT));
         assert_eq!(advice("timed out", Stage::Later), Some(SILENT));
-        assert_eq!(advice("Connection reset by peer", Stage::First), Some(WANTS_TLS));
+        assert_eq!(advice("Connection reset by peer", Stage::First), Some(REQUIRES_TLS));
         assert_eq!(advice("Connection reset by peer", Stage::Later), None);
     }
 
     #[test]
-    fn the_sentinels_and_files_of_passwords_are_not_taken_for_redis() {
+    fn errors_of_sentinels_and_password_files_get_their_own_advice() {
         let text = "no Sentinel names a primary of \"main\": NOAUTH Authentication required";
         assert!(advice(text, Stage::First).unwrap().contains("redis.sentinel_password_file"));
         assert_eq!(advice("cannot read it: No such file or directory", Stage::Later), None);

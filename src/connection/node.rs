@@ -1,4 +1,4 @@
-//! How one server is connected to. Depends on nothing of the crate.
+//! Creates the redis-rs client of one server. Depends on no other module.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use redis::{
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
-/// A client of a server.
+/// Returns a client of a server.
 pub(super) fn client(
     node: ConnectionInfo,
     certificates: Option<&TlsCertificates>,
@@ -19,7 +19,8 @@ pub(super) fn client(
     }
 }
 
-/// Ends connections whose packets are lost: idle ones by keepalive, others by the user timeout.
+/// Returns TCP settings that close connections whose packets are lost: keepalive closes idle connections, the
+/// user timeout the others.
 fn tcp_settings() -> TcpSettings {
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(2))

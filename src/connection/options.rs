@@ -1,4 +1,4 @@
-//! What can be set about a Redis: the section `[redis]` of the configuration. Depends on nothing of the crate.
+//! The options of a Redis: the section `[redis]` of the configuration. Depends on no other module.
 
 use std::{
     fs,
@@ -7,24 +7,24 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{AddressError, address::shown, tls};
+use super::{AddressError, address::redacted, tls};
 
-/// Which Redis, and how to reach it. Empty paths and texts are none.
+/// The address of a Redis and how to connect to it. An empty path or text means that the option is not set.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// Where it is.
+    /// The URL of Redis.
     pub url: String,
-    /// A file with the password, for a URL without one. Read for each connection.
+    /// The file with the password, for a URL without one. It is read for each connection.
     pub password_file: PathBuf,
-    /// The certificates of who may sign the server's certificate, as PEM; without it, those of the system.
+    /// The file with the certificates of trusted CAs, as PEM; if not set, the CAs of the system are trusted.
     pub ca_file: PathBuf,
-    /// The certificate of this client, as PEM.
+    /// The file with the client certificate, as PEM.
     pub cert_file: PathBuf,
-    /// The private key of that certificate, as PEM.
+    /// The file with the private key of the client certificate, as PEM.
     pub key_file: PathBuf,
     /// The user for the Sentinels.
     pub sentinel_username: String,
-    /// A file with the password for the Sentinels.
+    /// The file with the password for the Sentinels.
     pub sentinel_password_file: PathBuf,
     /// Whether connections to the Sentinels use TLS.
     pub sentinel_tls: SentinelTls,
@@ -34,31 +34,35 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SentinelTls {
-    /// If those to Redis do.
+    /// TLS if the connections to Redis use it.
     #[default]
     Same,
-    /// They do.
+    /// TLS.
     On,
-    /// They do not.
+    /// No TLS.
     Off,
 }
 
-/// The password in a file, which may end with line breaks; `None` if no file is named.
+/// Reads a password from a file and removes line breaks at its end. Returns `None` if the path is empty.
 pub(super) fn password(file: &Path, key: &'static str) -> Result<Option<String>, AddressError> {
     if file.as_os_str().is_empty() {
         return Ok(None);
     }
     let text = fs::read_to_string(file)
-        .map_err(|error| tls::wrong(key, file, format!("cannot read it: {error}")))?;
+        .map_err(|error| tls::invalid_file(key, file, format!("cannot read it: {error}")))?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(tls::wrong(key, file, "it is empty; give a file with a password".to_owned()));
+        return Err(tls::invalid_file(
+            key,
+            file,
+            "it is empty; it must contain a password".to_owned(),
+        ));
     }
     Ok(Some(password.to_owned()))
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("url", &shown(&self.url)).finish_non_exhaustive()
+        f.debug_struct("Options").field("url", &redacted(&self.url)).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,8 @@
-//! Asking Sentinels which server is the primary. Depends on nothing of the crate.
+//! Queries Sentinels for the address of the primary. Depends on no other module.
 //!
-//! All Sentinels are asked, until more than half of them have answered. They may differ while one of them is
-//! cut off; then the answer with the highest configuration epoch is the latest one: Sentinels raise it with
-//! each failover.
+//! All Sentinels are queried until more than half of them have responded. Their responses may differ while
+//! one of them is isolated. The response with the highest configuration epoch is the latest, because
+//! Sentinels increase the epoch at each failover.
 
 use std::{collections::HashMap, io, time::Duration};
 
@@ -18,17 +18,17 @@ use tokio::{
 
 use super::{
     AddressError, Options,
-    address::shown,
+    address::redacted,
     node,
     options::{SentinelTls, password},
 };
 
-/// The longest that one Sentinel may take, connecting included.
+/// The time limit of a query to one Sentinel, including the connection.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// For how long an answer is used again.
-const FRESH: Duration = Duration::from_millis(500);
+/// How long a response is cached.
+const CACHE_TTL: Duration = Duration::from_millis(500);
 
-/// Host and port of a primary.
+/// The host and port of a primary.
 pub(super) type Primary = (String, u16);
 
 /// The Sentinels of a service.
@@ -39,7 +39,7 @@ pub(super) struct Sentinels {
 
 struct State {
     sentinels: Vec<Sentinel>,
-    answer: Option<(Instant, Result<Primary, RedisError>)>,
+    response: Option<(Instant, Result<Primary, RedisError>)>,
 }
 
 struct Sentinel {
@@ -48,8 +48,9 @@ struct Sentinel {
 }
 
 impl Sentinels {
-    /// The Sentinels at these hosts and ports. They use TLS as Redis does, unless the options say otherwise.
-    pub(super) fn of(
+    /// Creates clients of the Sentinels at these hosts and ports. They use TLS if Redis does, unless the
+    /// options say otherwise.
+    pub(super) fn from_options(
         service: String,
         sentinels: &[(String, u16)],
         is_redis_tls: bool,
@@ -68,7 +69,7 @@ impl Sentinels {
             let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
             let url = format!("{scheme}://{host}:{port}");
             let failed = |error: RedisError| {
-                let (key, value) = ("redis.url", shown(&options.url));
+                let (key, value) = ("redis.url", redacted(&options.url));
                 AddressError { key, value, reason: error.to_string() }
             };
             let node = url.into_connection_info().map_err(failed)?;
@@ -90,41 +91,41 @@ impl Sentinels {
     fn new(service: String, clients: Vec<Client>) -> Self {
         let sentinel = |client| Sentinel { client, connection: None };
         let sentinels = clients.into_iter().map(sentinel).collect();
-        Self { service, state: Mutex::new(State { sentinels, answer: None }) }
+        Self { service, state: Mutex::new(State { sentinels, response: None }) }
     }
 
-    /// The primary of the service, as of half a second ago at most.
+    /// Returns the primary of the service. The result may be up to half a second old.
     ///
     /// # Errors
-    /// If no Sentinel knows one.
+    /// Returns an error if no Sentinel knows a primary.
     pub(super) async fn primary(&self) -> RedisResult<Primary> {
         let mut state = self.state.lock().await;
-        if let Some((at, answer)) = &state.answer
-            && at.elapsed() < FRESH
+        if let Some((at, response)) = &state.response
+            && at.elapsed() < CACHE_TTL
         {
-            return answer.clone();
+            return response.clone();
         }
-        let enough = state.sentinels.len() / 2 + 1;
-        let asked = state.sentinels.iter_mut().map(|sentinel| sentinel.ask(&self.service));
-        let mut asked: FuturesUnordered<_> = asked.collect();
-        let (mut answers, mut known) = (Vec::new(), 0);
-        // One that hangs is not waited for.
-        while known < enough
-            && let Some(answer) = asked.next().await
+        let majority = state.sentinels.len() / 2 + 1;
+        let queries = state.sentinels.iter_mut().map(|sentinel| sentinel.query(&self.service));
+        let mut queries: FuturesUnordered<_> = queries.collect();
+        let (mut responses, mut known) = (Vec::new(), 0);
+        // A Sentinel that hangs must not delay the result.
+        while known < majority
+            && let Some(response) = queries.next().await
         {
-            known += usize::from(answer.is_ok());
-            answers.push(answer);
+            known += usize::from(response.is_ok());
+            responses.push(response);
         }
-        drop(asked);
-        let answer = latest(&self.service, answers);
-        state.answer = Some((Instant::now(), answer.clone()));
-        answer
+        drop(queries);
+        let response = latest(&self.service, responses);
+        state.response = Some((Instant::now(), response.clone()));
+        response
     }
 }
 
-/// The answer with the highest epoch.
-fn latest(service: &str, answers: Vec<RedisResult<(u64, Primary)>>) -> RedisResult<Primary> {
-    let (known, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+/// Returns the primary of the response with the highest epoch.
+fn latest(service: &str, responses: Vec<RedisResult<(u64, Primary)>>) -> RedisResult<Primary> {
+    let (known, failed): (Vec<_>, Vec<_>) = responses.into_iter().partition(Result::is_ok);
     let newest = known.into_iter().flatten().max_by_key(|(epoch, _)| *epoch);
     newest.map(|(_, primary)| primary).ok_or_else(|| {
         let reasons: Vec<String> =
@@ -135,21 +136,21 @@ fn latest(service: &str, answers: Vec<RedisResult<(u64, Primary)>>) -> RedisResu
 }
 
 impl Sentinel {
-    /// Asks for the primary, with its configuration epoch.
-    async fn ask(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
-        let asked = timeout(TIMEOUT, self.ask_unbounded(service)).await;
-        let answer = asked.unwrap_or_else(|_| {
+    /// Queries the primary and its configuration epoch.
+    async fn query(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
+        let result = timeout(TIMEOUT, self.query_without_timeout(service)).await;
+        let response = result.unwrap_or_else(|_| {
             let address = self.client.get_connection_info().addr();
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer"))
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not respond"))
                 .into())
         });
-        if answer.is_err() {
+        if response.is_err() {
             self.connection = None;
         }
-        answer
+        response
     }
 
-    async fn ask_unbounded(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
+    async fn query_without_timeout(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
         let mut connection = if let Some(connection) = &self.connection {
             connection.clone()
         } else {
@@ -158,16 +159,16 @@ impl Sentinel {
             let opened = self.client.get_multiplexed_async_connection_with_config(&config).await?;
             self.connection.insert(opened).clone()
         };
-        let mut question = redis::cmd("SENTINEL");
-        question.arg("MASTER").arg(service);
-        let answer: HashMap<String, String> = question.query_async(&mut connection).await?;
-        let number = |name: &str| answer.get(name).and_then(|text| text.parse::<u64>().ok());
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("MASTER").arg(service);
+        let response: HashMap<String, String> = command.query_async(&mut connection).await?;
+        let number = |name: &str| response.get(name).and_then(|text| text.parse::<u64>().ok());
         let port = number("port").and_then(|port| u16::try_from(port).ok());
-        match (answer.get("ip"), port) {
+        match (response.get("ip"), port) {
             (Some(host), Some(port)) => {
                 Ok((number("config-epoch").unwrap_or(0), (host.clone(), port)))
             }
-            _ => Err(io::Error::other("a Sentinel gave an answer without an address").into()),
+            _ => Err(io::Error::other("the response of a Sentinel contains no address").into()),
         }
     }
 }
@@ -176,7 +177,7 @@ impl Sentinel {
 mod tests {
     use super::*;
 
-    fn answer(epoch: u64, host: &str) -> (u64, Primary) {
+    fn response(epoch: u64, host: &str) -> (u64, Primary) {
         (epoch, (host.to_owned(), 1))
     }
 
@@ -185,14 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_configuration_counts() {
-        let answers =
-            vec![Ok(answer(1, "old")), failure(), Ok(answer(3, "new")), Ok(answer(2, "older"))];
-        assert_eq!(latest("main", answers).unwrap().0, "new");
+    fn the_response_with_the_highest_epoch_is_used() {
+        let responses = vec![
+            Ok(response(1, "old")),
+            failure(),
+            Ok(response(3, "new")),
+            Ok(response(2, "older")),
+        ];
+        assert_eq!(latest("main", responses).unwrap().0, "new");
     }
 
     #[test]
-    fn without_an_answer_the_reasons_are_told() {
+    fn if_no_sentinel_responds_the_error_lists_the_reasons() {
         let error = latest("main", vec![failure(), failure()]).unwrap_err().to_string();
         assert!(error.contains("\"main\"") && error.contains("is down; "), "{error}");
     }

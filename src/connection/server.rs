@@ -1,4 +1,4 @@
-//! A Redis and how to reach it. Depends on nothing of the crate.
+//! The description of a Redis, and the opening of connections to it. Depends on no other module.
 
 use std::{
     error::Error,
@@ -20,29 +20,29 @@ use tokio::time::timeout;
 
 use super::{
     AddressError, Connection, Link, Options, SharedConnection,
-    address::{Address, moved, shown},
+    address::{Address, redacted, with_address},
     cluster::Cluster,
     fault::{self, Stage},
-    health::ANSWER_TIMEOUT,
+    health::RESPONSE_TIMEOUT,
     node,
     options::password,
     sentinel::Sentinels,
     tls,
 };
 
-/// The longest that opening a connection may take, TLS and log-in included.
+/// The time limit for opening a connection, including TLS and authentication.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest that opening connections to the nodes of a cluster may take. One that hangs takes half of it.
+/// The time limit for opening connections to the nodes of a cluster. One node that hangs takes half of it.
 const CLUSTER_TIMEOUT: Duration = Duration::from_secs(4);
-/// The next address is tried when those before have given no answer for so long.
-const NEXT_AFTER: Duration = Duration::from_millis(300);
+/// The delay after which the next address is tried if the previous ones have not responded.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(300);
 
-/// A field of an answer to INFO.
-pub fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+/// Returns the value of a field in a response to INFO.
+pub fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
-/// A Redis. Clones are the same one.
+/// A Redis: one server, the primary of a service, or a cluster. Clones share their state.
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 
@@ -51,33 +51,33 @@ struct Inner {
     target: Target,
     is_tls: bool,
     certificates: Option<TlsCertificates>,
-    /// The nodes of the cluster, if it is one and has been connected to.
+    /// The nodes of the cluster at the last connection; empty without one and for other kinds of Redis.
     nodes: Mutex<Vec<(String, u16)>>,
-    /// Whether a connection has been opened before.
+    /// Whether a connection was ever opened.
     has_connected: AtomicBool,
 }
 
-/// Which nodes are connected to.
+/// The nodes to connect to.
 enum Target {
-    /// Those of the URL.
+    /// The nodes of the URL.
     Nodes(Vec<ConnectionInfo>),
-    /// The primary that the Sentinels name; its host and port are replaced.
+    /// The primary that the Sentinels report; the host and port in its settings are replaced.
     Primary(Sentinels, Box<ConnectionInfo>),
 }
 
 impl Server {
-    /// A Redis, which is not connected to yet.
+    /// Creates a server from options without connecting to it.
     ///
     /// # Errors
-    /// If the URL or a file cannot be used.
+    /// Returns an error if the URL or a file cannot be used.
     pub fn new(options: Options) -> Result<Self, AddressError> {
         let address = Address::parse(&options.url)?;
         let certificates = tls::certificates(&options)?;
         let is_tls = address.is_tls();
         if certificates.is_some() && !is_tls {
             let reason =
-                "it has no TLS, for which redis.ca_file and redis.cert_file are; give rediss://...";
-            let value = shown(&options.url);
+                "it does not use TLS, but redis.ca_file or redis.cert_file is set; use rediss://";
+            let value = redacted(&options.url);
             return Err(AddressError { key: "redis.url", value, reason: reason.to_owned() });
         }
         password(&options.password_file, "redis.password_file")?;
@@ -85,7 +85,8 @@ impl Server {
             Address::Nodes(nodes) => Target::Nodes(nodes),
             Address::Service { sentinels, service, primary } => {
                 let certificates = certificates.as_ref();
-                let sentinels = Sentinels::of(service, &sentinels, is_tls, &options, certificates)?;
+                let sentinels =
+                    Sentinels::from_options(service, &sentinels, is_tls, &options, certificates)?;
                 Target::Primary(sentinels, primary)
             }
         };
@@ -99,25 +100,25 @@ impl Server {
         })))
     }
 
-    /// A Redis by its URL alone.
+    /// Creates a server from a URL, with default options.
     ///
     /// # Errors
-    /// If the URL cannot be used.
-    pub fn at(url: &str) -> Result<Self, AddressError> {
+    /// Returns an error if the URL cannot be used.
+    pub fn from_url(url: &str) -> Result<Self, AddressError> {
         Self::new(Options { url: url.to_owned(), ..Options::default() })
     }
 
-    /// Its URL without the password.
-    pub fn shown(&self) -> String {
-        shown(&self.0.options.url)
+    /// Returns the URL without the password.
+    pub fn redacted_url(&self) -> String {
+        redacted(&self.0.options.url)
     }
 
-    /// Whether connections to it use TLS.
+    /// Returns whether connections use TLS.
     pub fn is_tls(&self) -> bool {
         self.0.is_tls
     }
 
-    /// What probably helps against an error of a connection to it; `None` if that is not known.
+    /// Returns advice on an error of a connection; `None` if the cause is not known.
     pub fn advice(&self, error: &(dyn Error + 'static)) -> Option<&'static str> {
         let stage = match (self.0.has_connected.load(Ordering::Relaxed), self.is_tls()) {
             (true, _) => Stage::Later,
@@ -127,31 +128,31 @@ impl Server {
         fault::advice(error, stage)
     }
 
-    /// A connection that is opened on first use, so a process starts while Redis is away. Must be used within
-    /// a tokio runtime.
+    /// Returns a connection that is opened on first use, so that a process can start during an outage of
+    /// Redis. It must be used within a tokio runtime.
     pub fn shared(&self) -> SharedConnection {
         SharedConnection::new(self.clone())
     }
 
-    /// Opens a connection to the primary, or to the cluster. Names of hosts are resolved and the password is
-    /// read each time.
+    /// Opens a connection to the primary or to the cluster. Each call resolves the host names and reads the
+    /// password file.
     ///
     /// # Errors
-    /// If it cannot be reached in time, refuses the user, or is a replica.
+    /// Returns an error if Redis cannot be reached in time, rejects the user, or is a replica.
     pub async fn connect(&self) -> RedisResult<Connection> {
         let nodes = self.candidates().await?;
-        let connection = first(nodes, |node| self.connect_to(node).boxed()).await?;
+        let connection = first_success(nodes, |node| self.connect_to(node).boxed()).await?;
         self.0.has_connected.store(true, Ordering::Relaxed);
         Ok(connection)
     }
 
-    /// Subscribes to a channel, on a connection of its own.
+    /// Subscribes to a channel on a separate connection.
     ///
     /// # Errors
-    /// If no node can be reached in time.
+    /// Returns an error if no node can be reached in time.
     pub async fn subscribe(&self, channel: &str) -> RedisResult<PubSub> {
         let nodes = self.candidates().await?;
-        first(nodes, |node| self.subscribe_at(node, channel).boxed()).await
+        first_success(nodes, |node| self.subscribe_at(node, channel).boxed()).await
     }
 
     async fn subscribe_at(&self, node: ConnectionInfo, channel: &str) -> RedisResult<PubSub> {
@@ -163,27 +164,27 @@ impl Server {
         timeout(CONNECT_TIMEOUT, subscribed).await.map_err(io::Error::from)?
     }
 
-    /// Whether the Sentinels name another primary than the one at the address.
+    /// Returns whether the Sentinels report a primary at another address.
     pub(super) async fn has_moved(&self, address: &str) -> bool {
         let Target::Primary(sentinels, _) = &self.0.target else { return false };
         let primary = sentinels.primary().await;
         primary.is_ok_and(|(host, port)| format!("{host}:{port}") != address)
     }
 
-    /// The nodes to try, in this order: the primary that the Sentinels name; else those of the URL, and those
-    /// that a cluster had when it was connected to, should the ones of the URL have left it.
+    /// Returns the nodes to try, in this order. With Sentinels it is the primary that they report. Otherwise
+    /// they are the nodes of the URL and the last known nodes of the cluster, which may have replaced the
+    /// former.
     async fn candidates(&self) -> RedisResult<Vec<ConnectionInfo>> {
         match &self.0.target {
             Target::Primary(sentinels, primary) => {
                 let (host, port) = sentinels.primary().await?;
-                Ok(vec![moved(primary, &host, port)])
+                Ok(vec![with_address(primary, &host, port)])
             }
             Target::Nodes(nodes) => {
                 let known = self.0.nodes.lock().clone();
-                let known = nodes
-                    .first()
-                    .into_iter()
-                    .flat_map(|one| known.iter().map(|(host, port)| moved(one, host, *port)));
+                let known = nodes.first().into_iter().flat_map(|one| {
+                    known.iter().map(|(host, port)| with_address(one, host, *port))
+                });
                 Ok(nodes.iter().cloned().chain(known).collect())
             }
         }
@@ -193,26 +194,26 @@ impl Server {
         let client = self.client(node)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT));
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let mut link = client.get_multiplexed_async_connection_with_config(&config).await?;
         let info = match redis::cmd("INFO").query_async::<String>(&mut link).await {
-            // Without the permission to ask, the server counts as a primary.
+            // If the user may not run INFO, the server is assumed to be a primary.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
             info => info?,
         };
         let address = client.get_connection_info().addr().to_string();
-        let mode = field(&info, "redis_mode").or_else(|| field(&info, "server_mode"));
+        let mode = info_field(&info, "redis_mode").or_else(|| info_field(&info, "server_mode"));
         if mode == Some("sentinel") {
-            let reason = format!("{address} is a Sentinel: give redis+sentinel://...");
+            let reason = format!("{address} is a Sentinel: use redis+sentinel://...");
             return Err(io::Error::other(reason).into());
         }
-        if field(&info, "cluster_enabled") == Some("1") {
+        if info_field(&info, "cluster_enabled") == Some("1") {
             let link = self.connect_to_cluster(client.get_connection_info().clone()).boxed();
             let link = timeout(CLUSTER_TIMEOUT, link).await.map_err(io::Error::from)??;
             return Ok(Connection::new(Link::Cluster(link), address, self.clone()));
         }
-        if field(&info, "role") == Some("slave") {
-            let reason = format!("{address} is a replica, which records nothing");
+        if info_field(&info, "role") == Some("slave") {
+            let reason = format!("{address} is a replica, which rejects writes");
             return Err(io::Error::other(reason).into());
         }
         Ok(Connection::new(Link::Node(link), address, self.clone()))
@@ -224,9 +225,9 @@ impl Server {
         Ok(cluster)
     }
 
-    /// A client of one node.
+    /// Returns a client of one node.
     fn client(&self, node: ConnectionInfo) -> RedisResult<Client> {
-        // Servers before 7.2 have no CLIENT SETINFO, and a rule for users that names it is wrong there.
+        // Redis before 7.2 has no CLIENT SETINFO and rejects ACL rules that contain it.
         let mut settings = node.redis_settings().clone().set_skip_set_lib_name();
         if settings.password().is_none()
             && let Some(password) = password(&self.0.options.password_file, "redis.password_file")
@@ -238,22 +239,22 @@ impl Server {
     }
 }
 
-/// The first success of attempts at nodes. The next one is begun when those before have failed, or have given
-/// no answer for [`NEXT_AFTER`].
-async fn first<'a, T>(
+/// Attempts nodes in order and returns the first success. The next attempt starts when the previous ones have
+/// failed, or have not responded within [`ATTEMPT_DELAY`].
+async fn first_success<'a, T>(
     nodes: Vec<ConnectionInfo>,
     attempt: impl Fn(ConnectionInfo) -> BoxFuture<'a, RedisResult<T>>,
 ) -> RedisResult<T> {
     let mut nodes = nodes.into_iter();
     let mut attempts = FuturesUnordered::new();
-    let mut failed = RedisError::from(io::Error::other("the URL of Redis names no host"));
+    let mut last_error = RedisError::from(io::Error::other("the URL of Redis contains no host"));
     loop {
         attempts.extend(nodes.next().map(&attempt));
-        let wait = if nodes.len() > 0 { NEXT_AFTER } else { Duration::MAX };
+        let wait = if nodes.len() > 0 { ATTEMPT_DELAY } else { Duration::MAX };
         match timeout(wait, attempts.next()).await {
             Ok(Some(Ok(success))) => return Ok(success),
-            Ok(Some(Err(error))) => failed = error,
-            Ok(None) => return Err(failed),
+            Ok(Some(Err(error))) => last_error = error,
+            Ok(None) => return Err(last_error),
             Err(_) => {}
         }
     }
@@ -261,6 +262,6 @@ async fn first<'a, T>(
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Server").field(&self.shown()).finish()
+        f.debug_tuple("Server").field(&self.redacted_url()).finish()
     }
 }

@@ -1,4 +1,4 @@
-//! A connection that is opened again when it is unfit. Depends on nothing of the crate.
+//! A connection that is replaced when it is unfit. Depends on no other module.
 
 use std::sync::{Arc, Weak};
 
@@ -12,10 +12,10 @@ use tokio::task::JoinError;
 
 use super::{Connection, Server};
 
-/// A connection that is opened on first use, shared by clones, and replaced when it is unfit.
+/// A connection that is opened on first use, shared by its clones, and replaced when it is unfit.
 ///
-/// A request that was sent on a connection that broke is sent once more, on a new one: whether Redis has
-/// carried it out is not known. So everything that goes through here has the same result if it is done twice.
+/// If the connection breaks during a request, the request is sent once more on a new connection. Redis may
+/// have executed it already, so all requests sent through this type must be idempotent.
 #[derive(Clone)]
 pub struct SharedConnection {
     server: Server,
@@ -24,10 +24,10 @@ pub struct SharedConnection {
 
 #[derive(Default)]
 enum State {
-    /// There is none.
+    /// There is no connection.
     #[default]
     None,
-    /// One is being opened, by a task of its own: those who wait for it may give up.
+    /// A separate task is opening a connection, so that callers that wait for it can be cancelled.
     Opening(Shared<BoxFuture<'static, RedisResult<Connection>>>),
     Open(Connection),
 }
@@ -37,15 +37,15 @@ impl SharedConnection {
         Self { server, state: Arc::default() }
     }
 
-    /// The Redis that it is to.
+    /// Returns the Redis of this connection.
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// The connection of now; it is opened if there is none that is fit.
+    /// Returns the current connection, or opens one if none is fit.
     ///
     /// # Errors
-    /// If none can be opened.
+    /// Returns an error if no connection can be opened.
     pub async fn current(&self) -> RedisResult<Connection> {
         let opening = {
             let mut state = self.state.lock();
@@ -54,10 +54,10 @@ impl SharedConnection {
                 State::Opening(opening) => opening.clone(),
                 _ => {
                     let task = tokio::spawn(open(self.server.clone(), Arc::downgrade(&self.state)));
-                    let ended = |ended: Result<RedisResult<Connection>, JoinError>| {
-                        ended.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+                    let flatten = |join_result: Result<RedisResult<Connection>, JoinError>| {
+                        join_result.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
                     };
-                    let opening = task.map(ended).boxed().shared();
+                    let opening = task.map(flatten).boxed().shared();
                     *state = State::Opening(opening.clone());
                     opening
                 }
@@ -67,8 +67,8 @@ impl SharedConnection {
     }
 }
 
-/// Opens a connection and puts it into the state. Takes it out again when it is unfit: the client of a
-/// cluster goes on trying to repair one that nobody uses.
+/// Opens a connection and stores it in the state. Removes it when it is unfit, because a cluster client that
+/// is not dropped keeps trying to reconnect.
 async fn open(server: Server, state: Weak<Mutex<State>>) -> RedisResult<Connection> {
     let opened = server.connect().await;
     if let Some(shared) = state.upgrade() {
@@ -88,9 +88,9 @@ async fn open(server: Server, state: Weak<Mutex<State>>) -> RedisResult<Connecti
     opened
 }
 
-/// Whether the connection broke, so that the request may be sent again. After a time-out it is not: Redis may
-/// still carry it out.
-fn broke(error: &RedisError) -> bool {
+/// Returns whether the connection broke, so that the request may be sent again. After a timeout it must not
+/// be sent again, because Redis may still execute it.
+fn is_broken(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_timeout()
 }
 
@@ -98,10 +98,10 @@ impl ConnectionLike for SharedConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         async move {
             match self.current().await?.req_packed_command(command).await {
-                Err(error) if broke(&error) => {
+                Err(error) if is_broken(&error) => {
                     self.current().await?.req_packed_command(command).await
                 }
-                answer => answer,
+                response => response,
             }
         }
         .boxed()
@@ -115,16 +115,16 @@ impl ConnectionLike for SharedConnection {
     ) -> RedisFuture<'a, Vec<Value>> {
         async move {
             match self.current().await?.req_packed_commands(commands, offset, count).await {
-                Err(error) if broke(&error) => {
+                Err(error) if is_broken(&error) => {
                     self.current().await?.req_packed_commands(commands, offset, count).await
                 }
-                answers => answers,
+                responses => responses,
             }
         }
         .boxed()
     }
 
-    /// Only for transactions of redis-rs, which are not used.
+    /// Returns 0: only transactions of redis-rs use this number, and Cotiza does not use them.
     fn get_db(&self) -> i64 {
         0
     }

@@ -1,4 +1,4 @@
-//! The certificates with which Redis and this process prove who they are. Depends on nothing of the crate.
+//! Reads the certificates for TLS connections to Redis. Depends on no other module.
 
 use std::{fs, path::Path};
 
@@ -7,53 +7,53 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{AddressError, Options};
 
-/// Reads the certificates that the options name; `None` if they name none.
+/// Reads the certificates of the options. Returns `None` if the options set none.
 pub(super) fn certificates(options: &Options) -> Result<Option<TlsCertificates>, AddressError> {
-    let given = |path: &Path| !path.as_os_str().is_empty();
-    let root_cert = if given(&options.ca_file) {
-        Some(with_certificate("redis.ca_file", &options.ca_file)?)
+    let is_set = |path: &Path| !path.as_os_str().is_empty();
+    let root_cert = if is_set(&options.ca_file) {
+        Some(read_certificates("redis.ca_file", &options.ca_file)?)
     } else {
         None
     };
-    let client_tls = match (given(&options.cert_file), given(&options.key_file)) {
+    let client_tls = match (is_set(&options.cert_file), is_set(&options.key_file)) {
         (false, false) => None,
         (true, true) => {
             let client_key = read("redis.key_file", &options.key_file)?;
             PrivateKeyDer::from_pem_slice(&client_key).map_err(|_| {
-                let reason = "it has no private key in the format PEM";
-                wrong("redis.key_file", &options.key_file, reason.to_owned())
+                let reason = "it contains no private key in PEM format";
+                invalid_file("redis.key_file", &options.key_file, reason.to_owned())
             })?;
-            let client_cert = with_certificate("redis.cert_file", &options.cert_file)?;
+            let client_cert = read_certificates("redis.cert_file", &options.cert_file)?;
             Some(ClientTlsConfig { client_cert, client_key })
         }
         (true, false) => {
-            let reason = "redis.key_file must name its private key";
-            return Err(wrong("redis.cert_file", &options.cert_file, reason.to_owned()));
+            let reason = "redis.key_file must be set to its private key";
+            return Err(invalid_file("redis.cert_file", &options.cert_file, reason.to_owned()));
         }
         (false, true) => {
-            let reason = "redis.cert_file must name its certificate";
-            return Err(wrong("redis.key_file", &options.key_file, reason.to_owned()));
+            let reason = "redis.cert_file must be set to its certificate";
+            return Err(invalid_file("redis.key_file", &options.key_file, reason.to_owned()));
         }
     };
     let is_none = root_cert.is_none() && client_tls.is_none();
     Ok((!is_none).then_some(TlsCertificates { client_tls, root_cert }))
 }
 
-/// The text of a file that has one certificate at least. redis-rs would accept one without, and then
-/// every connection fails.
-fn with_certificate(key: &'static str, path: &Path) -> Result<Vec<u8>, AddressError> {
-    let text = read(key, path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+/// Reads a file that must contain at least one certificate. redis-rs would accept a file without any, and
+/// then every connection would fail.
+fn read_certificates(key: &'static str, path: &Path) -> Result<Vec<u8>, AddressError> {
+    let pem = read(key, path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
-        Ok(found) if !found.is_empty() => Ok(text),
-        _ => Err(wrong(key, path, "it has no certificate in the format PEM".to_owned())),
+        Ok(found) if !found.is_empty() => Ok(pem),
+        _ => Err(invalid_file(key, path, "it contains no certificate in PEM format".to_owned())),
     }
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, AddressError> {
-    fs::read(path).map_err(|error| wrong(key, path, format!("cannot read it: {error}")))
+    fs::read(path).map_err(|error| invalid_file(key, path, format!("cannot read it: {error}")))
 }
 
-pub(super) fn wrong(key: &'static str, path: &Path, reason: String) -> AddressError {
+pub(super) fn invalid_file(key: &'static str, path: &Path, reason: String) -> AddressError {
     AddressError { key, value: path.display().to_string(), reason }
 }

@@ -2,8 +2,8 @@
 
 use super::Price;
 
-/// The price that half of the weight lies at or below, and half at or above; where two prices are
-/// such, the middle of them. `None` of nothing. Weights of zero count nothing.
+/// Returns the weighted median: the price such that half of the weight lies at or below it, and half at or
+/// above it; the midpoint if two prices fulfil this. `None` if there are no prices. A weight of 0 is ignored.
 pub fn weighted_median(prices: impl IntoIterator<Item = (Price, u32)>) -> Option<Price> {
     let mut prices: Vec<(Price, u64)> = prices
         .into_iter()
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wild_price_of_three_changes_nothing() {
+    fn one_outlier_of_three_does_not_change_the_median() {
         let median = weighted_median([(price(100), 1), (price(101), 1), (price(900), 1)]);
         assert_eq!(median, Some(price(101)));
         assert_eq!(weighted_median([(price(100), 3), (price(900), 2)]), Some(price(100)));
@@ -45,10 +45,17 @@ mod tests {
         assert_eq!(weighted_median([]), None);
     }
 
+    #[test]
+    fn a_price_without_weight_does_not_count() {
+        assert_eq!(weighted_median([(price(100), 0)]), None);
+        let median = weighted_median([(price(100), 1), (price(110), 0), (price(200), 1)]);
+        assert_eq!(median, Some(price(150)));
+    }
+
     proptest! {
-        /// A weight of n is the same price n times; the plain median is the model.
+        /// A weight of n equals the same price n times; the plain median is the model.
         #[test]
-        fn it_is_the_plain_median_of_repeated_prices(
+        fn it_equals_the_plain_median_of_repeated_prices(
             prices in prop::collection::vec((1_u32..1000, 1_u32..5), 1..12)
         ) {
             let mut plain: Vec<u32> = prices

@@ -1,4 +1,4 @@
-//! Times as clients write them: exact ones, dates, and times relative to now.
+//! Times as clients write them: exact times, dates, and times relative to now.
 
 use std::str::FromStr;
 
@@ -6,62 +6,62 @@ use chrono::{Days, NaiveDate};
 
 use super::{TimeRange, TimeRangeError, UnixTime, Zone};
 
-/// A time that a client has written.
+/// A time as a client writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// Unix seconds or RFC 3339.
     Exact(UnixTime),
-    /// A day: `2024-05-31`. As the beginning of a range it is its first second, as the end its last.
+    /// A day: `2024-05-31`. As the start of a range it means its first second, as the end its last second.
     Date(NaiveDate),
-    /// So many seconds before now: `now`, `-90s`, `-1h`, `-7d`.
+    /// A number of seconds before now: `now`, `-90s`, `-1h`, `-7d`.
     Ago(i64),
 }
 
-/// A text that is no time.
+/// The error for a text that is not a [`Moment`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MomentError {
-    /// It is nothing that is known.
+    /// The format is unknown.
     #[error(
         "{0:?} is not a time: give unix seconds such as 1717184864, RFC 3339 such as \
          2024-05-31T19:47:44Z, a date such as 2024-05-31, or a time relative to now such as now, -1h \
          or -7d"
     )]
     Unknown(String),
-    /// A number so large that it must count parts of a second.
+    /// The number is so large that it probably counts parts of a second.
     #[error("{given} looks like {unit} since 1970: give seconds, such as {seconds}")]
     TooFine {
-        /// What was given.
+        /// The given text.
         given: String,
-        /// What it counts.
+        /// The unit that the number probably counts.
         unit: &'static str,
         /// The same time in seconds.
         seconds: String,
     },
-    /// It is before the year 1.
-    #[error("{0:?} leads out of the years 1 to 9999")]
+    /// The date is before the year 1.
+    #[error("{0:?} is not within the years 1 to 9999")]
     OutOfCalendar(String),
 }
 
-/// A length of time in whole seconds, as clients write it: `90`, `90s`, `5m`, `1h`, `7d`, `2w`.
+/// A duration in whole seconds, as clients write it: `90`, `90s`, `5m`, `1h`, `7d`, `2w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(i64);
 
-/// A text that is no length of time.
+/// The error for a text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a length of time: give whole seconds such as 60, or 90s, 5m, 1h, 7d, 2w")]
+#[error("{0:?} is not a duration: give whole seconds such as 60, or 90s, 5m, 1h, 7d, 2w")]
 pub struct SpanError(String);
 
-/// The units of lengths of time, in seconds.
+/// The units of durations, in seconds.
 const UNITS: [(char, i64); 5] =
     [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 7 * 86_400)];
 
-/// Units that are finer than seconds, and how many of each a second has.
+/// Units finer than a second, and how many of each make a second.
 const FINER: [(&str, i128); 3] =
     [("milliseconds", 1000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000)];
 
 impl Moment {
-    /// The first instant of it, if `now` is the current unix second.
+    /// Returns the first instant of the moment; `now` is the current unix second.
     pub fn first(self, now: i64, zone: Zone) -> UnixTime {
         match self {
             Self::Exact(time) => time,
@@ -70,7 +70,7 @@ impl Moment {
         }
     }
 
-    /// The last instant of it, in whole seconds if it is a day.
+    /// Returns the last instant of the moment, in whole seconds if it is a day.
     pub fn last(self, now: i64, zone: Zone) -> UnixTime {
         match self {
             Self::Date(date) => {
@@ -81,10 +81,10 @@ impl Moment {
         }
     }
 
-    /// The range between two of them.
+    /// Returns the range between two moments.
     ///
     /// # Errors
-    /// If `since` is after `until`.
+    /// Returns an error if `since` is after `until`.
     pub fn range(
         since: Option<Self>,
         until: Option<Self>,
@@ -102,17 +102,17 @@ impl Moment {
             return Some(Self::Ago(0));
         }
         let span = text.strip_prefix('-')?;
-        // A number alone is a time before 1970.
+        // Without a unit, the number is a time before 1970.
         let has_unit = span.ends_with(|last: char| !last.is_ascii_digit());
         span.parse().ok().filter(|_| has_unit).map(|Span(seconds)| Self::Ago(seconds))
     }
 
-    /// What is wrong with a number that is no time in seconds.
+    /// Returns an error if a number probably counts parts of a second.
     fn too_fine(text: &str) -> Option<MomentError> {
         let number: i128 = text.parse().ok()?;
         FINER.into_iter().find_map(|(unit, parts)| {
             let seconds = number / parts;
-            // Anything later than the year 2100 is more likely of the next unit.
+            // A time after the year 2100 is more likely given in the next finer unit.
             let is_near = (0..4_102_444_800).contains(&seconds);
             let given = text.to_owned();
             is_near.then(|| MomentError::TooFine { given, unit, seconds: seconds.to_string() })
@@ -121,15 +121,15 @@ impl Moment {
 }
 
 impl Span {
-    /// The longest one, in seconds: longer than all time there is.
+    /// The maximum, in seconds; it exceeds the whole calendar.
     pub const MAX: i64 = 1_000_000_000_000;
 
-    /// The length in seconds.
+    /// Returns the duration in seconds.
     pub fn seconds(self) -> i64 {
         self.0
     }
 
-    /// So many seconds.
+    /// Creates a duration of the given number of seconds.
     pub const fn from_seconds(seconds: u32) -> Self {
         Self(seconds as i64)
     }
@@ -144,8 +144,8 @@ impl FromStr for Span {
             Some((unit, seconds)) => (text.strip_suffix(unit).unwrap_or(text), seconds),
             None => (text, 1),
         };
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-        let count = digits.parse().ok().filter(|_| plain);
+        let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let count = digits.parse().ok().filter(|_| is_plain);
         let span = count.and_then(|count: i64| count.checked_mul(seconds));
         span.filter(|seconds| *seconds <= Self::MAX)
             .map(Self)
@@ -153,7 +153,7 @@ impl FromStr for Span {
     }
 }
 
-/// Whether a text has the digits and hyphens of a date: chrono also reads signs and spaces in their place.
+/// Returns whether a text has the form of a date; chrono alone also accepts signs and spaces.
 fn is_date(text: &str) -> bool {
     let is_in_place = |(at, byte): (usize, u8)| match at {
         4 | 7 => byte == b'-',
@@ -162,7 +162,7 @@ fn is_date(text: &str) -> bool {
     text.len() == 10 && text.bytes().enumerate().all(is_in_place)
 }
 
-/// The nearest second of the years 1 to 9999.
+/// Returns the nearest second within the years 1 to 9999.
 fn within_calendar(second: i64) -> UnixTime {
     UnixTime::from_seconds(second.clamp(UnixTime::MIN.second(), UnixTime::MAX.second()))
 }
@@ -178,8 +178,8 @@ impl FromStr for Moment {
             && let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d")
         {
             let year_1 = NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
-            let is_written = date >= year_1;
-            return is_written
+            let is_in_calendar = date >= year_1;
+            return is_in_calendar
                 .then_some(Self::Date(date))
                 .ok_or_else(|| MomentError::OutOfCalendar(text.to_owned()));
         }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_second_are_refused_with_the_seconds_they_mean() {
+    fn parts_of_a_second_are_an_error_that_suggests_seconds() {
         for (text, unit) in [
             ("1717184864000", "milliseconds"),
             ("1717184864000000", "microseconds"),
@@ -256,9 +256,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_duration_is_a_number_of_seconds_or_has_a_unit() {
+        let seconds = |text: &str| text.parse().map(Span::seconds);
+        for (text, expected) in
+            [("90", 90), ("90s", 90), ("5m", 300), ("1h", 3600), ("7d", 604_800), ("2w", 1_209_600)]
+        {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+        assert_eq!(seconds("1000000000000"), Ok(Span::MAX));
+        for text in ["", "h", "-1", "1.5h", "1y", "1000000000001", "99999999999999999999"] {
+            assert_eq!(seconds(text), Err(SpanError(text.to_owned())));
+        }
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_a_time_or_an_error_that_is_short(
+        fn any_text_is_a_time_or_a_short_error(
             text in "-?[0-9]{0,40}[smhdw]?|[0-9.e+-]{0,12}|.{0,200}",
         ) {
             match text.parse::<Moment>() {

@@ -1,21 +1,21 @@
-//! Paged lists, as Django REST Framework's `PageNumberPagination` cuts them.
+//! Paginated lists, compatible with `PageNumberPagination` of Django REST Framework.
 
 use std::str::FromStr;
 
-/// Which page is asked for. Pages count from 1.
+/// The requested page. Pages count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageNumber {
-    /// The page of this number, at least 1.
+    /// The page with this number, at least 1.
     Number(u64),
-    /// The last page there is.
+    /// The last page.
     Last,
 }
 
-/// How many items a page holds: 1 to [`PageSize::MAX`].
+/// The number of items per page: 1 to [`PageSize::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(u64);
 
-/// In which order a list is.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
     /// Oldest first.
@@ -25,17 +25,17 @@ pub enum Order {
     Descending,
 }
 
-/// A text that is no order.
+/// The error for a text that is not an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an order: give asc (oldest first) or desc (newest first)")]
 pub struct OrderError(String);
 
-/// A page size out of bounds.
+/// The error for a text that is not a page size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a page size: give a whole number from 1 to {max}", max = PageSize::MAX)]
 pub struct PageSizeError(String);
 
-/// A text that is no page, in the words of Django REST Framework.
+/// The error for a text that is not a page, with the message of Django REST Framework.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid page.")]
 pub struct InvalidPage;
@@ -43,11 +43,11 @@ pub struct InvalidPage;
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// How many items the whole list has.
+    /// The number of items in the whole list.
     pub count: u64,
     /// The number of this page, from 1.
     pub number: u64,
-    /// How many pages there are: 1 for an empty list.
+    /// The number of pages: 1 for an empty list.
     pub pages: u64,
     /// The items of this page.
     pub items: Vec<T>,
@@ -56,13 +56,13 @@ pub struct Page<T> {
 impl FromStr for PageNumber {
     type Err = InvalidPage;
 
-    /// Reads `last` or a whole number of at least 1; nothing given is page 1.
+    /// Parses `last` or a whole number of at least 1; an empty text is page 1.
     fn from_str(text: &str) -> Result<Self, InvalidPage> {
         match text {
             "last" => Ok(Self::Last),
             "" => Ok(Self::Number(1)),
             _ if !text.bytes().all(|b| b.is_ascii_digit()) => Err(InvalidPage),
-            // More digits than u64 holds is a page past the end of any list.
+            // A number that exceeds u64 is past the last page of any list.
             _ => match text.parse().unwrap_or(u64::MAX) {
                 0 => Err(InvalidPage),
                 number => Ok(Self::Number(number)),
@@ -78,8 +78,8 @@ impl Default for PageNumber {
 }
 
 impl PageNumber {
-    /// The number and the count of pages where the list has `count` items, or `None` for a
-    /// page past the end. Page 1 of an empty list exists.
+    /// Returns the page number and the number of pages for a list of `count` items; `None` for a page past
+    /// the last one. Page 1 of an empty list exists.
     pub fn locate(self, count: u64, size: PageSize) -> Option<(u64, u64)> {
         let pages = count.div_ceil(size.0).max(1);
         let number = match self {
@@ -91,15 +91,15 @@ impl PageNumber {
 }
 
 impl PageSize {
-    /// The largest page.
+    /// The maximum page size.
     pub const MAX: u64 = 1000;
 
-    /// A page of [`PageSize::MAX`] items.
+    /// Returns a page size of [`PageSize::MAX`] items.
     pub fn largest() -> Self {
         Self(Self::MAX)
     }
 
-    /// The number of items.
+    /// Returns the number of items.
     pub fn get(self) -> u64 {
         self.0
     }
@@ -125,7 +125,7 @@ impl FromStr for PageSize {
 }
 
 impl Order {
-    /// The places, counted from the oldest item, of the items of a page that exists.
+    /// Returns the indexes, counted from the oldest item, of the items of an existing page.
     pub fn places(self, count: u64, number: u64, size: PageSize) -> std::ops::Range<u64> {
         let skipped = (number - 1) * size.0;
         match self {
@@ -137,7 +137,7 @@ impl Order {
         }
     }
 
-    /// Puts items that come oldest first into this order.
+    /// Puts items that are given oldest first into this order.
     pub fn sort<T>(self, items: &mut [T]) {
         if self == Self::Descending {
             items.reverse();
@@ -158,17 +158,17 @@ impl FromStr for Order {
 }
 
 impl<T> Page<T> {
-    /// A page of nothing.
+    /// Returns a page without items.
     pub fn empty(number: u64, pages: u64) -> Self {
         Self { count: 0, number, pages, items: Vec::new() }
     }
 
-    /// The number of the page after this one.
+    /// Returns the number of the next page, if there is one.
     pub fn next(&self) -> Option<u64> {
         (self.number < self.pages).then_some(self.number + 1)
     }
 
-    /// The number of the page before this one.
+    /// Returns the number of the previous page, if there is one.
     pub fn previous(&self) -> Option<u64> {
         self.number.checked_sub(1).filter(|&number| number >= 1)
     }
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_a_whole_number_from_one_or_last() {
+    fn a_page_is_a_whole_number_from_1_or_last() {
         assert_eq!("last".parse(), Ok(PageNumber::Last));
         assert_eq!("".parse(), Ok(PageNumber::Number(1)));
         assert_eq!("7".parse(), Ok(PageNumber::Number(7)));
@@ -202,10 +202,35 @@ mod tests {
     }
 
     #[test]
-    fn page_one_of_nothing_is_an_empty_page() {
+    fn page_one_of_an_empty_list_is_an_empty_page() {
         assert_eq!(PageNumber::Number(1).locate(0, PageSize(10)), Some((1, 1)));
         assert_eq!(PageNumber::Last.locate(0, PageSize(10)), Some((1, 1)));
         assert_eq!(PageNumber::Number(2).locate(0, PageSize(10)), None);
+    }
+
+    #[test]
+    fn the_largest_page_has_1000_items_and_a_page_has_10_by_default() {
+        assert_eq!((PageSize::largest().get(), PageSize::default().get()), (1000, 10));
+    }
+
+    #[test]
+    fn an_order_is_asc_or_desc() {
+        assert_eq!("asc".parse(), Ok(Order::Ascending));
+        assert_eq!("desc".parse(), Ok(Order::Descending));
+        for text in ["", "ASC", "ascending"] {
+            assert_eq!(text.parse::<Order>(), Err(OrderError(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_next_and_the_previous_page_are_the_neighbours() {
+        let neighbours = |number| {
+            let page = Page::<u8>::empty(number, 4);
+            (page.previous(), page.next())
+        };
+        assert_eq!(neighbours(1), (None, Some(2)));
+        assert_eq!(neighbours(3), (Some(2), Some(4)));
+        assert_eq!(neighbours(4), (Some(3), None));
     }
 
     proptest! {

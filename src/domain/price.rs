@@ -1,12 +1,12 @@
-//! The price of one bitcoin in Argentine pesos, exact.
+//! The price of one bitcoin in Argentine pesos, in exact arithmetic.
 
 use std::{fmt, str::FromStr};
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// A price in pesos: positive, at most [`Price::MAX`], kept in the very digits its source gave.
+/// A price in pesos: positive, at most [`Price::MAX`], with exactly the digits that the source sent.
 ///
-/// `Display` gives the plain decimal text; arithmetic goes through [`Price::ten_thousandths`].
+/// `Display` writes plain decimal text; arithmetic uses [`Price::ten_thousandths`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Price {
     exact: Decimal,
@@ -17,29 +17,29 @@ pub struct Price {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
-    /// Letters, exponents, NaN, signs, an empty text.
+    /// The text has letters, an exponent or a sign, is NaN, or is empty.
     #[error("{0:?} is not a plain decimal number")]
     NotDecimal(String),
-    /// Zero, or so small that nothing is left in 1/10000 peso.
+    /// The price is zero, or rounds to zero in 1/10000 peso.
     #[error("{0} is not a positive price")]
     NotPositive(String),
-    /// Beyond [`Price::MAX`].
-    #[error("{0} is more than {max} pesos, the largest price that is believed", max = Price::MAX)]
+    /// The price exceeds [`Price::MAX`].
+    #[error("{0} is more than {max} pesos, the largest accepted price", max = Price::MAX)]
     TooLarge(String),
 }
 
 impl Price {
-    /// The largest price in pesos: up to here 1/10000 peso survives a reader that
-    /// parses JSON numbers as IEEE 754 doubles (9e11 * 1e4 < 2^53).
+    /// The largest price in pesos: up to it, readers that parse JSON numbers as IEEE 754 doubles keep the
+    /// precision of 1/10000 peso (9e11 * 1e4 < 2^53).
     pub const MAX: i64 = 900_000_000_000;
 
-    /// How many digits after the point are kept in arithmetic.
+    /// The number of decimals that are kept in arithmetic.
     pub const SCALE: u32 = 4;
 
     /// [`Price::MAX`] in 1/10000 peso.
-    const MOST: i64 = Self::MAX * 10_i64.pow(Self::SCALE);
+    const MAX_TEN_THOUSANDTHS: i64 = Self::MAX * 10_i64.pow(Self::SCALE);
 
-    /// The middle of two prices, rounded half to even at four decimals.
+    /// Returns the midpoint of two prices, rounded half to even to four decimals.
     #[must_use]
     pub fn midpoint(one: Self, other: Self) -> Self {
         let sum = one.ten_thousandths + other.ten_thousandths;
@@ -49,27 +49,28 @@ impl Price {
         Self { exact, ten_thousandths }
     }
 
-    /// The price of so many 1/10000 pesos; `None` unless it is positive and at most [`Price::MAX`].
+    /// Returns the price of a number of 1/10000 pesos; `None` unless it is positive and at most
+    /// [`Price::MAX`].
     pub fn from_ten_thousandths(ten_thousandths: i64) -> Option<Self> {
-        (1..=Self::MOST).contains(&ten_thousandths).then(|| {
+        (1..=Self::MAX_TEN_THOUSANDTHS).contains(&ten_thousandths).then(|| {
             let exact = Decimal::new(ten_thousandths, Self::SCALE).normalize();
             Self { exact, ten_thousandths }
         })
     }
 
-    /// A whole number of pesos; none is taken for the least price, too many for [`Price::MAX`].
+    /// Returns the price of a whole number of pesos, limited to the range from 1 to [`Price::MAX`].
     pub fn from_pesos(pesos: u64) -> Self {
         let pesos = i64::try_from(pesos).unwrap_or(Self::MAX).clamp(1, Self::MAX);
         Self { exact: Decimal::from(pesos), ten_thousandths: pesos * 10_i64.pow(Self::SCALE) }
     }
 
-    /// The price in 1/10000 peso, rounded half to even.
+    /// Returns the price in 1/10000 peso, rounded half to even.
     pub fn ten_thousandths(self) -> i64 {
         self.ten_thousandths
     }
 
-    /// The price in pesos, for where a number is wanted and not arithmetic. No digit that is kept is
-    /// lost, see [`Price::MAX`].
+    /// Returns the price in pesos as a floating-point number, for output and not for arithmetic. All kept
+    /// decimals are preserved, see [`Price::MAX`].
     pub fn to_f64(self) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "below 2^53, see Price::MAX")]
         let whole = self.ten_thousandths as f64;
@@ -77,7 +78,7 @@ impl Price {
     }
 }
 
-/// Up to that of [`Price::SCALE`].
+/// The powers of ten from 0 to [`Price::SCALE`].
 const POWERS_OF_TEN: [i128; 5] = [1, 10, 100, 1000, 10_000];
 
 fn round(exact: Decimal) -> Decimal {
@@ -88,17 +89,19 @@ impl FromStr for Price {
     type Err = PriceError;
 
     fn from_str(text: &str) -> Result<Self, PriceError> {
-        let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let is_plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         let shown = || text.chars().take(40).collect::<String>();
-        let decimal = Decimal::from_str(text).ok().filter(|_| plain);
+        let decimal = Decimal::from_str(text).ok().filter(|_| is_plain);
         let exact = decimal.ok_or_else(|| PriceError::NotDecimal(shown()))?;
-        // Nearly all prices have no more digits than are kept, so nothing is rounded.
-        let too_fine = exact.scale() > Self::SCALE;
-        let kept = if too_fine { round(exact) } else { exact };
+        // Nearly all prices have at most the kept number of decimals, so that nothing is rounded.
+        let is_too_fine = exact.scale() > Self::SCALE;
+        let kept = if is_too_fine { round(exact) } else { exact };
         let missing = usize::try_from(Self::SCALE.saturating_sub(kept.scale())).unwrap_or_default();
         let factor = POWERS_OF_TEN.get(missing).copied().unwrap_or(1);
         let ten_thousandths = i64::try_from(kept.mantissa() * factor).unwrap_or(i64::MAX);
-        if ten_thousandths > Self::MOST || too_fine && exact > Decimal::from(Self::MAX) {
+        if ten_thousandths > Self::MAX_TEN_THOUSANDTHS
+            || is_too_fine && exact > Decimal::from(Self::MAX)
+        {
             return Err(PriceError::TooLarge(shown()));
         }
         if ten_thousandths <= 0 {
@@ -114,7 +117,7 @@ impl fmt::Display for Price {
     }
 }
 
-/// So many 1/10000 pesos in pesos.
+/// Converts a number of 1/10000 pesos to pesos.
 pub fn pesos(ten_thousandths: i64) -> Decimal {
     Decimal::new(ten_thousandths, Price::SCALE)
 }
@@ -127,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_price_that_reads_back_or_an_error_that_is_short(text in "[-+0-9.eE ]{0,50}|.{0,300}") {
+        fn any_text_is_a_price_that_round_trips_or_a_short_error(text in "[-+0-9.eE ]{0,50}|.{0,300}") {
             match text.parse::<Price>() {
                 Ok(price) => {
                     let again: Price = price.to_string().parse().unwrap();
@@ -140,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_digits_of_its_source() {
+    fn a_price_keeps_the_digits_of_its_source() {
         for text in ["84436700.0", "109568192.72", "84873600", "83439260.1561159577375675"] {
             assert_eq!(text.parse::<Price>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn rounds_half_to_even_at_four_decimals() {
+    fn a_price_is_rounded_half_to_even_at_four_decimals() {
         let check = |text: &str, expected: i64| {
             assert_eq!(text.parse::<Price>().unwrap().ten_thousandths(), expected, "{text}");
         };
@@ -156,10 +159,11 @@ mod tests {
         check("1.00015", 10_002);
         check("1.000150000001", 10_002);
         check("900000000000", 9_000_000_000_000_000);
+        check("900000000000.00000", 9_000_000_000_000_000);
     }
 
     #[test]
-    fn refuses_what_is_no_positive_plain_decimal() {
+    fn anything_but_a_positive_plain_decimal_is_an_error() {
         for text in ["", ".", "abc", "NaN", "inf", "1e8", "-1", "+1", "1,5", " 1", "1_000", "1.2.3"]
         {
             let error = text.parse::<Price>().unwrap_err();
@@ -171,5 +175,29 @@ mod tests {
         for text in ["900000000000.1", "900000000000.00001", "99999999999999999999999999"] {
             assert!(matches!(text.parse::<Price>(), Err(PriceError::TooLarge(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn a_price_is_made_of_a_number_of_ten_thousandths() {
+        let price = |number| Price::from_ten_thousandths(number).map(|price| price.to_string());
+        assert_eq!(price(844_367_000_001), Some("84436700.0001".to_owned()));
+        assert_eq!(price(1), Some("0.0001".to_owned()));
+        assert_eq!(price(9_000_000_000_000_000), Some("900000000000".to_owned()));
+        assert_eq!([0, -1, 9_000_000_000_000_001].map(price), [None, None, None]);
+    }
+
+    #[test]
+    fn a_number_of_pesos_is_limited_to_the_allowed_prices() {
+        let units = |pesos| Price::from_pesos(pesos).ten_thousandths();
+        assert_eq!(units(7), 70_000);
+        assert_eq!(units(0), 10_000);
+        assert_eq!(units(u64::MAX), 9_000_000_000_000_000);
+        assert_eq!(Price::from_pesos(7), "7".parse().unwrap());
+    }
+
+    #[test]
+    fn a_price_as_a_double_keeps_four_decimals() {
+        let price: Price = "84436700.1234".parse().unwrap();
+        assert_eq!(price.to_f64().to_string(), "84436700.1234");
     }
 }

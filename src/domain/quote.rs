@@ -1,4 +1,4 @@
-//! A quote: what a source asks and bids; where the price of a sample came from.
+//! Quotes, the ask and the bid of a source, and the provenance of samples.
 
 use std::{fmt, str::FromStr};
 
@@ -6,60 +6,60 @@ use serde::{Deserialize, Serialize};
 
 use super::{Price, Sample};
 
-/// Which of its prices a quote is recorded at.
+/// The price of a quote that is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// What a buyer pays.
+    /// The ask: the price that a buyer pays.
     Ask,
-    /// What a seller gets.
+    /// The bid: the price that a seller gets.
     Bid,
-    /// The middle of both.
+    /// The midpoint of ask and bid.
     Mid,
 }
 
-/// What a source asks for a bitcoin, and bids for one.
+/// The ask and the bid of a source for one bitcoin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quote {
-    /// What a buyer pays.
+    /// The price that a buyer pays.
     pub ask: Price,
-    /// What a seller gets, where the source tells it. Never above the ask.
+    /// The price that a seller gets, if the source reports it. Never above the ask.
     pub bid: Option<Price>,
 }
 
-/// Where the price of a sample came from.
+/// The provenance of a sample: where its price came from.
 ///
-/// Its text, `<sources>:<ask>:<bid>`, is what is stored: `buenbit:84436700.0:82781100.0`. The
-/// sources of a median are joined by `+`; what is not known is empty.
+/// It is stored as the text `<sources>:<ask>:<bid>`, such as `buenbit:84436700.0:82781100.0`. The sources of
+/// a median are joined by `+`; unknown values are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
-    /// The name of the source, or several joined by `+`.
+    /// The name of the source, or several names joined by `+`.
     pub source: String,
-    /// What a buyer paid then.
+    /// The ask at that time.
     pub ask: Option<Price>,
-    /// What a seller got then.
+    /// The bid at that time.
     pub bid: Option<Price>,
 }
 
-/// A sample, and where its price came from, if anybody noted that.
+/// A sample and its provenance, if that was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
-    /// The price and its second.
+    /// The price and its time.
     pub sample: Sample,
-    /// Where it came from.
+    /// Where the price came from.
     pub provenance: Option<Provenance>,
 }
 
-/// Whether a source may have that name: up to 32 of a-z, 0-9, - and _, with a letter among them, so
-/// that no number is one.
+/// Returns whether a source may have a name: 1 to 32 characters of a-z, 0-9, - and _, at least one of them a
+/// letter, so that a number is not a name.
 pub fn is_source_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
     let has_letter = name.contains(|c: char| c.is_ascii_lowercase());
-    (1..=32).contains(&name.len()) && has_letter && name.chars().all(plain)
+    (1..=32).contains(&name.len()) && has_letter && name.chars().all(is_plain)
 }
 
 impl Quote {
-    /// The price of that side; `None` if the source does not tell it.
+    /// Returns the price of a side; `None` if the source does not report it.
     pub fn price(&self, side: Side) -> Option<Price> {
         match side {
             Side::Ask => Some(self.ask),
@@ -82,7 +82,7 @@ impl fmt::Display for Provenance {
     }
 }
 
-/// A text that tells no provenance.
+/// The error for a text that is not a provenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoProvenance;
 
@@ -116,11 +116,21 @@ mod tests {
     }
 
     #[test]
-    fn a_provenance_reads_back() {
+    fn a_provenance_round_trips() {
         for text in ["buenbit:84436700.0:82781100.0", "a+b:1:", "import::"] {
             assert_eq!(text.parse::<Provenance>().unwrap().to_string(), text);
         }
         assert_eq!("".parse::<Provenance>(), Err(NoProvenance));
         assert_eq!(":1:2".parse::<Provenance>(), Err(NoProvenance));
+    }
+
+    #[test]
+    fn a_source_name_has_a_letter_and_only_plain_characters() {
+        for name in ["a", "buenbit", "b2-c_3", "2-a", "abcdefghijklmnopqrstuvwxyz012345"] {
+            assert!(is_source_name(name), "{name}");
+        }
+        for name in ["", "7", "-_", "A", "a b", "a+b", "ñ1", "abcdefghijklmnopqrstuvwxyz0123456"] {
+            assert!(!is_source_name(name), "{name}");
+        }
     }
 }

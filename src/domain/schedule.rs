@@ -1,11 +1,11 @@
-//! The slots of all time. Their length is configuration and may change: each length applies from
-//! a second on, so slots of different lengths can lie in one hour.
+//! The schedule of slots. The length of slots is configuration and may change: each length applies from a
+//! second on, so one hour can have slots of different lengths.
 
 use std::time::Duration;
 
 use super::{Slot, Slots};
 
-/// Which length slots have had, and since when.
+/// The lengths of slots and the times from which they apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// The length that applies before the first change.
@@ -15,14 +15,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Slots of one length.
+    /// Creates a schedule with slots of one length.
     pub fn new(slots: Slots) -> Self {
         Self { first: slots, changes: Vec::new() }
     }
 
-    /// Reads pairs of a unix second and the length in seconds that applies from it on, in any
-    /// order. The earliest length also applies before its second. `None` if there is none, or if
-    /// one is not a length of slots.
+    /// Creates a schedule from pairs of a unix second and the length in seconds that applies from it on, in
+    /// any order. The earliest length also applies before its second. Returns `None` if there are no pairs,
+    /// or if one of the lengths is invalid.
     pub fn from_changes(pairs: impl IntoIterator<Item = (i64, u64)>) -> Option<Self> {
         let slots = |(from, seconds)| Some((from, Slots::new(Duration::from_secs(seconds)).ok()?));
         let mut changes: Vec<(i64, Slots)> = pairs.into_iter().map(slots).collect::<Option<_>>()?;
@@ -32,19 +32,19 @@ impl Schedule {
         Some(Self { first, changes })
     }
 
-    /// The length that applies now.
+    /// Returns the current length, which is the latest one.
     pub fn current(&self) -> Slots {
         self.changes.last().map_or(self.first, |(_, slots)| *slots)
     }
 
-    /// The length of the slots in the seconds `[from, until)`; `None` if there are several.
+    /// Returns the length of the slots in the seconds `[from, until)`; `None` if there are several lengths.
     pub fn length_within(&self, from: i64, until: i64) -> Option<Duration> {
         let changes = |(at, _): &&(i64, Slots)| (from + 1..until).contains(at);
         let is_one = self.changes.iter().find(changes).is_none();
         is_one.then(|| self.applying(from).0.length())
     }
 
-    /// The slots that apply at a unix second, and since and until when.
+    /// Returns the slots that apply at a unix second, and the seconds from which and before which they apply.
     fn applying(&self, second: i64) -> (Slots, Option<i64>, Option<i64>) {
         let position = self.changes.partition_point(|(from, _)| *from <= second);
         let change = position.checked_sub(1).and_then(|at| self.changes.get(at));
@@ -52,13 +52,13 @@ impl Schedule {
         (change.map_or(self.first, |(_, slots)| *slots), change.map(|(from, _)| *from), next)
     }
 
-    /// The slot that a unix second lies in. A slot ends early where another length begins to apply.
+    /// Returns the slot that contains a unix second. A slot ends early if another length starts to apply.
     pub fn slot(&self, second: i64) -> Slot {
         let (slots, since, until) = self.applying(second);
         slots.containing(second).within(since, until)
     }
 
-    /// How many slots begin in the seconds `[from, until)`.
+    /// Returns how many slots begin in the seconds `[from, until)`.
     pub fn count(&self, from: i64, until: i64) -> u64 {
         if self.changes.is_empty() {
             return self.first.count(from, until);
@@ -81,7 +81,7 @@ impl Schedule {
         count
     }
 
-    /// The start of the first slot that begins at or after a unix second.
+    /// Returns the start of the first slot that begins at or after a unix second.
     pub fn first_start(&self, second: i64) -> i64 {
         let slot = self.slot(second);
         if slot.start() == second { second } else { slot.end() }
@@ -110,6 +110,17 @@ mod tests {
         assert_eq!(Schedule::from_changes([(0, 0)]), None);
     }
 
+    #[test]
+    fn a_period_has_one_length_unless_it_changes_within() {
+        let schedule = Schedule::from_changes([(0, 10), (1800, 20)]).unwrap();
+        let seconds = |from, until| {
+            schedule.length_within(from, until).map(|length| length.as_secs())
+        };
+        assert_eq!(seconds(0, 1800), Some(10));
+        assert_eq!(seconds(1799, 1801), None);
+        assert_eq!(seconds(1800, 3600), Some(20));
+    }
+
     proptest! {
         /// Slots follow each other without gap or overlap, and are counted by their starts.
         #[test]
@@ -117,7 +128,7 @@ mod tests {
             first in 1u64..100, changes in prop::collection::vec((0i64..500, 1u64..100), 0..4),
             from in -200i64..700, length in 0i64..900,
         ) {
-            // A length begins to apply at the start of one of its slots.
+            // A length starts to apply at the start of one of its slots.
             let aligned = changes.iter().map(|&(from, seconds)| {
                 (from.div_euclid(seconds.cast_signed()) * seconds.cast_signed(), seconds)
             });

@@ -1,30 +1,30 @@
-//! Time cut into slots: each is recorded once, missed with a reason, or still open.
+//! Slots of time: each is recorded once, missed with a reason, or still open.
 
 use std::time::Duration;
 
-/// How time is cut: slots of the same whole number of seconds, counted from the Unix epoch.
+/// The division of time into slots of the same whole number of seconds, counted from the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slots {
     seconds: i64,
 }
 
-/// One slot: the half-open stretch `[start, end)` of unix seconds.
+/// A slot: the unix seconds `[start, end)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot {
     start: i64,
     seconds: i64,
 }
 
-/// A slot length that time cannot be cut into.
+/// The error for an invalid slot length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{} does not cut time evenly: give whole seconds from 1s to 1h, such as \"10s\"", humantime::format_duration(*.0))]
+#[error("{} is not a slot length: give whole seconds from 1s to 1h, such as \"10s\"", humantime::format_duration(*.0))]
 pub struct SlotsError(Duration);
 
 impl Slots {
-    /// Slots of the given length.
+    /// Creates slots of the given length.
     ///
     /// # Errors
-    /// Unless it is a whole number of seconds from one second to one hour.
+    /// Returns an error unless the length is a whole number of seconds from one second to one hour.
     pub fn new(every: Duration) -> Result<Self, SlotsError> {
         let seconds = i64::try_from(every.as_secs()).map_err(|_| SlotsError(every))?;
         if every.subsec_nanos() != 0 || !(1..=3600).contains(&seconds) {
@@ -33,35 +33,35 @@ impl Slots {
         Ok(Self { seconds })
     }
 
-    /// The slot that the given unix second lies in.
+    /// Returns the slot that contains the given unix second.
     pub fn containing(self, unix_seconds: i64) -> Slot {
         Slot { start: unix_seconds.div_euclid(self.seconds) * self.seconds, seconds: self.seconds }
     }
 
-    /// How many slots begin in the seconds `[from, until)`.
+    /// Returns how many slots begin in the seconds `[from, until)`.
     pub fn count(self, from: i64, until: i64) -> u64 {
         let before = |second: i64| second.saturating_sub(1).div_euclid(self.seconds);
         (before(until) - before(from)).max(0).unsigned_abs()
     }
 
-    /// The length of a slot.
+    /// Returns the length of a slot.
     pub fn length(self) -> Duration {
         Duration::from_secs(self.seconds.unsigned_abs())
     }
 }
 
 impl Slot {
-    /// The first unix second of the slot, which is also its name.
+    /// Returns the first unix second of the slot, which also identifies the slot.
     pub fn start(self) -> i64 {
         self.start
     }
 
-    /// The first unix second after the slot.
+    /// Returns the first unix second after the slot.
     pub fn end(self) -> i64 {
         self.start + self.seconds
     }
 
-    /// The part of the slot between two seconds, either of which may be open.
+    /// Returns the part of the slot in the seconds `[from, until)`; `None` leaves that end unchanged.
     #[must_use]
     pub fn within(self, from: Option<i64>, until: Option<i64>) -> Self {
         let start = from.map_or(self.start, |from| self.start.max(from));
@@ -69,13 +69,13 @@ impl Slot {
         Self { start, seconds: end - start }
     }
 
-    /// The slot after this one.
+    /// Returns the next slot.
     #[must_use]
     pub fn next(self) -> Self {
         Self { start: self.end(), ..self }
     }
 
-    /// Whether the unix second lies in the slot.
+    /// Returns whether the slot contains the unix second.
     pub fn contains(self, unix_seconds: i64) -> bool {
         (self.start..self.end()).contains(&unix_seconds)
     }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_seconds_up_to_an_hour_cut_time() {
+    fn a_slot_length_is_a_number_of_whole_seconds_up_to_an_hour() {
         for wrong in [0, 500, 1_500, 3_601_000] {
             let error = Slots::new(Duration::from_millis(wrong)).unwrap_err();
             assert!(error.to_string().contains("whole seconds"), "{error}");

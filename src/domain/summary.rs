@@ -1,31 +1,31 @@
-//! What many samples come to: count, sum, extremes, first and last, in exact arithmetic.
+//! Summaries of samples: count, sum, extremes, first and last, in exact arithmetic.
 
 use rust_decimal::Decimal;
 
 use super::{Schedule, Timestamp};
 
-/// What the samples of a stretch of time come to. Prices are whole 1/10000 pesos, so no rounding
-/// accumulates.
+/// The summary of the samples of a period of time. Prices are whole 1/10000 pesos, so no rounding errors
+/// accumulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
     /// The number of samples.
     pub count: u64,
-    /// The number of different slots that they lie in.
+    /// The number of distinct slots of the samples.
     pub slots: u64,
-    /// The number of stretches of slots without a sample between the first sample and the last.
+    /// The number of gaps (consecutive slots without a sample) between the first and the last sample.
     pub gaps: u64,
-    /// The sum of their prices.
+    /// The sum of the prices, in 1/10000 peso.
     pub sum: i128,
     /// The extremes; `None` if there is no sample.
     pub extremes: Option<Extremes>,
 }
 
-/// Count and sum of the prices of some samples: what a mean needs.
+/// The count and the sum of the prices of some samples, from which the mean is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
     /// The number of samples.
     pub count: u64,
-    /// The sum of their prices, in 1/10000 peso.
+    /// The sum of the prices, in 1/10000 peso.
     pub sum: i128,
 }
 
@@ -36,31 +36,32 @@ pub struct Extremes {
     pub min: i64,
     /// The highest price.
     pub max: i64,
-    /// The earliest sample: its time and its price.
+    /// The time and the price of the earliest sample.
     pub first: (Timestamp, i64),
-    /// The latest sample: its time and its price.
+    /// The time and the price of the latest sample.
     pub last: (Timestamp, i64),
 }
 
 impl Summary {
-    /// The summary of one sample: its time, and its price in 1/10000 peso.
+    /// Returns the summary of one sample, given by its time and its price in 1/10000 peso.
     pub fn of_one(timestamp: Timestamp, price: i64) -> Self {
         let (first, last) = ((timestamp, price), (timestamp, price));
         let extremes = Some(Extremes { min: price, max: price, first, last });
         Self { count: 1, slots: 1, gaps: 0, sum: price.into(), extremes }
     }
 
-    /// The summary of samples that come oldest first, each a time and a price in 1/10000 peso.
+    /// Returns the summary of samples that are given oldest first, each as a time and a price in 1/10000
+    /// peso.
     pub fn of(samples: impl IntoIterator<Item = (Timestamp, i64)>, schedule: &Schedule) -> Self {
         let add = |summary: Self, (timestamp, price)| {
-            summary.and(Self::of_one(timestamp, price), schedule)
+            summary.merge(Self::of_one(timestamp, price), schedule)
         };
         samples.into_iter().fold(Self::default(), add)
     }
 
-    /// The summary of these samples and of `later` ones.
+    /// Returns the summary of these samples and of `later` ones.
     #[must_use]
-    pub fn and(self, later: Self, schedule: &Schedule) -> Self {
+    pub fn merge(self, later: Self, schedule: &Schedule) -> Self {
         let (Some(own), Some(other)) = (self.extremes, later.extremes) else {
             return if self.count == 0 { later } else { self };
         };
@@ -68,7 +69,7 @@ impl Summary {
             (schedule.slot(own.last.0.second()), schedule.slot(other.first.0.second()));
         Self {
             count: self.count + later.count,
-            // A slot that both have samples in counts once.
+            // A slot that has samples in both summaries counts once.
             slots: self.slots + later.slots - u64::from(last == next),
             gaps: self.gaps + later.gaps + u64::from(last.end() < next.start()),
             sum: self.sum + later.sum,
@@ -81,29 +82,29 @@ impl Summary {
         }
     }
 
-    /// Count and sum.
+    /// Returns the count and the sum.
     pub fn total(&self) -> Total {
         Total { count: self.count, sum: self.sum }
     }
 }
 
 impl Total {
-    /// The total of both.
+    /// Returns the total of both.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub fn merge(self, other: Self) -> Self {
         Self { count: self.count + other.count, sum: self.sum + other.sum }
     }
 
-    /// The mean price in pesos, rounded to 2 decimals, half to even; 0 if there is no sample.
+    /// Returns the mean price in pesos, rounded half to even to 2 decimals; 0 if there is no sample.
     pub fn average(&self) -> Decimal {
         mean(self.sum, self.count.into())
     }
 }
 
-/// A sum in 1/10000 peso divided by a weight, in pesos, rounded to 2 decimals, half to even; 0 if the
+/// Returns a sum in 1/10000 peso divided by a weight, in pesos, rounded half to even to 2 decimals; 0 if the
 /// weight is 0.
 pub(super) fn mean(sum: i128, weight: i128) -> Decimal {
-    // One centavo is 100 of the sum's units.
+    // One centavo is 100 units of the sum.
     let unit = weight.max(1) * 100;
     let whole = sum.div_euclid(unit);
     let rest = sum - whole * unit;
@@ -152,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn slots_and_gaps_are_counted_once_however_the_samples_are_grouped() {
+    fn slots_and_gaps_are_counted_once_for_any_grouping_of_samples() {
         let rows = samples(&[(0, "3"), (9, "1"), (10, "5"), (35, "2"), (39, "2"), (60, "4")]);
         for at in 0..=rows.len() {
             let (one, other) = rows.split_at(at);
             let parts = [one, other].map(|part| Summary::of(part.iter().copied(), &schedule()));
-            let whole = parts[0].and(parts[1], &schedule());
+            let whole = parts[0].merge(parts[1], &schedule());
             assert_eq!((whole.count, whole.slots, whole.gaps), (6, 4, 2), "split at {at}");
             let (first, last) = (rows[0], rows[5]);
             let expected = Extremes { min: 10_000, max: 50_000, first, last };
@@ -165,9 +166,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_gap_is_a_slot_without_a_sample_between_two_samples() {
+        let gaps = |times: &[i64]| {
+            let rows: Vec<_> = times.iter().map(|time| (*time, "1")).collect();
+            Summary::of(samples(&rows), &schedule()).gaps
+        };
+        assert_eq!(gaps(&[0, 9]), 0, "the same slot");
+        assert_eq!(gaps(&[9, 10]), 0, "the next slot");
+        assert_eq!(gaps(&[0, 20]), 1);
+    }
+
     proptest! {
         #[test]
-        fn the_mean_equals_decimal_arithmetic_however_it_is_put_together(
+        fn the_mean_equals_decimal_arithmetic_for_any_grouping_of_samples(
             units in prop::collection::vec(1i64..9_000_000_000_000_000, 1..200), at in 0usize..200,
         ) {
             let sum: Decimal = units.iter().map(|&unit| pesos(unit)).sum();
@@ -178,9 +190,9 @@ mod tests {
                 let rows = part.iter().map(|&unit| (Timestamp::from_second(0), unit));
                 Summary::of(rows, &schedule())
             });
-            let whole = parts[0].and(parts[1], &schedule());
+            let whole = parts[0].merge(parts[1], &schedule());
             prop_assert_eq!(whole.total().average(), mean);
-            prop_assert_eq!(parts[0].total().and(parts[1].total()), whole.total());
+            prop_assert_eq!(parts[0].total().merge(parts[1].total()), whole.total());
             prop_assert_eq!(whole.count, units.len() as u64);
         }
     }

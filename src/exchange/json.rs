@@ -1,4 +1,4 @@
-//! A source that answers a GET with JSON; where in it the prices stand is configuration.
+//! A source that answers a GET request with JSON. The configuration says where in it the prices are.
 
 use std::str::FromStr as _;
 
@@ -9,20 +9,20 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use super::{ExchangeError, PriceSource, http};
+use super::{AnswerError, ExchangeError, PriceSource, http};
 use crate::{
     clock::Clock,
     config::Source,
-    domain::{Price, Quote, UnixTime},
-    place::Place,
+    domain::{Price, PriceRejection, Quote, UnixTime},
+    json_locator::JsonLocator,
 };
 
-/// A larger number is no unix second but a millisecond: as a second, it would lie in the year 5138.
+/// Larger numbers are unix milliseconds: as seconds, they would lie after the year 5138.
 const LARGEST_SECOND: f64 = 1e11;
-/// How far the clock of a source may be ahead of ours, in seconds.
-const AHEAD: i64 = 60;
+/// How far the clock of a source may be ahead of the clock of Redis, in seconds.
+const MAX_AHEAD: i64 = 60;
 
-/// A source whose answers are JSON.
+/// A source that answers with JSON.
 #[derive(Debug)]
 pub(super) struct JsonSource {
     client: Client,
@@ -58,61 +58,67 @@ impl PriceSource for JsonSource {
     }
 }
 
-/// The prices in an answer that came at the unix second `now`, or what was seen in their place.
+/// Reads the quote from an answer that was received at the unix second `now`.
 fn read(answer: &Value, config: &Source, now: i64) -> Result<Quote, ExchangeError> {
-    let bad = |reason: String| ExchangeError::bad_answer(&reason);
     if let Some(check) = &config.check {
-        check.verify(answer).map_err(|reason| bad(http::beginning(&reason)))?;
+        check.verify(answer).map_err(AnswerError::from)?;
     }
-    let ask = price(answer, &config.ask).map_err(bad)?;
-    let bid = config.bid.as_ref().map(|place| price(answer, place).map_err(bad)).transpose()?;
+    let ask = price(answer, &config.ask)?;
+    let bid = config.bid.as_ref().map(|locator| price(answer, locator)).transpose()?;
     if let Some(bid) = bid.filter(|bid| bid.ten_thousandths() > ask.ten_thousandths()) {
-        return Err(bad(format!("the ask, {ask}, is below the bid, {bid}")));
+        return Err(AnswerError::AskBelowBid { ask, bid }.into());
     }
-    if let Some(place) = &config.time {
-        let time = time(answer, place).map_err(bad)?;
-        let most = i64::try_from(config.max_age.as_secs()).unwrap_or(i64::MAX);
-        let age = now.saturating_sub(time);
-        if !(-AHEAD..=most).contains(&age) {
-            let reason = format!("it is of the unix second {time}, {age} s ago");
+    if let Some(locator) = &config.time {
+        let second = time(answer, locator)?;
+        let max_age = i64::try_from(config.max_age.as_secs()).unwrap_or(i64::MAX);
+        let age = now.saturating_sub(second);
+        if !(-MAX_AHEAD..=max_age).contains(&age) {
+            let reason = PriceRejection::NotCurrent { second, age };
             return Err(ExchangeError::Rejected { price: ask, reason });
         }
     }
     Ok(Quote { ask, bid })
 }
 
-fn price(answer: &Value, place: &Place) -> Result<Price, String> {
-    let text = match found(answer, place)? {
+fn price(answer: &Value, locator: &JsonLocator) -> Result<Price, AnswerError> {
+    let text = match find(answer, locator)? {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        other => return Err(format!("{place} is {}, not a price", seen(other))),
+        other => return Err(wrong_kind(locator, other, "price")),
     };
-    text.parse().map_err(|error| format!("{place}: {error}"))
+    text.parse().map_err(|error| AnswerError::Price { locator: locator.clone(), error })
 }
 
-fn time(answer: &Value, place: &Place) -> Result<i64, String> {
-    let found = found(answer, place)?;
+fn time(answer: &Value, locator: &JsonLocator) -> Result<i64, AnswerError> {
+    let found = find(answer, locator)?;
     let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
     #[allow(clippy::cast_possible_truncation, reason = "below 1e14; a cast saturates")]
     match text.parse::<f64>() {
         Ok(number) if !(0.0..=1000.0 * LARGEST_SECOND).contains(&number) => {
-            Err(format!("{place} is {}, not a time", seen(found)))
+            Err(wrong_kind(locator, found, "time"))
         }
         Ok(number) if number > LARGEST_SECOND => Ok((number / 1000.0).floor() as i64),
         Ok(number) => Ok(number.floor() as i64),
-        // Some write their offset without a colon, which RFC 3339 does not know.
+        // Some exchanges write the offset without a colon, which RFC 3339 does not allow.
         Err(_) => chrono::DateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f%z")
             .map(|time| time.timestamp())
             .or_else(|_| text.parse::<UnixTime>().map(UnixTime::second))
-            .map_err(|_| format!("{place} is {}, not a time", seen(found))),
+            .map_err(|_| wrong_kind(locator, found, "time")),
     }
 }
 
-fn found<'a>(answer: &'a Value, place: &Place) -> Result<&'a Value, String> {
-    place.find(answer).ok_or_else(|| format!("nothing at {place} in {}", seen(answer)))
+fn find<'a>(answer: &'a Value, locator: &JsonLocator) -> Result<&'a Value, AnswerError> {
+    locator.find(answer).ok_or_else(|| AnswerError::Missing {
+        locator: locator.clone(),
+        beginning: beginning(answer),
+    })
 }
 
-fn seen(value: &Value) -> String {
+fn wrong_kind(locator: &JsonLocator, found: &Value, expected: &'static str) -> AnswerError {
+    AnswerError::WrongKind { locator: locator.clone(), found: beginning(found), expected }
+}
+
+fn beginning(value: &Value) -> String {
     http::beginning(&value.to_string())
 }
 
@@ -123,7 +129,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// A moment at which all fixtures are fresh.
+    /// A unix second at which all fixtures are current.
     const NOW: i64 = 1_733_306_100;
 
     fn source(name: &str) -> Source {
@@ -131,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn every_source_that_is_shipped_reads_an_answer_in_its_documented_shape() {
+    fn every_shipped_source_reads_an_answer_in_its_documented_form() {
         let check = |name: &str, documented: &str, ask: &str, bid: &str| {
             let answer = serde_json::from_str(documented).unwrap();
             let quote = read(&answer, &source(name), NOW).unwrap();
-            let bid_seen = quote.bid.unwrap().to_string();
-            assert_eq!((quote.ask.to_string().as_str(), bid_seen.as_str()), (ask, bid), "{name}");
+            let bid_read = quote.bid.unwrap().to_string();
+            assert_eq!((quote.ask.to_string().as_str(), bid_read.as_str()), (ask, bid), "{name}");
         };
         macro_rules! fixture {
             ($file:literal) => {
@@ -152,12 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_answer_says_what_was_seen() {
+    fn a_bad_answer_is_quoted_in_the_error() {
         let buenbit = source("buenbit");
-        let check = |answer: Value, seen: &str| {
+        let check = |answer: Value, expected: &str| {
             let error = read(&answer, &buenbit, NOW).unwrap_err();
             assert!(matches!(error, ExchangeError::BadAnswer { .. }), "{error}");
-            assert!(error.to_string().contains(seen), "{answer}: {error}");
+            assert!(error.to_string().contains(expected), "{answer}: {error}");
         };
         let with = |ask: Value, bid: Value| {
             let market = json!({"selling_price": ask, "purchase_price": bid});
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_may_be_a_number_and_a_number_may_have_an_exponent() {
+    fn a_price_may_be_a_json_number_with_an_exponent() {
         let criptoya = source("criptoya");
         let ask = |text: &str| {
             let answer = format!("{{\"ask\": {text}, \"bid\": 1, \"time\": {NOW}}}");
@@ -190,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_of_another_time_is_rejected() {
+    fn a_price_that_is_not_current_is_rejected() {
         let criptoya = source("criptoya");
         let check = |time: Value| {
             let answer = json!({"ask": 2, "bid": 1, "time": time});

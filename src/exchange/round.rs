@@ -1,4 +1,4 @@
-//! One round of asking: who was asked, what they answered, which price came of it.
+//! One round of requests: which sources were queried, what they answered, which price was selected.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,83 +6,85 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::oneshot::Receiver, time::Instant};
 
 use super::{
-    ExchangeError,
-    watched::{Asked, Watched},
+    AnswerError, ExchangeError,
+    monitored::{MonitoredSource, Response},
 };
-use crate::domain::{Attempt, Disbelief, Doubt, Failure, Price, Provenance, Quote, Side};
+use crate::domain::{
+    Attempt, Failure, Price, PriceFilter, PriceRejection, Provenance, Quote, Side,
+};
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Debug)]
 pub struct Round {
-    /// Every request whose end was awaited.
+    /// The requests whose results arrived during the round.
     pub attempts: Vec<Attempt>,
-    /// The price, or what became of the last source.
-    pub outcome: Result<Chosen, ExchangeError>,
-    /// Whether asking again soon may help.
-    pub again: bool,
+    /// The selected price, or the error of the last source.
+    pub outcome: Result<Selected, ExchangeError>,
+    /// Whether another round soon may succeed.
+    pub should_retry: bool,
 }
 
-/// A price that is believed.
+/// The price that is to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct Selected {
     /// The price.
     pub price: Price,
-    /// Who said so, and what was asked and bid.
+    /// Its source or sources, with their ask and bid.
     pub provenance: Provenance,
 }
 
-/// An answer that may be believed.
+/// A price within the bounds, which may still be a jump.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    pub(super) source: Arc<Watched>,
+    pub(super) source: Arc<MonitoredSource>,
     pub(super) quote: Quote,
     pub(super) price: Price,
-    /// Its place among the attempts.
+    /// Its position among the attempts.
     attempt: usize,
 }
 
-/// A round that goes on.
-pub(super) struct Asking<'a> {
+/// The requests of a round that is in progress.
+pub(super) struct Requests<'a> {
     side: Side,
-    doubt: &'a Doubt,
+    price_filter: &'a PriceFilter,
     until: Instant,
     started: Instant,
-    pending: FuturesUnordered<Receiver<Asked>>,
-    asked: Vec<Arc<Watched>>,
-    /// The places in `asked` of those that have answered.
+    pending: FuturesUnordered<Receiver<Response>>,
+    sources: Vec<Arc<MonitoredSource>>,
+    /// The positions in `sources` of those that have answered.
     answered: Vec<usize>,
     attempts: Vec<Attempt>,
     pub(super) candidates: Vec<Candidate>,
-    last: Option<ExchangeError>,
-    again: bool,
+    last_error: Option<ExchangeError>,
+    should_retry: bool,
 }
 
-impl<'a> Asking<'a> {
-    pub(super) fn new(side: Side, doubt: &'a Doubt, until: Instant) -> Self {
+impl<'a> Requests<'a> {
+    pub(super) fn new(side: Side, price_filter: &'a PriceFilter, until: Instant) -> Self {
         Self {
             side,
-            doubt,
+            price_filter,
             until,
             started: Instant::now(),
             pending: FuturesUnordered::new(),
-            asked: Vec::new(),
+            sources: Vec::new(),
             answered: Vec::new(),
             attempts: Vec::new(),
             candidates: Vec::new(),
-            last: None,
-            again: false,
+            last_error: None,
+            should_retry: false,
         }
     }
 
-    /// Asks a source, if it is not left alone; gives whether it does.
-    pub(super) fn ask(&mut self, source: &Arc<Watched>) -> bool {
+    /// Sends a request to a source unless its circuit is open. Returns whether it was sent.
+    pub(super) fn send(&mut self, source: &Arc<MonitoredSource>) -> bool {
         if let Err(error) = source.permit() {
-            self.fail(source, error);
+            self.record_error(source, error);
             return false;
         }
-        self.attempts.extend(source.late());
-        self.pending.push(source.ask(self.asked.len()));
-        self.asked.push(Arc::clone(source));
+        self.attempts.extend(source.take_late());
+        self.pending.push(source.send_request(self.sources.len()));
+        self.sources.push(Arc::clone(source));
         true
     }
 
@@ -90,12 +92,12 @@ impl<'a> Asking<'a> {
         self.pending.is_empty()
     }
 
-    /// Waits for the next answer; none when all are there or time is up.
+    /// Waits for the next response; returns `None` when all have arrived or the time is over.
     pub(super) async fn next(&mut self) -> Option<()> {
         let next = tokio::time::timeout_at(self.until, self.pending.next()).await;
-        let Asked { index, took, answer } = next.ok()??.ok()?;
-        let source = Arc::clone(self.asked.get(index)?);
-        let answer = answer.and_then(|quote| Ok((quote, self.recorded_price(&quote)?)));
+        let Response { index, took, answer } = next.ok()??.ok()?;
+        let source = Arc::clone(self.sources.get(index)?);
+        let answer = answer.and_then(|quote| Ok((quote, self.price_to_record(&quote)?)));
         self.answered.push(index);
         self.attempts.push(source.attempt(took, answer.as_ref().map(|(quote, _)| *quote)));
         match answer {
@@ -103,30 +105,29 @@ impl<'a> Asking<'a> {
                 let attempt = self.attempts.len() - 1;
                 self.candidates.push(Candidate { source, quote, price, attempt });
             }
-            Err(error) => self.fail(&source, error),
+            Err(error) => self.record_error(&source, error),
         }
         Some(())
     }
 
-    /// The price that would be recorded of a quote, if it is within bounds.
-    fn recorded_price(&self, quote: &Quote) -> Result<Price, ExchangeError> {
-        let price = quote
-            .price(self.side)
-            .ok_or_else(|| ExchangeError::BadAnswer { reason: "it has no bid".to_owned() })?;
-        self.doubt.bound(price).map_err(|why| rejected(price, &why))?;
+    /// The price of the configured side of a quote, if it is within the bounds.
+    fn price_to_record(&self, quote: &Quote) -> Result<Price, ExchangeError> {
+        let price = quote.price(self.side).ok_or(AnswerError::NoBid)?;
+        self.price_filter.check_bounds(price).map_err(|reason| rejected(price, reason))?;
         Ok(price)
     }
 
-    /// Whether a price is believed, given all candidates.
-    pub(super) fn judge(&self, price: Price) -> Result<(), ExchangeError> {
-        let now: Vec<Price> = self.candidates.iter().map(|candidate| candidate.price).collect();
-        self.doubt.judge(price, &now).map_err(|why| rejected(price, &why))
+    /// Checks that a price is not an unconfirmed jump, given all candidates.
+    pub(super) fn check_jump(&self, price: Price) -> Result<(), ExchangeError> {
+        let current: Vec<Price> = self.candidates.iter().map(|candidate| candidate.price).collect();
+        let checked = self.price_filter.check_jump(price, &current);
+        checked.map_err(|reason| rejected(price, reason))
     }
 
-    /// Gives up the candidates that are not believed: their attempts failed after all.
-    pub(super) fn drop_jumps(&mut self) {
-        let judge = |candidate: &Candidate| self.judge(candidate.price).err();
-        let errors: Vec<_> = self.candidates.iter().map(judge).collect();
+    /// Removes the candidates that are unconfirmed jumps; their attempts count as failed.
+    pub(super) fn reject_jumps(&mut self) {
+        let check = |candidate: &Candidate| self.check_jump(candidate.price).err();
+        let errors: Vec<_> = self.candidates.iter().map(check).collect();
         let candidates = std::mem::take(&mut self.candidates);
         for (candidate, error) in candidates.into_iter().zip(errors) {
             let Some(error) = error else {
@@ -136,35 +137,35 @@ impl<'a> Asking<'a> {
             if let Some(attempt) = self.attempts.get_mut(candidate.attempt) {
                 attempt.answer = Err(Failure::from(&error));
             }
-            self.fail(&candidate.source, error);
+            self.record_error(&candidate.source, error);
         }
     }
 
-    /// The round ends with this price.
-    pub(super) fn chosen(self, chosen: Chosen) -> Round {
-        Round { attempts: self.attempts, outcome: Ok(chosen), again: false }
+    /// Ends the round with a price.
+    pub(super) fn succeed(self, selected: Selected) -> Round {
+        Round { attempts: self.attempts, outcome: Ok(selected), should_retry: false }
     }
 
-    /// What became of the last source; one that has not answered was too slow.
-    pub(super) fn failure(&self) -> ExchangeError {
-        let mut slow = self.asked.iter().enumerate();
+    /// The error of the round: that of a source that has not answered, else that of the last source.
+    pub(super) fn error(&self) -> ExchangeError {
+        let mut slow = self.sources.iter().enumerate();
         let slow = slow.find(|(index, _)| !self.answered.contains(index)).map(|(_, source)| {
             let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             let error = ExchangeError::Timeout { after: Duration::from_millis(elapsed) };
-            ExchangeError::Of { source_name: source.name.clone(), error: Box::new(error) }
+            ExchangeError::Source { name: source.name.clone(), error: Box::new(error) }
         });
-        slow.or_else(|| self.last.clone())
-            .unwrap_or(ExchangeError::LeftAlone { wait: Duration::ZERO })
+        slow.or_else(|| self.last_error.clone())
+            .unwrap_or(ExchangeError::CircuitOpen { wait: Duration::ZERO })
     }
 
-    /// The sources disagree: that may be over soon.
-    pub(super) fn disagreed(mut self, error: ExchangeError) -> Round {
-        self.again = true;
-        let names = self.names();
-        self.failed(ExchangeError::Of { source_name: names, error: Box::new(error) })
+    /// Ends the round because the median of the candidates is itself a jump. A retry may succeed.
+    pub(super) fn fail_median(mut self, error: ExchangeError) -> Round {
+        self.should_retry = true;
+        let name = self.names();
+        self.fail(ExchangeError::Source { name, error: Box::new(error) })
     }
 
-    /// The names of the candidates, in the order of the alphabet, joined by `+`.
+    /// The names of the candidates' sources in alphabetical order, joined by `+`.
     pub(super) fn names(&self) -> String {
         let mut names: Vec<&str> =
             self.candidates.iter().map(|candidate| candidate.source.name.as_str()).collect();
@@ -172,23 +173,23 @@ impl<'a> Asking<'a> {
         names.join("+")
     }
 
-    /// The round ends without a price.
-    pub(super) fn failed(self, error: ExchangeError) -> Round {
-        let again = self.again || !self.pending.is_empty();
-        Round { attempts: self.attempts, outcome: Err(error), again }
+    /// Ends the round without a price.
+    pub(super) fn fail(self, error: ExchangeError) -> Round {
+        let should_retry = self.should_retry || !self.pending.is_empty();
+        Round { attempts: self.attempts, outcome: Err(error), should_retry }
     }
 
-    fn fail(&mut self, source: &Watched, error: ExchangeError) {
-        self.again |= error.is_transient();
-        // That one is left alone tells less than why another one failed.
-        if error.is_left_alone() && self.last.is_some() {
+    fn record_error(&mut self, source: &MonitoredSource, error: ExchangeError) {
+        self.should_retry |= error.is_transient();
+        // The error of a source that was queried says more than an open circuit.
+        if error.is_circuit_open() && self.last_error.is_some() {
             return;
         }
-        let (source_name, error) = (source.name.clone(), Box::new(error));
-        self.last = Some(ExchangeError::Of { source_name, error });
+        let (name, error) = (source.name.clone(), Box::new(error));
+        self.last_error = Some(ExchangeError::Source { name, error });
     }
 }
 
-fn rejected(price: Price, why: &Disbelief) -> ExchangeError {
-    ExchangeError::Rejected { price, reason: why.to_string() }
+fn rejected(price: Price, reason: PriceRejection) -> ExchangeError {
+    ExchangeError::Rejected { price, reason }
 }

@@ -1,46 +1,46 @@
-//! What a history answers besides values: how current it is, how much it has, why it does not answer.
+//! The answers of a history: values, how current it is, how much it has, and errors.
 
 use crate::store::StoreError;
 
-/// An answer.
+/// The result of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known<T> {
-    /// The answer.
+pub struct Answered<T> {
+    /// The value.
     pub value: T,
-    /// Set if Redis is away and the answer may have changed since this unix second.
+    /// Set if Redis is unavailable and the value may have changed since this unix second.
     pub until: Option<i64>,
 }
 
-/// How much a history has.
+/// The size of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Size {
-    /// Samples.
+    /// The number of samples.
     pub samples: u64,
     /// The unix second of the first sample.
     pub first: Option<i64>,
     /// The unix second of the last sample.
     pub last: Option<i64>,
-    /// The bytes of memory that samples take; summaries and the tree are not counted.
+    /// The memory that samples use, in bytes; summaries and the tree are not counted.
     pub memory: usize,
 }
 
-/// Why a question was not answered.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistoryError {
     /// The history is being loaded.
     #[error("the recorded prices are being loaded")]
     Loading,
-    /// Redis has been away for too long for an answer that may have changed since.
-    #[error("nothing is known after the unix second {known_until}")]
+    /// Redis has been unavailable for too long, and the result may have changed since the last sync.
+    #[error("Redis is unavailable; prices after unix second {known_until} are not known")]
     Stale {
-        /// When there was contact for the last time.
+        /// The unix second of the last sync.
         known_until: i64,
     },
-    /// Samples that are needed are lost.
+    /// Samples in the range are lost.
     #[error("the block of the hour from unix second {hour} is damaged")]
     Damaged {
-        /// The first unix second of their hour.
+        /// The first unix second of the hour.
         hour: i64,
     },
     /// Redis failed.
@@ -53,19 +53,19 @@ pub enum HistoryError {
 pub enum Freshness {
     /// It has not been loaded yet.
     Loading,
-    /// It is as Redis.
+    /// It is in sync with Redis.
     Current {
         /// The current unix second.
         known_until: i64,
     },
-    /// Redis is away; everything is answered.
+    /// Redis is unavailable; all queries are still answered.
     Stale {
-        /// The unix second of the last contact.
+        /// The unix second of the last sync.
         known_until: i64,
     },
-    /// Redis is away; ranges that end after the last contact are not answered any more.
-    Refusing {
-        /// The unix second of the last contact.
+    /// Redis is unavailable; queries about ranges that end after the last sync fail.
+    Expired {
+        /// The unix second of the last sync.
         known_until: i64,
     },
 }

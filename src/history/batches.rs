@@ -1,29 +1,29 @@
-//! All samples of a range, hour by hour, for answers of any length: each batch is one question, so that
-//! nothing waits and nothing large is held.
+//! All samples of a range in batches of whole hours, for responses of any length. Each batch is one query,
+//! so no lock is held for long and memory use stays small.
 
 use super::{
-    History, HistoryError, Known,
-    view::{Cut, Miss, View},
+    Answered, History, HistoryError,
+    view::{Cut, HourError, View},
 };
 use crate::{
     domain::{Order, TimeRange},
     store::Row,
 };
 
-/// A batch has whole hours until it has so many samples.
-const SAMPLES: usize = 2000;
+/// The number of samples at which a batch ends; it always ends at the end of an hour.
+const MIN_SAMPLES: usize = 2000;
 
-/// Some samples of a range.
+/// A part of the samples of a range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The samples, in the order that was asked for.
+    /// The samples, in the requested order.
     pub rows: Vec<Row>,
-    /// The hour that the next batch begins with; `None` after the last one.
+    /// The first unix second of the hour that the next batch begins with; `None` after the last batch.
     pub next: Option<i64>,
 }
 
 impl History {
-    /// The samples of a range from an hour on, that of [`Batch::next`]; `None` begins.
+    /// Returns the samples of a range from the hour of [`Batch::next`] on; `None` starts at the beginning.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -32,13 +32,18 @@ impl History {
         range: &TimeRange,
         order: Order,
         from: Option<i64>,
-    ) -> Result<Known<Batch>, HistoryError> {
-        self.ask(range.until(), |view| view.batch(range, order, from)).await
+    ) -> Result<Answered<Batch>, HistoryError> {
+        self.query(range.until(), |view| view.batch(range, order, from)).await
     }
 }
 
 impl View<'_> {
-    fn batch(&self, range: &TimeRange, order: Order, from: Option<i64>) -> Result<Batch, Miss> {
+    fn batch(
+        &self,
+        range: &TimeRange,
+        order: Order,
+        from: Option<i64>,
+    ) -> Result<Batch, HourError> {
         let cuts = self.cuts(range)?;
         let [since, until] = cuts;
         let entries = self.index.entries();
@@ -47,14 +52,14 @@ impl View<'_> {
         let mut rows = Vec::new();
         let visit = |position: usize, rows: &mut Vec<Row>| {
             let Some(entry) = entries.get(position) else { return Ok(None) };
-            let is_early = |from| match order {
+            let is_done = |from| match order {
                 Order::Ascending => entry.start < from,
                 Order::Descending => entry.start > from,
             };
-            if from.is_some_and(is_early) {
+            if from.is_some_and(is_done) {
                 return Ok(None);
             }
-            if rows.len() >= SAMPLES {
+            if rows.len() >= MIN_SAMPLES {
                 return Ok(Some(entry.start));
             }
             self.rows_of_hour(position, cuts, order, rows).map(|()| None)
@@ -74,14 +79,14 @@ impl View<'_> {
         Ok(Batch { rows, next: next.transpose()? })
     }
 
-    /// Adds the samples of an hour that lie between two cuts.
+    /// Appends the samples of an hour that lie between two cuts.
     fn rows_of_hour(
         &self,
         position: usize,
         [since, until]: [Cut; 2],
         order: Order,
         rows: &mut Vec<Row>,
-    ) -> Result<(), Miss> {
+    ) -> Result<(), HourError> {
         if self.index.entries().get(position).is_none_or(|it| it.node.summary.count == 0) {
             return Ok(());
         }
@@ -95,7 +100,7 @@ impl View<'_> {
     }
 }
 
-/// Goes on until there is a next hour or a miss.
-fn stop(visited: Result<Option<i64>, Miss>) -> Option<Result<i64, Miss>> {
+/// Ends the iteration at the start of the next batch or at an error.
+fn stop(visited: Result<Option<i64>, HourError>) -> Option<Result<i64, HourError>> {
     visited.transpose()
 }

@@ -1,21 +1,22 @@
-//! Candles: what the samples of each interval of a range come to.
+//! Candles: the samples of each interval of a range, summarized.
 
 use super::{
-    History, HistoryError, Known,
-    view::{Cut, Miss, View},
+    Answered, History, HistoryError,
+    view::{Cut, HourError, View},
 };
 use crate::domain::{
-    Candle, Candles, Expected, Extremes, Missed, Order, Summary, TimeRange, Timestamp, UnixTime,
+    Candle, Candles, Expected, Extremes, MissedSlots, Order, Summary, TimeRange, Timestamp,
+    UnixTime,
 };
 
-/// Candles for which there is room from the beginning.
-const ROOM: usize = 1000;
-/// Stretches whose reasons are asked for in one request.
-const STRETCHES: usize = 200;
+/// The maximum number of candles for which memory is reserved in advance.
+const MAX_CAPACITY: usize = 1000;
+/// The number of candles whose missed slots are counted with one request.
+const CANDLES_PER_REQUEST: usize = 200;
 
 impl History {
-    /// The candles of the intervals that have a moment of a range in them, as of the unix second `now`,
-    /// and a second of the next one if there are more than were wanted.
+    /// Returns the candles of the intervals that overlap a range, as of the unix second `now`, and a second
+    /// of the next interval if there are more than the limit.
     ///
     /// # Errors
     /// See [`HistoryError`].
@@ -24,50 +25,54 @@ impl History {
         range: &TimeRange,
         wanted: &Candles,
         now: i64,
-    ) -> Result<Known<(Vec<Candle>, Option<i64>)>, HistoryError> {
+    ) -> Result<Answered<(Vec<Candle>, Option<i64>)>, HistoryError> {
         let end = range.until().map(|until| end_of_candle(until, wanted, now));
-        self.ask(end, |view| view.candles(range, wanted, now)).await
+        self.query(end, |view| view.candles(range, wanted, now)).await
     }
 
-    /// Adds the reasons of the missed slots of candles, as of the unix second `now`.
+    /// Adds the reasons of missed slots to candles, as of the unix second `now`.
     ///
     /// # Errors
-    /// If Redis cannot tell the reasons.
-    pub async fn explain(&self, candles: &mut [Candle], now: i64) -> Result<(), HistoryError> {
-        for candles in candles.chunks_mut(STRETCHES) {
+    /// Returns an error if the reasons cannot be read from Redis.
+    pub async fn add_missed_reasons(
+        &self,
+        candles: &mut [Candle],
+        now: i64,
+    ) -> Result<(), HistoryError> {
+        for candles in candles.chunks_mut(CANDLES_PER_REQUEST) {
             let with_missed = candles.iter().filter(|candle| candle.missed > 0);
-            let stretches: Vec<(i64, i64)> =
+            let ranges: Vec<(i64, i64)> =
                 with_missed.map(|candle| (candle.start, candle.end.min(now))).collect();
-            let mut told = self.store().missed_by_reason(&stretches).await?.into_iter();
+            let mut by_reason = self.store().missed_by_reason(&ranges).await?.into_iter();
             for candle in candles {
-                let told = if candle.missed > 0 { told.next() } else { None };
-                candle.reasons = Some(Missed::of(candle.missed, told.unwrap_or_default()));
+                let missed = if candle.missed > 0 { by_reason.next() } else { None };
+                candle.reasons = Some(MissedSlots::new(candle.missed, missed.unwrap_or_default()));
             }
         }
         Ok(())
     }
 }
 
-/// The last second of the interval that a range ends in, as of the unix second `now`: its candle depends on
-/// all samples until then.
+/// Returns the last second of the interval in which a range ends, as of the unix second `now`: its candle
+/// depends on all samples until then.
 fn end_of_candle(until: UnixTime, wanted: &Candles, now: i64) -> UnixTime {
-    // What is later than now is not known, however late.
+    // Nothing is known after `now`.
     let until = until.second().min(now);
     let Candles { interval, zone, .. } = *wanted;
     UnixTime::from_seconds(interval.end_of(interval.start_of(until, zone), zone) - 1)
 }
 
-/// The intervals of a range, one after the other.
-struct Walk<'a> {
+/// Iterates over the intervals of a range.
+struct Intervals<'a> {
     wanted: &'a Candles,
-    /// The first and the last second that may have a candle.
+    /// The first and the last second that can belong to a candle.
     bounds: (i64, i64),
-    /// A second of the interval that comes next.
+    /// A second of the next interval.
     cursor: i64,
 }
 
-impl Walk<'_> {
-    /// The seconds of the next interval, if there is one.
+impl Intervals<'_> {
+    /// Returns the next interval as the seconds `[start, end)`, if there is one.
     fn interval(&self) -> Option<(i64, i64)> {
         let (first, last) = self.bounds;
         if !(first..=last).contains(&self.cursor) {
@@ -78,7 +83,7 @@ impl Walk<'_> {
         Some((start, interval.end_of(start, zone)))
     }
 
-    /// A second of the next interval that lies in the range.
+    /// Returns a second of the next interval that lies in the range.
     fn next_within(&self, range: &TimeRange) -> i64 {
         match (self.wanted.order, range.since(), range.until()) {
             (Order::Ascending, _, Some(until)) => self.cursor.min(until.second()),
@@ -87,8 +92,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Goes on to the interval after this one, or to that of a second further on.
-    fn go_on(&mut self, (start, end): (i64, i64), to: Option<i64>) {
+    /// Moves to the interval after this one, or to that of a second further on.
+    fn advance(&mut self, (start, end): (i64, i64), to: Option<i64>) {
         self.cursor = match self.wanted.order {
             Order::Ascending => end.max(to.unwrap_or(end)),
             Order::Descending => (start - 1).min(to.unwrap_or(start - 1)),
@@ -102,12 +107,14 @@ impl View<'_> {
         range: &TimeRange,
         wanted: &Candles,
         now: i64,
-    ) -> Result<(Vec<Candle>, Option<i64>), Miss> {
-        let mut candles = Vec::with_capacity(wanted.limit.min(ROOM));
+    ) -> Result<(Vec<Candle>, Option<i64>), HourError> {
+        let mut candles = Vec::with_capacity(wanted.limit.min(MAX_CAPACITY));
         let Some(expected) = self.expected(now) else { return Ok((candles, None)) };
-        let Some(mut walk) = self.walk(range, wanted, now) else { return Ok((candles, None)) };
+        let Some(mut intervals) = self.intervals(range, wanted, now) else {
+            return Ok((candles, None));
+        };
         let mut last_cut: Option<(i64, Cut)> = None;
-        while let Some((start, end)) = walk.interval() {
+        while let Some((start, end)) = intervals.interval() {
             let from = match last_cut {
                 Some((second, cut)) if second == start => cut,
                 _ => self.cut_at(start)?,
@@ -122,29 +129,34 @@ impl View<'_> {
                 None
             };
             if summary.count == 0 && filled.is_none() {
-                let Some(to) = self.nearest(from, until, wanted.order)? else { break };
-                walk.go_on((start, end), Some(to));
+                let Some(to) = self.next_sample(from, until, wanted.order)? else { break };
+                intervals.advance((start, end), Some(to));
                 continue;
             }
             if candles.len() == wanted.limit {
-                return Ok((candles, Some(walk.next_within(range))));
+                return Ok((candles, Some(intervals.next_within(range))));
             }
             candles.push(self.candle((start, end), summary, filled, expected));
-            walk.go_on((start, end), None);
+            intervals.advance((start, end), None);
         }
         Ok((candles, None))
     }
 
-    /// The intervals of a range from the first sample of all on; up to the last one, or up to now if
-    /// they are to be filled.
-    fn walk<'a>(&self, range: &TimeRange, wanted: &'a Candles, now: i64) -> Option<Walk<'a>> {
+    /// Returns the intervals of a range, from the first recorded sample to the last one, or to `now` if
+    /// empty intervals are filled.
+    fn intervals<'a>(
+        &self,
+        range: &TimeRange,
+        wanted: &'a Candles,
+        now: i64,
+    ) -> Option<Intervals<'a>> {
         let Extremes { first, last, .. } = self.index.all().summary.extremes?;
         let Candles { interval, zone, filled, order, .. } = *wanted;
         let newest = if filled { now.max(last.0.second()) } else { last.0.second() };
         let since =
             range.since().map_or(first.0.second(), |since| since.second().max(first.0.second()));
         let until = range.until().map_or(newest, |until| until.second().min(newest));
-        // Whole intervals, also those that the range has only a part of.
+        // Intervals that lie only partly in the range are included as a whole.
         let start = |second| interval.start_of(second, zone);
         let is_before = range.until().is_some_and(|until| until.second() < start(first.0.second()));
         if is_before || range.since().is_some_and(|since| start(since.second()) > newest) {
@@ -155,7 +167,7 @@ impl View<'_> {
             Order::Ascending => bounds.0,
             Order::Descending => bounds.1,
         };
-        Some(Walk { wanted, bounds, cursor })
+        Some(Intervals { wanted, bounds, cursor })
     }
 
     fn candle(
@@ -167,15 +179,15 @@ impl View<'_> {
     ) -> Candle {
         let schedule = self.index.schedule();
         let (slots, ended) = expected.count(start, end, schedule);
-        // The slot that is still open may have its sample already.
-        let is_taken = summary.extremes.is_some_and(|it| it.last.0.second() >= expected.open);
-        let recorded = summary.slots - u64::from(is_taken && slots > ended);
+        // The open slot may have its sample already.
+        let is_recorded = summary.extremes.is_some_and(|it| it.last.0.second() >= expected.open);
+        let recorded = summary.slots - u64::from(is_recorded && slots > ended);
         let missed = ended.saturating_sub(recorded);
         Candle { start, end, summary, filled, expected: slots, missed, reasons: None }
     }
 
-    /// The second of the sample that comes next after an interval without samples.
-    fn nearest(&self, from: Cut, until: Cut, order: Order) -> Result<Option<i64>, Miss> {
+    /// Returns the second of the next sample after an empty interval, in the given order.
+    fn next_sample(&self, from: Cut, until: Cut, order: Order) -> Result<Option<i64>, HourError> {
         let point = match order {
             Order::Ascending => self.point_after(until)?,
             Order::Descending => self.point_before(from)?,
@@ -183,7 +195,7 @@ impl View<'_> {
         Ok(point.map(|(timestamp, _)| timestamp.second()))
     }
 
-    fn cut_at(&self, second: i64) -> Result<Cut, Miss> {
+    fn cut_at(&self, second: i64) -> Result<Cut, HourError> {
         self.cut(Timestamp::from_second(second).score())
     }
 }

@@ -1,17 +1,17 @@
-//! Which slots have samples, and which stretches of slots have none: derived from the samples. The
-//! reasons of missed slots come from the store.
+//! Coverage and gaps of a range, derived from the samples. The reasons of missed slots come from the
+//! store.
 
 use super::{
-    History, HistoryError, Known,
-    view::{Miss, View},
+    Answered, History, HistoryError,
+    view::{HourError, View},
 };
 use crate::domain::{
-    ByReason, Coverage, Expected, Extremes, Gap, Missed, Order, Page, PageNumber, PageSize,
-    Summary, TimeRange, Timestamp, UnixTime,
+    Coverage, Expected, Extremes, Gap, MissedByReason, MissedSlots, Order, Page, PageNumber,
+    PageSize, Summary, TimeRange, Timestamp, UnixTime,
 };
 
-/// The slots of a range that count: those that begin in the unix seconds `[from, until)`, and the
-/// current one.
+/// The slots of a range that are expected to have a sample: those that begin in the unix seconds
+/// `[from, until)`.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     from: i64,
@@ -20,55 +20,57 @@ struct Window {
     open: i64,
 }
 
-/// A stretch of missed slots: the seconds `[from, until)`.
-type Stretch = (i64, i64);
+/// The unix seconds `[from, until)`, such as those of a gap.
+type Seconds = (i64, i64);
 
 impl History {
-    /// How much of a range was recorded, as of the unix second `now`.
+    /// Returns how much of a range was recorded, as of the unix second `now`.
     ///
     /// # Errors
-    /// As the other questions, and if Redis cannot tell the reasons.
+    /// See [`HistoryError`]. Also returns an error if the reasons cannot be read from Redis.
     pub async fn coverage(
         &self,
         range: &TimeRange,
         now: i64,
-    ) -> Result<Known<Coverage>, HistoryError> {
+    ) -> Result<Answered<Coverage>, HistoryError> {
         let end = self.end_of_slot(range, now);
-        let counted = self.ask(end, |view| view.coverage(range, now)).await?;
+        let counted = self.query(end, |view| view.coverage(range, now)).await?;
         let Some((closed, mut coverage)) = counted.value else {
-            return Ok(Known { value: Coverage::default(), until: counted.until });
+            return Ok(Answered { value: Coverage::default(), until: counted.until });
         };
         let ended = coverage.expected - coverage.pending;
         let missed = ended.saturating_sub(coverage.recorded);
         if missed > 0 {
             let reasons = self.store().missed_by_reason(&[closed]).await?;
-            coverage.missed = Missed::of(missed, reasons.first().copied().unwrap_or_default());
+            coverage.missed =
+                MissedSlots::new(missed, reasons.first().copied().unwrap_or_default());
         }
-        Ok(Known { value: coverage, until: counted.until })
+        Ok(Answered { value: coverage, until: counted.until })
     }
 
-    /// The same without the reasons: all missed slots count as not scheduled.
+    /// Returns the coverage without reasons: all missed slots count as not scheduled.
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn counted(
+    pub async fn coverage_without_reasons(
         &self,
         range: &TimeRange,
         now: i64,
-    ) -> Result<Known<Coverage>, HistoryError> {
+    ) -> Result<Answered<Coverage>, HistoryError> {
         let end = self.end_of_slot(range, now);
-        let Known { value, until } = self.ask(end, |view| view.coverage(range, now)).await?;
+        let Answered { value, until } = self.query(end, |view| view.coverage(range, now)).await?;
         let mut coverage = value.map(|(_, coverage)| coverage).unwrap_or_default();
         let ended = coverage.expected - coverage.pending;
-        coverage.missed = Missed::of(ended.saturating_sub(coverage.recorded), ByReason::default());
-        Ok(Known { value: coverage, until })
+        coverage.missed =
+            MissedSlots::new(ended.saturating_sub(coverage.recorded), MissedByReason::default());
+        Ok(Answered { value: coverage, until })
     }
 
-    /// One page of the gaps of a range, as of the unix second `now`; `None` past the end. A gap that
-    /// begins or ends outside of the range is cut.
+    /// Returns one page of the gaps of a range, as of the unix second `now`; `None` past the last page. A gap
+    /// that begins or ends outside of the range is cut at its ends.
     ///
     /// # Errors
-    /// As the other questions, and if Redis cannot tell the reasons.
+    /// See [`HistoryError`]. Also returns an error if the reasons cannot be read from Redis.
     pub async fn gaps(
         &self,
         range: &TimeRange,
@@ -76,26 +78,26 @@ impl History {
         page: PageNumber,
         size: PageSize,
         order: Order,
-    ) -> Result<Known<Option<Page<Gap>>>, HistoryError> {
+    ) -> Result<Answered<Option<Page<Gap>>>, HistoryError> {
         let end = self.end_of_slot(range, now);
-        let found = self.ask(end, |view| view.gaps(range, now, page, size, order)).await?;
+        let found = self.query(end, |view| view.gaps(range, now, page, size, order)).await?;
         let Some((page, slots)) = found.value else {
-            return Ok(Known { value: None, until: found.until });
+            return Ok(Answered { value: None, until: found.until });
         };
         let reasons = self.store().missed_by_reason(&page.items).await?;
         let gap = |(((from, until), slots), reasons)| Gap {
             from,
             until,
-            missed: Missed::of(slots, reasons),
+            missed: MissedSlots::new(slots, reasons),
         };
         let mut items: Vec<Gap> = page.items.into_iter().zip(slots).zip(reasons).map(gap).collect();
         order.sort(&mut items);
         let Page { count, number, pages, .. } = page;
-        Ok(Known { value: Some(Page { count, number, pages, items }), until: found.until })
+        Ok(Answered { value: Some(Page { count, number, pages, items }), until: found.until })
     }
 
-    /// The last second of the slot that a range ends in, as of the unix second `now`: whether that slot was
-    /// recorded depends on all samples until then.
+    /// Returns the last second of the slot in which a range ends, as of the unix second `now`: whether that
+    /// slot was recorded depends on all samples until then.
     pub(super) fn end_of_slot(&self, range: &TimeRange, now: i64) -> Option<UnixTime> {
         let until = range.until()?.second().min(now);
         let state = self.state.read();
@@ -106,29 +108,29 @@ impl History {
 }
 
 impl View<'_> {
-    /// Coverage without reasons, and the seconds of the slots that have ended.
+    /// Returns the coverage without reasons, and the seconds of the slots that have ended.
     pub(super) fn coverage(
         &self,
         range: &TimeRange,
         now: i64,
-    ) -> Result<Option<(Stretch, Coverage)>, Miss> {
+    ) -> Result<Option<(Seconds, Coverage)>, HourError> {
         let Some(window) = self.window(range, now) else { return Ok(None) };
         let closed = (window.from, window.until.min(window.open).max(window.from));
         let mut recorded = self.summary_of_seconds(closed.0, closed.1)?.slots;
         let mut expected = self.index.schedule().count(closed.0, closed.1);
         let mut pending = 0;
         if window.until > window.open {
-            let is_taken = self.summary_of_seconds(window.open, window.until)?.count > 0;
+            let is_recorded = self.summary_of_seconds(window.open, window.until)?.count > 0;
             expected += 1;
-            recorded += u64::from(is_taken);
-            pending = u64::from(!is_taken);
+            recorded += u64::from(is_recorded);
+            pending = u64::from(!is_recorded);
         }
-        let coverage = Coverage { expected, recorded, missed: Missed::default(), pending };
+        let coverage = Coverage { expected, recorded, missed: MissedSlots::default(), pending };
         Ok(Some((closed, coverage)))
     }
 
-    /// A page of gaps, oldest first, and of each the number of its slots.
-    #[allow(clippy::type_complexity, reason = "taken apart at once")]
+    /// Returns a page of gaps, oldest first, and the number of slots of each gap.
+    #[allow(clippy::type_complexity, reason = "destructured by the only caller")]
     fn gaps(
         &self,
         range: &TimeRange,
@@ -136,7 +138,7 @@ impl View<'_> {
         page: PageNumber,
         size: PageSize,
         order: Order,
-    ) -> Result<Option<(Page<Stretch>, Vec<u64>)>, Miss> {
+    ) -> Result<Option<(Page<Seconds>, Vec<u64>)>, HourError> {
         let Some(Window { from, until, open }) = self.window(range, now) else {
             return Ok(page
                 .locate(0, size)
@@ -148,14 +150,15 @@ impl View<'_> {
         let count = u64::from(head.is_some()) + inside.gaps + u64::from(tail.is_some());
         let Some((number, pages)) = page.locate(count, size) else { return Ok(None) };
         let places = order.places(count, number, size);
-        let mut items: Vec<Stretch> = head.filter(|_| places.start == 0).into_iter().collect();
+        let mut items: Vec<Seconds> = head.filter(|_| places.start == 0).into_iter().collect();
         let heads = u64::from(head.is_some());
         let skipped = places.start.saturating_sub(heads);
         let wanted = places.end.saturating_sub(heads).min(inside.gaps).saturating_sub(skipped);
         if wanted > 0 {
             let before = self.before_second(from)?;
             let first_inside = inside.extremes.map(|extremes| Summary::of_one(extremes.first.0, 0));
-            let earlier = before.and(first_inside.unwrap_or_default(), self.index.schedule()).gaps;
+            let earlier =
+                before.merge(first_inside.unwrap_or_default(), self.index.schedule()).gaps;
             self.list_gaps(earlier + skipped, wanted, &mut items)?;
         }
         items.extend(tail.filter(|_| places.end == count));
@@ -164,9 +167,9 @@ impl View<'_> {
         Ok(Some((Page { count, number, pages, items }, slots)))
     }
 
-    /// The gaps between the ends of a stretch and the samples inside of it.
-    fn ends(&self, from: i64, until: i64, inside: &Summary) -> (Option<Stretch>, Option<Stretch>) {
-        let is_gap = |(from, until): &Stretch| from < until;
+    /// Returns the gap before the first sample in the seconds `[from, until)` and the gap after the last one.
+    fn ends(&self, from: i64, until: i64, inside: &Summary) -> (Option<Seconds>, Option<Seconds>) {
+        let is_gap = |(from, until): &Seconds| from < until;
         let Some(Extremes { first, last, .. }) = inside.extremes else {
             return (Some((from, until)).filter(is_gap), None);
         };
@@ -176,8 +179,13 @@ impl View<'_> {
         (head, Some((slot(last).end(), until)).filter(is_gap))
     }
 
-    /// Adds some of the gaps between all samples to `found`: `count` of them, after `skipped`.
-    fn list_gaps(&self, skipped: u64, count: u64, found: &mut Vec<Stretch>) -> Result<(), Miss> {
+    /// Appends the gaps between samples to `found`: `count` of them, after the first `skipped` ones.
+    fn list_gaps(
+        &self,
+        skipped: u64,
+        count: u64,
+        found: &mut Vec<Seconds>,
+    ) -> Result<(), HourError> {
         let schedule = self.index.schedule();
         let (mut next, end) = (skipped, skipped + count);
         while next < end {
@@ -202,7 +210,7 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Which slots count, as of the unix second `now`; `None` if nothing was ever recorded.
+    /// Returns which slots are expected, as of the unix second `now`; `None` if nothing was ever recorded.
     pub(super) fn expected(&self, now: i64) -> Option<Expected> {
         let first = self.index.all().summary.extremes?.first;
         let schedule = self.index.schedule();
@@ -210,8 +218,8 @@ impl View<'_> {
         Some(Expected { since, open: schedule.slot(now).start() })
     }
 
-    /// The part of a range that counts: whole slots, from the first one ever recorded up to the
-    /// current one. `None` if there is nothing in it.
+    /// Returns the expected slots of a range: whole slots, from the first one ever recorded up to the current
+    /// one. `None` if there are none.
     fn window(&self, range: &TimeRange, now: i64) -> Option<Window> {
         let expected = self.expected(now)?;
         let schedule = self.index.schedule();

@@ -1,5 +1,5 @@
-//! All hours, in order, with a tree of summaries over them: sums any stretch of hours, and finds
-//! the hour of any rank, in O(log n).
+//! All hours in order, with a tree of summaries over them: sums consecutive hours and finds the hour of a
+//! rank, both in O(log n).
 
 mod tree;
 
@@ -9,16 +9,16 @@ use std::sync::{
 };
 
 use crate::{
-    domain::{Point, Profile, Schedule, Summary},
+    domain::{Point, Schedule, SpreadSums, Summary},
     store::{HOUR, Hour},
 };
 
-/// What is known of some hours without their samples.
+/// The summary of some hours, kept even if their samples are not in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Node {
     pub(super) summary: Summary,
-    pub(super) profile: Profile,
-    /// The number of members of `prices` in these hours, samples or not.
+    pub(super) spread: SpreadSums,
+    /// The number of members of `prices` in these hours, whether they are samples or not.
     pub(super) members: u64,
     /// The number of these hours that have a block.
     pub(super) blocks: u64,
@@ -29,12 +29,12 @@ pub(super) struct Node {
 /// One hour.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    /// Its first unix second.
+    /// The first unix second of the hour.
     pub(super) start: i64,
     pub(super) node: Node,
-    /// Whether its block has all of its samples and no others.
+    /// Whether the block of the hour has all of its samples and no others.
     pub(super) is_sealed: bool,
-    /// Its samples, if they are in memory.
+    /// The samples of the hour, if they are in memory.
     pub(super) columns: Option<Arc<Columns>>,
 }
 
@@ -45,39 +45,39 @@ pub(super) struct Columns {
     used: AtomicU32,
 }
 
-/// All hours. Entries are sorted; the tree is a binary tree in one array, whose node `n` has the
-/// children `2n` and `2n + 1`, and whose second half are the entries' own nodes.
+/// All hours. Entries are sorted by time. The tree is a binary tree in one array: node `n` has the children
+/// `2n` and `2n + 1`, and the second half of the array are the nodes of the entries.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     entries: Vec<Entry>,
     tree: Vec<Node>,
     schedule: Arc<Schedule>,
-    /// The bytes of all columns in memory.
+    /// The size of all columns in memory, in bytes.
     bytes: usize,
 }
 
 impl Node {
-    /// What is known of an hour that has been read.
+    /// Returns the node of an hour that has been read.
     pub(super) fn of(hour: &Hour, schedule: &Schedule) -> Self {
         let points: Vec<Point> = hour.points(0..hour.len()).collect();
         Self::of_points(&points, schedule)
     }
 
-    /// What is known of samples that come oldest first.
+    /// Returns the node of samples that are given oldest first.
     pub(super) fn of_points(points: &[Point], schedule: &Schedule) -> Self {
         Self {
             summary: Summary::of(points.iter().copied(), schedule),
-            profile: Profile::of(points.iter().copied()),
+            spread: SpreadSums::of(points.iter().copied()),
             ..Self::default()
         }
     }
 
-    pub(super) fn and(self, later: Self, schedule: &Schedule) -> Self {
+    pub(super) fn merge(self, later: Self, schedule: &Schedule) -> Self {
         let last = self.summary.extremes.map(|extremes| extremes.last);
         let next = later.summary.extremes.map(|extremes| extremes.first);
         Self {
-            profile: self.profile.and(last, next, later.profile),
-            summary: self.summary.and(later.summary, schedule),
+            spread: self.spread.merge(last, next, later.spread),
+            summary: self.summary.merge(later.summary, schedule),
             members: self.members + later.members,
             blocks: self.blocks + later.blocks,
             damaged: self.damaged + later.damaged,
@@ -90,14 +90,14 @@ impl Columns {
         Arc::new(Self { hour, used: AtomicU32::new(0) })
     }
 
-    /// Notes the time of use, by a clock that only needs to go forward.
+    /// Records the time of use, by a clock that only needs to be monotonic.
     pub(super) fn touch(&self, now: u32) {
         self.used.store(now, Ordering::Relaxed);
     }
 }
 
 impl Entry {
-    /// Whether anything at all is known of the hour.
+    /// Whether the hour has neither members nor a block.
     fn is_empty(&self) -> bool {
         self.node == Node::default()
     }
@@ -108,7 +108,7 @@ impl Entry {
 }
 
 impl Index {
-    /// An index of entries in any order, one for each hour.
+    /// Creates an index of entries in any order, one for each hour.
     pub(super) fn new(schedule: Arc<Schedule>, mut entries: Vec<Entry>) -> Self {
         entries.retain(|entry| !entry.is_empty());
         entries.sort_by_key(|entry| entry.start);
@@ -118,7 +118,7 @@ impl Index {
         index
     }
 
-    /// The bytes of all columns in memory.
+    /// Returns the size of all columns in memory, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.bytes
     }
@@ -131,33 +131,33 @@ impl Index {
         &self.entries
     }
 
-    /// The entry of the hour that begins at `start`.
+    /// Returns the entry of the hour that begins at `start`.
     pub(super) fn entry(&self, start: i64) -> Option<&Entry> {
         let position = self.entries.binary_search_by_key(&start, |entry| entry.start).ok()?;
         self.entries.get(position)
     }
 
-    /// The position of the first hour that ends after a score.
+    /// Returns the position of the first hour that ends after a score.
     pub(super) fn position_at(&self, score: f64) -> usize {
         #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]
         self.entries.partition_point(|entry| (entry.start + HOUR) as f64 <= score)
     }
 
-    /// The same, looked for first at a position where it may be and at the one after it.
+    /// Returns the same as [`Index::position_at`]; faster if the position is `hint` or the one after it.
     pub(super) fn position_near(&self, hint: usize, score: f64) -> usize {
         #[allow(clippy::cast_precision_loss, reason = "within the calendar, far below 2^53")]
         let is_after = |position: usize| {
             self.entries.get(position).is_none_or(|entry| (entry.start + HOUR) as f64 > score)
         };
-        let is_it = |position: usize| {
+        let is_first = |position: usize| {
             is_after(position) && position.checked_sub(1).is_none_or(|before| !is_after(before))
         };
-        let near = [hint, hint + 1].into_iter().find(|position| is_it(*position));
+        let near = [hint, hint + 1].into_iter().find(|position| is_first(*position));
         near.unwrap_or_else(|| self.position_at(score))
     }
 
-    /// Puts entries in the place of those of the same hours. O(log n) for one of an hour that is
-    /// known already or later than all others; O(n) for several or for others.
+    /// Replaces the entries of the same hours. O(log n) for one entry whose hour exists already or is later
+    /// than all others; else O(n).
     pub(super) fn put(&mut self, mut entries: Vec<Entry>) {
         if let [entry] = entries.as_slice()
             && !entry.is_empty()
@@ -177,13 +177,13 @@ impl Index {
 
     fn put_one(&mut self, entry: &Entry) -> bool {
         let position = self.entries.partition_point(|other| other.start < entry.start);
-        let has_room = self.entries.len() < self.width();
+        let has_free_leaf = self.entries.len() < self.width();
         match self.entries.get_mut(position) {
-            Some(known) if known.start == entry.start => {
-                self.bytes = self.bytes + entry.bytes() - known.bytes();
-                *known = entry.clone();
+            Some(old) if old.start == entry.start => {
+                self.bytes = self.bytes + entry.bytes() - old.bytes();
+                *old = entry.clone();
             }
-            None if has_room => {
+            None if has_free_leaf => {
                 self.bytes += entry.bytes();
                 self.entries.push(entry.clone());
             }
@@ -195,7 +195,7 @@ impl Index {
         }
         while at > 1 {
             at /= 2;
-            let node = self.node(2 * at).and(self.node(2 * at + 1), &self.schedule);
+            let node = self.node(2 * at).merge(self.node(2 * at + 1), &self.schedule);
             if let Some(parent) = self.tree.get_mut(at) {
                 *parent = node;
             }
@@ -203,8 +203,8 @@ impl Index {
         true
     }
 
-    /// Keeps the samples of an hour in memory, if they are those that the index has a summary of;
-    /// `false` if they are not.
+    /// Keeps the samples of an hour in memory if they match the summary in the index; returns `false` if they
+    /// do not.
     pub(super) fn keep(&mut self, start: i64, columns: &Arc<Columns>, limit: usize) -> bool {
         let summary = columns.hour.summary(0..columns.hour.len(), &self.schedule);
         let position = self.entries.partition_point(|entry| entry.start < start);
@@ -220,8 +220,8 @@ impl Index {
         }
     }
 
-    /// Removes the columns that were not used for longest from memory, until an eighth of the limit
-    /// is free.
+    /// Evicts the least recently used columns from memory until an eighth of the limit is free, if the limit
+    /// is exceeded.
     pub(super) fn evict(&mut self, limit: usize) {
         if self.bytes <= limit {
             return;
@@ -243,7 +243,7 @@ impl Index {
         }
     }
 
-    /// How many entries the tree has room for.
+    /// Returns the number of entries for which the tree has leaves.
     fn width(&self) -> usize {
         self.tree.len() / 2
     }
@@ -253,14 +253,14 @@ impl Index {
     }
 
     fn rebuild_tree(&mut self) {
-        // One more than needed, so that the next hour has room.
+        // One leaf more than needed, for the next hour.
         let width = (self.entries.len() + 1).next_power_of_two();
         let mut tree = vec![Node::default(); width];
         tree.extend(self.entries.iter().map(|entry| entry.node));
         tree.resize(2 * width, Node::default());
         for at in (1..width).rev() {
             let [left, right] = [2 * at, 2 * at + 1].map(|at| tree.get(at).copied());
-            let sum = left.unwrap_or_default().and(right.unwrap_or_default(), &self.schedule);
+            let sum = left.unwrap_or_default().merge(right.unwrap_or_default(), &self.schedule);
             if let Some(node) = tree.get_mut(at) {
                 *node = sum;
             }

@@ -1,5 +1,5 @@
-//! Keeping what is stored within its bounds: sealing hours, dropping text, deleting old hours; and
-//! what an operator does by hand: check, rebuild, restore text.
+//! Maintenance of the stored hours: sealing hours, dropping text, deleting old hours; and the manual
+//! operations of an operator: check, rebuild, restore text.
 
 use std::time::Duration;
 
@@ -8,41 +8,41 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::{History, HistoryError, index::Entry};
 use crate::store::{BlockState, HOUR, StoreError, StoredHour, hour_of};
 
-/// The seconds after its end at which an hour is sealed: nothing is recorded in it any more.
-const SETTLED: i64 = 10;
-/// Hours that are worked on at the same time.
-const IN_FLIGHT: usize = 8;
-/// How often an hour is tried again that changes meanwhile.
-const TRIES: usize = 5;
+/// The seconds after the end of an hour after which it is sealed, because nothing is recorded in it any more.
+const SEAL_DELAY: i64 = 10;
+/// The maximum number of hours that are processed concurrently.
+const MAX_CONCURRENT: usize = 8;
+/// The maximum number of attempts to replace an hour that changes in the meantime.
+const MAX_ATTEMPTS: usize = 5;
 
-/// For how long samples are kept; `None` is for ever.
+/// How long samples are kept; `None` is forever.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Retention {
-    /// As text.
+    /// How long they are kept as text.
     pub text: Option<Duration>,
-    /// At all.
+    /// How long they are kept in any form.
     pub samples: Option<Duration>,
 }
 
-/// What maintenance has done, in hours.
+/// The result of maintenance, in numbers of hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Maintained {
-    /// Hours whose block was written.
+    /// The hours whose block was written.
     pub sealed: usize,
-    /// Hours whose text was dropped.
+    /// The hours whose text was dropped.
     pub dropped: usize,
-    /// Hours that were deleted.
+    /// The hours that were deleted.
     pub deleted: usize,
 }
 
-/// What is wrong with the block of an hour.
+/// A problem of the block of an hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The first unix second of the hour.
     pub hour: i64,
     /// What is wrong.
     pub problem: String,
-    /// Whether the block can be rebuilt from text; if not, samples are lost.
+    /// Whether the block can be rebuilt from text; otherwise samples are lost.
     pub can_be_rebuilt: bool,
 }
 
@@ -51,7 +51,7 @@ impl History {
     /// `now`. May be interrupted at any point and repeated.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn maintain(
         &self,
         now: i64,
@@ -63,20 +63,20 @@ impl History {
             Some(age) => self.delete_hours(before(age)).await?,
             None => 0,
         };
-        // A full Redis can delete; sealing needs the memory that this frees.
+        // First deletes and drops, which a Redis without free memory can do: sealing needs the freed memory.
         let dropped = match retention.text {
             Some(age) => self.drop_text(before(age)).await?,
             None => 0,
         };
-        let sealed = self.seal_hours(now - SETTLED).await?;
+        let sealed = self.seal_hours(now - SEAL_DELAY).await?;
         Ok(Maintained { sealed, dropped, deleted })
     }
 
-    /// Drops the text of all hours that end at or before a unix second, oldest first. Before that
-    /// second, samples are stored as blocks from then on. Gives how many hours had text.
+    /// Drops the text of all hours that end at or before a unix second, oldest first. From then on, samples
+    /// before that second are stored as blocks only. Returns how many hours had text.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn drop_text(&self, before: i64) -> Result<usize, HistoryError> {
         self.refresh().await?;
         let boundary = self.store().counts().await?.boundary;
@@ -85,8 +85,8 @@ impl History {
             |entry: &Entry| entry.node.members > 0 || boundary.is_none_or(|at| entry.start >= at);
         for start in self.starts(|entry| entry.start + HOUR <= before && has_text(entry))? {
             if !self.drop_text_of(start).await? {
-                // The boundary must not pass an hour whose block is outdated.
-                tracing::warn!(hour = start, "the text of this hour and of later ones is left");
+                // The boundary must not move past an hour whose block is outdated.
+                tracing::warn!(hour = start, "kept the text of this hour and of later ones");
                 return Ok(dropped);
             }
             dropped += 1;
@@ -97,12 +97,12 @@ impl History {
         Ok(dropped)
     }
 
-    /// Drops the text of an hour, after it was sealed if need be; `false` if it went on changing.
+    /// Drops the text of an hour; seals it before if necessary. Returns `false` if the hour keeps changing.
     async fn drop_text_of(&self, start: i64) -> Result<bool, HistoryError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let stored = self.store().hour(start).await?;
             if let Some(damage) = stored.damage() {
-                tracing::error!(error = %damage, "the text of this hour is left");
+                tracing::error!(error = %damage, "kept the text of this hour");
                 return Ok(true);
             }
             if is_empty(&stored) || self.store().drop_text(&stored).await? {
@@ -115,8 +115,8 @@ impl History {
         Ok(false)
     }
 
-    /// Writes the blocks of all hours that have none or an outdated one and have ended by a unix
-    /// second. Gives how many were written.
+    /// Writes the blocks of all hours that ended at or before a unix second and whose block is missing or
+    /// outdated. Returns how many were written.
     async fn seal_hours(&self, by: i64) -> Result<usize, HistoryError> {
         let starts = self.starts(|entry| entry.start + HOUR <= by && !entry.is_sealed)?;
         let seal = |start| async move {
@@ -126,12 +126,12 @@ impl History {
             }
             self.seal(&stored).await.map(usize::from)
         };
-        let sealed = stream::iter(starts.into_iter().map(seal)).buffer_unordered(IN_FLIGHT);
+        let sealed = stream::iter(starts.into_iter().map(seal)).buffer_unordered(MAX_CONCURRENT);
         sealed.try_fold(0, async |sum, sealed| Ok(sum + sealed)).await
     }
 
     async fn delete_hours(&self, before: i64) -> Result<usize, HistoryError> {
-        // The newest sample is the last price there is, and where the next gap begins.
+        // The hour of the newest sample is kept: it has the last price and the start of the next gap.
         let newest = self.starts(|entry| entry.node.summary.count > 0)?.pop();
         let mut deleted = 0;
         let is_old = |entry: &Entry| entry.start + HOUR <= before && Some(entry.start) != newest;
@@ -139,7 +139,7 @@ impl History {
             let stored = self.store().hour(start).await?;
             deleted += usize::from(self.store().delete(&stored).await?);
         }
-        self.store().delete_reasons(before).await?;
+        self.store().delete_missed_reasons(before).await?;
         Ok(deleted)
     }
 
@@ -148,11 +148,11 @@ impl History {
         Ok(self.store().seal(stored, index.schedule()).await?)
     }
 
-    /// Compares all blocks with the text, where there is text, and their summaries with their
-    /// samples.
+    /// Compares all blocks with the text, where it exists, and their summaries with their samples. Returns
+    /// the number of hours and the problems.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn check(&self) -> Result<(usize, Vec<Finding>), HistoryError> {
         let starts = self.starts(|_| true)?;
         let count = starts.len();
@@ -162,24 +162,24 @@ impl History {
             let stored = self.store().hour(start).await?;
             let problem = match &stored.block_state {
                 BlockState::Damaged(error) => Some(error.to_string()),
-                BlockState::Outdated => Some("it has other samples than the text".to_owned()),
+                BlockState::Outdated => Some("its samples differ from the text".to_owned()),
                 BlockState::Missing => None,
-                BlockState::Current => stored.contradiction(schedule).map(str::to_owned),
+                BlockState::Current => stored.summary_problem(schedule).map(str::to_owned),
             };
             let can_be_rebuilt = stored.damage().is_none();
             Ok(problem.map(|problem| Finding { hour: start, problem, can_be_rebuilt }))
         };
-        let checked = stream::iter(starts.into_iter().map(check)).buffered(IN_FLIGHT);
+        let checked = stream::iter(starts.into_iter().map(check)).buffered(MAX_CONCURRENT);
         let findings: Vec<Option<Finding>> =
             checked.try_collect().await.map_err(|error: StoreError| HistoryError::Store(error))?;
         Ok((count, findings.into_iter().flatten().collect()))
     }
 
-    /// Rewrites the blocks that [`History::check`] finds wrong and that can be rebuilt. Gives how
+    /// Rewrites the blocks in which [`History::check`] finds problems and that can be rebuilt. Returns how
     /// many were rewritten.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn rebuild(&self) -> Result<usize, HistoryError> {
         let (_, findings) = self.check().await?;
         let mut rebuilt = 0;
@@ -190,10 +190,10 @@ impl History {
         Ok(rebuilt)
     }
 
-    /// Writes all samples as text again, newest hours first. Gives how many hours had no text.
+    /// Writes all samples as text again, newest hours first. Returns how many hours had no text.
     ///
     /// # Errors
-    /// If Redis fails, or the block of an hour without text is damaged.
+    /// Returns an error if Redis fails, or the block of an hour without text is damaged.
     pub async fn restore_text(&self) -> Result<usize, HistoryError> {
         let boundary = self.store().counts().await?.boundary;
         let mut starts =
@@ -201,7 +201,7 @@ impl History {
         starts.reverse();
         for start in &starts {
             let mut is_restored = false;
-            for _ in 0..TRIES {
+            for _ in 0..MAX_ATTEMPTS {
                 let stored = self.store().hour(*start).await?;
                 if let Some(damage) = stored.damage() {
                     return Err(damage.into());
@@ -219,7 +219,7 @@ impl History {
         Ok(starts.len())
     }
 
-    /// The first unix seconds of the hours that are wanted, oldest first.
+    /// Returns the first unix seconds of the hours whose entries are `wanted`, oldest first.
     fn starts(&self, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<i64>, HistoryError> {
         let index = self.index().ok_or(HistoryError::Loading)?;
         let wanted = index.entries().iter().filter(|entry| wanted(entry));

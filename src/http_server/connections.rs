@@ -1,4 +1,4 @@
-//! The table of open connections: how many there are, what is expected of each, which is closed.
+//! The table of open connections: enforces their number and time limits. Depends on the configuration.
 
 use std::{
     collections::HashMap,
@@ -16,27 +16,27 @@ use tokio::{task::AbortHandle, time::sleep};
 use super::socket::{Activity, Phase};
 use crate::config::{self, Networks};
 
-/// How often the table is looked through.
-const EVERY: Duration = Duration::from_millis(500);
-/// How often it is logged that connections are closed by a limit.
-const REPORT_EVERY: Duration = Duration::from_mins(1);
+/// The interval between two checks of the table.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// The minimum interval between two log lines about connections that were closed by a limit.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What clients may do.
+/// The limits for clients.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at the same time.
+    /// The maximum number of concurrent connections.
     pub connections: usize,
-    /// Connections of one address at the same time.
+    /// The maximum number of concurrent connections of one address.
     pub per_address: usize,
-    /// The networks of proxies, whose connections are those of many clients.
+    /// The networks of proxies, to which `per_address` does not apply because they serve many clients.
     pub proxies: Networks,
-    /// The bytes of a request before its body.
+    /// The maximum size of a request without its body, in bytes.
     pub head: usize,
-    /// How long a client may take to send that.
+    /// The time limit for a client to send the head of a request.
     pub header_timeout: Duration,
-    /// How long a connection may have no request.
+    /// The time limit for a connection without a request.
     pub idle_timeout: Duration,
-    /// How long a client may take nothing of an answer.
+    /// The time limit for a client that reads nothing of a response.
     pub write_timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ struct Open {
     task: Option<AbortHandle>,
 }
 
-/// The entry of a connection in the table, which is removed when this is dropped.
+/// A handle of a connection in the table. Its drop removes the connection from the table.
 #[derive(Debug)]
 pub(super) struct Entry {
     id: u64,
@@ -86,12 +86,12 @@ impl From<&config::Api> for Limits {
 }
 
 impl Limits {
-    /// How long a connection may be in a phase.
-    fn patience(&self, phase: Phase) -> Duration {
+    /// Returns how long a connection may stay in a phase.
+    fn time_limit(&self, phase: Phase) -> Duration {
         match phase {
             Phase::New | Phase::Head => self.header_timeout,
-            Phase::Answering => self.write_timeout,
-            // No handler takes as long; the client has not sent the body of its request.
+            Phase::Responding => self.write_timeout,
+            // No handler runs this long: the client has not sent the body of its request.
             Phase::Handling | Phase::Idle => self.idle_timeout,
         }
     }
@@ -102,29 +102,32 @@ impl Connections {
         Arc::new(Self { limits, table: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    /// Takes a connection into the table; closes the one that has been idle for longest if there are
-    /// too many, of this address or at all. `spawn` starts the task of the connection.
+    /// Adds a connection to the table. If there are too many of its address or in total, closes the one that
+    /// has been idle longest; if none is idle, rejects the new one. `spawn` starts the task of the
+    /// connection.
     pub(super) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
         spawn: impl FnOnce(Entry) -> AbortHandle,
     ) {
-        let is_proxy = self.limits.proxies.contain(address);
-        let address = super::client_of(address);
+        let is_proxy = self.limits.proxies.contains(address);
+        let address = super::client_network(address);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::default());
         let mut table = self.table.lock();
         let of_address = table.of_address.get(&address).copied().unwrap_or_default();
         if !is_proxy && of_address >= self.limits.per_address {
-            if !table.close_idlest(|open| open.address == address) {
+            if !table.close_longest_idle(|open| open.address == address) {
                 return;
             }
-            table.report("too many connections of one address; the idlest is closed");
+            table.report(
+                "too many connections of one address; closing the one that has been idle longest",
+            );
         } else if table.open.len() >= self.limits.connections {
-            if !table.close_idlest(|_| true) {
+            if !table.close_longest_idle(|_| true) {
                 return;
             }
-            table.report("too many connections; the idlest is closed");
+            table.report("too many connections; closing the one that has been idle longest");
         }
         *table.of_address.entry(address).or_default() += 1;
         table.open.insert(id, Open { address, activity: Arc::clone(&activity), task: None });
@@ -135,9 +138,9 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that has been idle for longest.
-    pub(super) fn close_idlest(&self) {
-        self.table.lock().close_idlest(|_| true);
+    /// Closes the connection that has been idle longest.
+    pub(super) fn close_longest_idle(&self) {
+        self.table.lock().close_longest_idle(|_| true);
     }
 
     /// Closes all connections.
@@ -147,14 +150,14 @@ impl Connections {
         }
     }
 
-    /// Closes for ever the connections of clients that take too long.
+    /// Closes connections that exceed a time limit. Never returns.
     pub(super) async fn close_overdue(self: Arc<Self>) {
         loop {
-            sleep(EVERY).await;
+            sleep(CHECK_INTERVAL).await;
             let now = Instant::now();
             let is_overdue = |open: &&Open| {
                 let (phase, since) = open.activity.get();
-                now.saturating_duration_since(since) > self.limits.patience(phase)
+                now.saturating_duration_since(since) > self.limits.time_limit(phase)
             };
             self.table.lock().open.values().filter(is_overdue).for_each(Open::close);
         }
@@ -162,24 +165,24 @@ impl Connections {
 }
 
 impl Table {
-    /// Closes the connection that has been idle for longest, of those that are wanted. One whose
-    /// request is being handled is not idle.
-    fn close_idlest(&mut self, wanted: impl Fn(&Open) -> bool) -> bool {
-        let idle = self.open.iter().filter(|(_, open)| wanted(open)).filter_map(|(id, open)| {
+    /// Closes the connection that has been idle longest among those that `accepts` returns true for. A
+    /// connection whose request is being handled is not idle. Returns whether a connection was closed.
+    fn close_longest_idle(&mut self, accepts: impl Fn(&Open) -> bool) -> bool {
+        let idle = self.open.iter().filter(|(_, open)| accepts(open)).filter_map(|(id, open)| {
             let (phase, since) = open.activity.get();
-            // A connection whose client reads an answer is closed only if all others are busy.
-            (phase != Phase::Handling).then_some((phase == Phase::Answering, since, *id))
+            // A connection whose client is reading a response is closed only if no other one is idle.
+            (phase != Phase::Handling).then_some((phase == Phase::Responding, since, *id))
         });
         let Some(open) = idle.min().and_then(|(_, _, id)| self.remove(id)) else { return false };
         open.close();
         true
     }
 
-    /// Logs what a limit has done, once a minute.
-    fn report(&mut self, what: &str) {
-        if self.reported.is_none_or(|at| at.elapsed() > REPORT_EVERY) {
+    /// Logs that a limit applied, at most once a minute.
+    fn report(&mut self, message: &str) {
+        if self.reported.is_none_or(|at| at.elapsed() > REPORT_INTERVAL) {
             self.reported = Some(Instant::now());
-            tracing::warn!(open = self.open.len(), "{what}");
+            tracing::warn!(open = self.open.len(), "{message}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What the server does with all answers: it compresses large ones, and permits web pages of other
-//! origins to read them (CORS).
+//! Layers for all responses: compression of large responses, and permission for web pages of other origins to
+//! read them (CORS). Depends on nothing.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tower_http::{
     cors::{AllowOrigin, Any, CorsLayer},
 };
 
-/// Answers of at least so many bytes are compressed for clients that can read that.
-const COMPRESSED_FROM: u16 = 1024;
-/// How long a browser need not ask again whether it may read from here.
-const MAX_AGE: Duration = Duration::from_hours(24);
+/// The minimum size of a response that is compressed, in bytes.
+const MIN_COMPRESSED_SIZE: u16 = 1024;
+/// How long a browser may cache the response to a preflight request.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(24);
 
-/// Headers that scripts of other origins may read.
-const EXPOSED: [HeaderName; 5] = [
+/// Response headers that scripts of other origins may read.
+const EXPOSED_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("cotiza-known-until"),
     header::ETAG,
     header::LINK,
@@ -27,21 +27,21 @@ const EXPOSED: [HeaderName; 5] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Compresses what is large, but not events, which must not wait for more of them.
+/// Returns a layer that compresses large responses, but not event streams, which compression would delay.
 pub(super) fn compression() -> CompressionLayer<And<SizeAbove, NotForContentType>> {
-    let large = SizeAbove::new(COMPRESSED_FROM).and(NotForContentType::SSE);
+    let large = SizeAbove::new(MIN_COMPRESSED_SIZE).and(NotForContentType::SSE);
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large)
 }
 
-/// Permits web pages of some origins to read; `*` is any origin.
+/// Returns a layer that permits web pages of these origins to read responses; `*` means any origin.
 pub(super) fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
         .allow_headers(Any)
-        .expose_headers(EXPOSED)
-        .max_age(MAX_AGE);
+        .expose_headers(EXPOSED_HEADERS)
+        .max_age(PREFLIGHT_MAX_AGE);
     if origins.iter().any(|origin| origin == "*") {
-        // The same for all origins.
+        // The response is the same for all origins.
         return layer.allow_origin(Any).vary(Vec::new());
     }
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());

@@ -1,5 +1,5 @@
-//! Event streams of HTTP/1. When the head of the answer has been written, a stream has the socket for
-//! itself: hyper's buffers would take 20 KB for each client, for as long as it stays.
+//! Event streams over HTTP/1. After the head of the response has been written, a stream takes over the
+//! socket, because hyper's buffers would use 20 KB for each connected client.
 
 use std::{io, sync::Arc};
 
@@ -11,21 +11,21 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    connection::AnswerBody,
+    connection::ResponseBody,
     socket::{Activity, Socket},
 };
 
-/// Whether an answer goes on for as long as the client stays.
-pub(super) fn is_one(response: &Response) -> bool {
+/// Returns whether a response is an event stream.
+pub(super) fn is_event_stream(response: &Response) -> bool {
     response.content_type() == Some("text/event-stream")
 }
 
-/// Takes the events out of an answer, until its head has been written.
+/// Holds the events of a response until its head has been written.
 #[derive(Debug, Clone)]
 pub(super) struct Handover {
     activity: Arc<Activity>,
-    /// The events, and whether they are sent in chunks.
-    taken: Arc<Mutex<Option<(AnswerBody, bool)>>>,
+    /// The events, and whether they are sent with chunked encoding.
+    taken: Arc<Mutex<Option<(ResponseBody, bool)>>>,
 }
 
 impl Handover {
@@ -33,40 +33,41 @@ impl Handover {
         Self { activity, taken: Arc::default() }
     }
 
-    /// Takes the events; what is left has a body that never comes. HTTP/1.0 knows no chunks.
+    /// Takes the events out of a response and replaces its body by one that never yields data. `is_chunked`
+    /// is `false` for HTTP/1.0, which has no chunked encoding.
     pub(super) fn take_from(&self, response: &mut Response, is_chunked: bool) {
         *self.taken.lock() = Some((response.take_body().into(), is_chunked));
         response.set_body(Body::from_bytes_stream(stream::pending::<io::Result<Vec<u8>>>()));
     }
 
-    /// The events, once the head of their answer has been written.
-    pub(super) fn events(&self) -> Option<(AnswerBody, bool)> {
+    /// Returns the events, once the head of their response has been written.
+    pub(super) fn events(&self) -> Option<(ResponseBody, bool)> {
         if self.activity.is_taken() { self.taken.lock().take() } else { None }
     }
 }
 
-/// An event stream that has its socket for itself.
+/// An event stream that has taken over its socket.
 pub(super) struct EventStream {
     pub(super) socket: Socket,
-    pub(super) events: AnswerBody,
+    pub(super) events: ResponseBody,
     pub(super) is_chunked: bool,
 }
 
 impl EventStream {
-    /// Sends events until one of the sides ends it.
+    /// Sends events until the events end, the client disconnects, or the server stops.
     pub(super) async fn serve(mut self, stopping: &CancellationToken) {
-        let mut unasked = [0; 64];
+        let mut discarded = [0; 64];
         loop {
             let frame = tokio::select! {
                 frame = self.events.frame() => frame,
-                read = self.socket.read(&mut unasked) => match read {
+                read = self.socket.read(&mut discarded) => match read {
                     Ok(1..) => continue,
-                    // The client is gone.
+                    // The client has disconnected.
                     _ => return,
                 },
                 () = stopping.cancelled() => None,
             };
-            // An error ends it without the end of the body, which tells the client.
+            // After an error the final chunk is not sent, so that the client detects an incomplete body.
             let Some(frame) = frame.transpose().ok() else { return };
             let is_end = frame.is_none();
             let bytes = frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default();

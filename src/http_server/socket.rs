@@ -1,4 +1,4 @@
-//! A socket that notes what its client does.
+//! A socket that tracks what its connection waits for. Depends on nothing.
 
 use std::{
     io::{self, IoSlice},
@@ -14,25 +14,25 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What a connection of HTTP/2 begins with (RFC 9113, 3.4).
+/// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The first byte of the client.
     New,
     /// The rest of the head of a request.
     Head,
-    /// The handler: the request has been read.
+    /// The handler. The request has been read.
     Handling,
-    /// The client, to take the answer.
-    Answering,
+    /// The client to read the response.
+    Responding,
     /// The next request.
     Idle,
 }
 
-/// What a connection waits for, and since when.
+/// The event that a connection waits for, and since when.
 #[derive(Debug)]
 pub(super) struct Activity(Mutex<State>);
 
@@ -40,11 +40,11 @@ pub(super) struct Activity(Mutex<State>);
 struct State {
     phase: Phase,
     since: Instant,
-    /// The requests that are being handled; in HTTP/2 there may be several.
+    /// The number of requests that are being handled; HTTP/2 permits several.
     requests: usize,
-    /// Whether something of the last answer has been written.
+    /// Whether a part of the last response has been written.
     has_written: bool,
-    /// Whether this is HTTP/2, where not all bytes of a client belong to a request.
+    /// Whether this is an HTTP/2 connection, where some bytes from the client belong to no request.
     is_http2: bool,
 }
 
@@ -53,8 +53,8 @@ struct State {
 pub(super) struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
-    /// Bytes of the client that are to be read once more.
-    unread: Vec<u8>,
+    /// Bytes from the client that have been read to detect HTTP/2, and are returned by the next reads.
+    peeked: Vec<u8>,
 }
 
 impl Default for Activity {
@@ -75,7 +75,7 @@ impl Activity {
         (state.phase, state.since)
     }
 
-    /// Whether the system has taken all that was written of the last answer.
+    /// Returns whether everything written of the last response has been handed to the kernel.
     pub(super) fn is_taken(&self) -> bool {
         let state = self.0.lock();
         state.phase == Phase::Idle && state.has_written
@@ -92,7 +92,7 @@ impl Activity {
         state.requests -= 1;
         if state.requests == 0 {
             state.has_written = false;
-            state.enter(Phase::Answering);
+            state.enter(Phase::Responding);
         }
     }
 
@@ -100,24 +100,25 @@ impl Activity {
         let mut state = self.0.lock();
         match state.phase {
             Phase::New => state.enter(Phase::Head),
-            // In HTTP/2 it may be a ping or an acknowledgement.
+            // With HTTP/2 the bytes may be a ping or an acknowledgement.
             Phase::Idle if !state.is_http2 => state.enter(Phase::Head),
             _ => {}
         }
     }
 
-    /// The system has taken more of the answer. It does so only when the client has read about 40 KB.
+    /// Notes that the kernel has accepted more of the response. With a full buffer it does so only after the
+    /// client has read about 40 KB.
     fn written(&self) {
         let mut state = self.0.lock();
         state.has_written = true;
-        if matches!(state.phase, Phase::Idle | Phase::Answering) {
-            state.enter(Phase::Answering);
+        if matches!(state.phase, Phase::Idle | Phase::Responding) {
+            state.enter(Phase::Responding);
         }
     }
 
     fn flushed(&self) {
         let mut state = self.0.lock();
-        if state.phase == Phase::Answering {
+        if state.phase == Phase::Responding {
             state.enter(Phase::Idle);
         }
     }
@@ -129,7 +130,7 @@ impl State {
     }
 }
 
-/// A request that is being handled, until this is dropped.
+/// A guard of a request that is being handled; its drop ends the handling.
 #[derive(Debug)]
 pub(super) struct Handling(Arc<Activity>);
 
@@ -148,11 +149,11 @@ impl Drop for Handling {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, unread: Vec::new() }
+        Self { stream, activity, peeked: Vec::new() }
     }
 
-    /// Whether the client speaks HTTP/2: reads its first bytes until they differ from the preface of
-    /// HTTP/2 or are all of it. They are read once more afterwards.
+    /// Returns whether the client uses HTTP/2. Reads bytes until they differ from the preface of HTTP/2 or
+    /// contain all of it. The next reads return these bytes again.
     pub(super) async fn is_http2(&mut self) -> io::Result<bool> {
         let mut first: Vec<u8> = Vec::new();
         while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
@@ -166,7 +167,7 @@ impl Socket {
         }
         let is_http2 = first == PREFACE;
         self.activity.0.lock().is_http2 = is_http2;
-        self.unread = first;
+        self.peeked = first;
         Ok(is_http2)
     }
 
@@ -176,11 +177,11 @@ impl Socket {
 }
 
 impl Drop for Socket {
-    /// Resets the connection if the client has not read its answer: the kernel would keep the rest for
-    /// minutes.
+    /// Resets the connection if the client has not read its response, because the kernel would keep the rest
+    /// for minutes.
     fn drop(&mut self) {
-        if self.activity.get().0 == Phase::Answering {
-            let _closed_already = self.stream.set_zero_linger();
+        if self.activity.get().0 == Phase::Responding {
+            let _ignored = self.stream.set_zero_linger();
         }
     }
 }
@@ -191,11 +192,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.unread.is_empty() {
-            let length = self.unread.len().min(buffer.remaining());
-            let later = self.unread.split_off(length);
-            buffer.put_slice(&self.unread);
-            self.unread = later;
+        if !self.peeked.is_empty() {
+            let length = self.peeked.len().min(buffer.remaining());
+            let rest = self.peeked.split_off(length);
+            buffer.put_slice(&self.peeked);
+            self.peeked = rest;
             return Poll::Ready(Ok(()));
         }
         ready!(self.stream().poll_read(cx, buffer))?;

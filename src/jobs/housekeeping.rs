@@ -1,4 +1,4 @@
-//! The job that keeps what is stored within its bounds.
+//! The job that deletes what is too old, and seals hours that have ended.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::{
     config::Config,
     domain::Slot,
     history::{Maintained, Retention},
-    queue::{GiveUp, Job},
+    queue::{Job, JobError},
 };
 
-/// Forget finished jobs, delete samples older than `prices.keep`, drop text older than `prices.text`,
-/// then seal hours that have ended. The deletions come first: a full Redis can do nothing else.
+/// Removes finished jobs, deletes samples older than `prices.keep`, drops the text of hours older than
+/// `prices.text`, then seals hours that have ended. Deletions come first: a full Redis accepts nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Housekeeping {
-    /// The unix second at which it became due.
+    /// The unix second at which the job became due.
     pub due: i64,
 }
 
@@ -29,20 +29,20 @@ impl Job for Housekeeping {
         self.due.to_string()
     }
 
-    async fn run(self, context: Context, _tries: u32) -> Result<(), GiveUp> {
-        let forgotten = context.caretaker.tidy().await?;
-        tracing::debug!(forgotten, "forgot finished jobs");
-        // By a clock that was set, samples of today may seem to be old.
-        let retention = if context.store.is_clock_in_doubt().await? {
+    async fn run(self, context: Context, _attempt: u32) -> Result<(), JobError> {
+        let purged = context.janitor.purge_finished().await?;
+        tracing::debug!(purged, "removed finished jobs");
+        // After the clock was set, samples of today may seem to be old.
+        let retention = if context.store.was_clock_set_recently().await? {
             Retention::default()
         } else {
             context.retention
         };
         let now = context.store.clock().unix_seconds();
-        let done = context.history.maintain(now, retention).await?;
-        if done != Maintained::default() {
-            let Maintained { sealed, dropped, deleted } = done;
-            tracing::info!(sealed, dropped, deleted, "maintained the recorded prices, in hours");
+        let maintained = context.history.maintain(now, retention).await?;
+        if maintained != Maintained::default() {
+            let Maintained { sealed, dropped, deleted } = maintained;
+            tracing::info!(sealed, dropped, deleted, "housekeeping changed this many hours");
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Metrics as text: OpenMetrics 1.0, or the text format 0.0.4 of Prometheus.
+//! The text formats of metrics: OpenMetrics 1.0 and the text format 0.0.4 of Prometheus. Depends on the HTTP
+//! server.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,29 +14,29 @@ use prometheus_client::{
 use super::{BUCKETS, MICROS, Metric, SEPARATOR, Sums};
 use crate::http_server::media_ranges;
 
-/// The formats.
+/// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exposition {
-    /// The text format 0.0.4 of Prometheus: what everything reads.
+    /// The text format 0.0.4 of Prometheus, which all scrapers support.
     Prometheus,
     /// OpenMetrics 1.0.
     OpenMetrics,
 }
 
 impl Exposition {
-    /// The format that a header `Accept` prefers; Prometheus' own unless it is OpenMetrics.
+    /// Returns the format that a header `Accept` prefers; the Prometheus format by default.
     fn preferred(accept: Option<&str>) -> Self {
         let ranges = media_ranges(accept.unwrap_or_default());
         let weight = |kind: &str| {
             let of_kind = ranges.iter().filter(|(range, _)| range == kind);
             of_kind.fold(0.0, |most, (_, weight)| weight.max(most))
         };
-        let wanted = weight("application/openmetrics-text");
-        let is_wanted = wanted > 0.0 && wanted >= weight("text/plain");
-        if is_wanted { Self::OpenMetrics } else { Self::Prometheus }
+        let open_metrics = weight("application/openmetrics-text");
+        let is_preferred = open_metrics > 0.0 && open_metrics >= weight("text/plain");
+        if is_preferred { Self::OpenMetrics } else { Self::Prometheus }
     }
 
-    /// The value of the header `Content-Type`.
+    /// Returns the value of the header `Content-Type`.
     fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -43,7 +44,7 @@ impl Exposition {
         }
     }
 
-    /// All metrics of a registry in this format.
+    /// Formats all metrics of a registry.
     fn text(self, registry: &Registry) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -55,15 +56,15 @@ impl Exposition {
     }
 }
 
-/// The answer to a scrape: all metrics of a registry, in the format that the request prefers.
-pub fn answer(request: &Request, registry: &Registry) -> Response {
+/// Returns the response to a scrape: all metrics of a registry, in the format that the request prefers.
+pub fn response(request: &Request, registry: &Registry) -> Response {
     let accept = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
     let format = Exposition::preferred(accept);
     Response::builder().content_type(format.content_type()).body(format.text(registry))
 }
 
-/// The differences of the two formats: OpenMetrics describes a counter without the suffix of its name,
-/// and has a mark at the end.
+/// Converts OpenMetrics to the Prometheus format. OpenMetrics describes a counter without the suffix `_total`
+/// of its name, and has units and an end marker.
 fn as_prometheus(text: &str) -> String {
     let counters: Vec<&str> = text
         .lines()
@@ -71,18 +72,19 @@ fn as_prometheus(text: &str) -> String {
         .collect();
     let mut lines = String::with_capacity(text.len());
     for line in text.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
-        let described = ["# HELP ", "# TYPE "].into_iter().find_map(|kind| {
+        let description = ["# HELP ", "# TYPE "].into_iter().find_map(|kind| {
             let (name, rest) = line.strip_prefix(kind)?.split_once(' ')?;
             counters.contains(&name).then(|| format!("{kind}{name}_total {rest}"))
         });
-        lines.push_str(described.as_deref().unwrap_or(line));
+        lines.push_str(description.as_deref().unwrap_or(line));
         lines.push('\n');
     }
     lines
 }
 
-/// Sums as metrics: those that are shared with other processes, those that are not, or all.
-pub fn exposed(sums: Sums, is_shared: impl Fn(bool) -> bool) -> impl Collector {
+/// Returns a collector of sums. `is_shared` selects metrics by whether their sums are shared with other
+/// processes.
+pub fn collector(sums: Sums, is_shared: impl Fn(bool) -> bool) -> impl Collector {
     let metrics = Metric::ALL.into_iter();
     Exposed {
         sums,
@@ -101,13 +103,13 @@ type Labels<'a> = Vec<(&'static str, &'a str)>;
 impl Collector for Exposed {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for metric in &self.metrics {
-            let described = metric.description();
+            let description = metric.description();
             let kind =
-                if described.is_histogram { MetricType::Histogram } else { MetricType::Counter };
+                if description.is_histogram { MetricType::Histogram } else { MetricType::Counter };
             let mut families: BTreeMap<Labels<'_>, Vec<(&str, u64)>> = BTreeMap::new();
-            for (name, value) in self.sums_of(described.name) {
+            for (name, value) in self.sums_of(description.name) {
                 let mut parts = name.split(SEPARATOR).skip(1);
-                let labels = described.labels.iter().copied().zip(parts.by_ref());
+                let labels = description.labels.iter().copied().zip(parts.by_ref());
                 let labels: Labels<'_> = labels.collect();
                 families.entry(labels).or_default().push((parts.next().unwrap_or(""), value));
             }
@@ -115,10 +117,10 @@ impl Collector for Exposed {
                 continue;
             }
             let mut encoder =
-                encoder.encode_descriptor(described.name, described.help, None, kind)?;
+                encoder.encode_descriptor(description.name, description.help, None, kind)?;
             for (labels, parts) in families {
                 let mut family = encoder.encode_family(&labels)?;
-                if described.is_histogram {
+                if description.is_histogram {
                     let Histogram { sum, count, buckets } = histogram(&parts);
                     family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
                 } else {
@@ -148,11 +150,11 @@ struct Histogram {
 }
 
 fn histogram(parts: &[(&str, u64)]) -> Histogram {
-    let of = |wanted: &str| parts.iter().find(|(part, _)| *part == wanted).map_or(0, |it| it.1);
+    let of = |name: &str| parts.iter().find(|(part, _)| *part == name).map_or(0, |it| it.1);
     let bounds = BUCKETS.into_iter().chain([f64::INFINITY]).enumerate();
     let buckets: Vec<(f64, u64)> =
         bounds.map(|(number, bound)| (bound, of(&number.to_string()))).collect();
-    #[allow(clippy::cast_precision_loss, reason = "a sum of times to 15 digits")]
+    #[allow(clippy::cast_precision_loss, reason = "15 digits are enough for a sum of times")]
     let sum = of(MICROS) as f64 / 1e6;
     Histogram { sum, count: buckets.iter().map(|(_, count)| count).sum(), buckets }
 }
@@ -169,12 +171,12 @@ mod tests {
         metrics.count(Metric::JobsDead, &["probe", "panicked"]);
         metrics.measure(Metric::TickLag, &[], Duration::from_millis(4));
         let mut registry = Registry::with_prefix("cotiza");
-        registry.register_collector(Box::new(exposed(metrics.total(), |_| true)));
+        registry.register_collector(Box::new(collector(metrics.total(), |_| true)));
         format.text(&registry)
     }
 
     #[test]
-    fn prometheus_describes_a_counter_by_its_whole_name() {
+    fn the_prometheus_format_describes_a_counter_by_its_full_name() {
         let text = text(Exposition::Prometheus);
         assert!(text.contains("# TYPE cotiza_jobs_dead_total counter\n"), "{text}");
         let line = "\ncotiza_jobs_dead_total{queue=\"probe\",reason=\"panicked\"} 1\n";
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn open_metrics_has_its_own_form() {
+    fn open_metrics_omits_the_suffix_and_has_an_end_marker() {
         let text = text(Exposition::OpenMetrics);
         assert!(text.contains("# TYPE cotiza_jobs_dead counter\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");

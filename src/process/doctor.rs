@@ -1,4 +1,5 @@
-//! `cotiza doctor`: whether everything that Cotiza needs is there and fit, one line a finding.
+//! `cotiza doctor`: checks Redis, the processes and the sources, and prints one line per finding. Depends on
+//! `preflight`, `config`, `domain` and `store`.
 
 use std::io::{Write as _, stdout};
 
@@ -14,7 +15,7 @@ use crate::{
 /// Prints all findings.
 ///
 /// # Errors
-/// If something is unfit.
+/// Returns an error if a finding is unfit.
 pub async fn run(config: &Config, json: bool) -> anyhow::Result<()> {
     let (store, server) = super::store(config)?;
     let mut findings = preflight::check(&store, &server).await;
@@ -37,32 +38,32 @@ pub async fn run(config: &Config, json: bool) -> anyhow::Result<()> {
     }
     match findings.iter().filter(|finding| finding.verdict == Verdict::Unfit).count() {
         0 => Ok(()),
-        1 => bail!("one thing is unfit"),
-        count => bail!("{count} things are unfit"),
+        1 => bail!("one check found something unfit"),
+        count => bail!("{count} checks found something unfit"),
     }
 }
 
-/// The processes that are alive.
+/// Checks that schedulers and workers are alive.
 async fn processes(store: &Store) -> Vec<Finding> {
     let all = match store.processes().await {
         Ok(all) => all,
         Err(error) => return vec![Finding::new("processes", Verdict::Unfit, error.to_string())],
     };
-    let finding = |(check, role, lack): (&'static str, Role, &str)| {
+    let finding = |(check, role, effect): (&'static str, Role, &str)| {
         let alive = all.iter().filter(|process| process.role == role && process.is_alive()).count();
         match alive {
-            0 => Finding::new(check, Verdict::Warning, format!("none is alive, so {lack}")),
+            0 => Finding::new(check, Verdict::Warning, format!("none is alive, so {effect}")),
             count => Finding::new(check, Verdict::Ok, format!("{count} alive")),
         }
     };
     let roles = [
         ("schedulers", Role::Scheduler, "no slot is scheduled; start `cotiza scheduler`"),
-        ("workers", Role::Worker, "no price is asked for; start `cotiza worker`"),
+        ("workers", Role::Worker, "no price is recorded; start `cotiza worker`"),
     ];
     roles.map(finding).into()
 }
 
-/// How the enabled sources were, as workers have noted it.
+/// Checks the circuit breakers of the enabled sources, as workers reported them.
 async fn sources(store: &Store, config: &Config) -> Finding {
     let names: Vec<&str> =
         config.sources.enabled().into_iter().map(|(name, _)| name.as_str()).collect();
@@ -70,20 +71,19 @@ async fn sources(store: &Store, config: &Config) -> Finding {
         Ok(reports) => reports,
         Err(error) => return Finding::new("sources", Verdict::Unfit, error.to_string()),
     };
-    let is_used = |state: &CircuitState| matches!(state, CircuitState::Closed);
     let mut verdict = Verdict::Ok;
     let states: Vec<String> = names
         .iter()
         .zip(&reports)
         .map(|(name, report)| {
             if report.circuits.is_empty() {
-                return format!("{name} is asked by no worker");
+                return format!("{name} is not used by any worker");
             }
-            if report.circuits.iter().any(is_used) {
-                return format!("{name} answers");
+            if report.circuits.iter().any(|circuit| circuit.state == CircuitState::Closed) {
+                return format!("{name} responds");
             }
             verdict = Verdict::Warning;
-            format!("{name} fails; `cotiza sources check {name}` asks it")
+            format!("{name} fails; `cotiza sources check {name}` shows why")
         })
         .collect();
     Finding::new("sources", verdict, states.join("; "))

@@ -1,4 +1,5 @@
-//! The exchange process: a simulated exchange, for machines without internet.
+//! The exchange process: a simulated exchange for machines without internet access. Depends on `config`,
+//! `exchange` and `http_server`.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::{
 /// Serves the simulated exchange until `shutdown`.
 ///
 /// # Errors
-/// If the address cannot be listened on.
+/// Returns an error if the address is not available.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let behaviour = Behaviour {
         latency: config.exchange.latency,

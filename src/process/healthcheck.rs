@@ -1,5 +1,5 @@
-//! `cotiza healthcheck`: asks from outside whether the process of a role on this machine, or in
-//! this container, is well. For images that have no curl.
+//! `cotiza healthcheck`: checks whether the process of a role on this machine, or in this container, is
+//! healthy. It works in images without curl. Depends on `config`, `http_client` and `store`.
 
 use std::{
     io::{self, Write as _},
@@ -17,44 +17,47 @@ use crate::{
     store::{ProcessReport, Role},
 };
 
-/// The kinds of process that can be asked.
+/// The roles of the processes that can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Checked {
-    /// Has it lately enqueued a job?
+pub enum CheckedRole {
+    /// Whether the scheduler has recently enqueued a job
     Scheduler,
-    /// Has it lately looked into its queue?
+    /// Whether the worker has recently checked its queue and records prices
     Worker,
-    /// Is it ready to answer?
+    /// Whether the API is ready to answer requests
     Api,
 }
 
-/// The longest that the API may take to say that it is ready.
+/// The timeout of the request that checks whether the API is ready.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Checks the process of the role on this machine; prints the age of the last price.
+/// Checks the process of the role on this machine and prints the age of the last price.
 ///
 /// # Errors
-/// If it is not well; the message says why.
-pub async fn run(config: &Config, role: Checked) -> anyhow::Result<()> {
+/// Returns an error if the process is not healthy; the message contains the reason.
+pub async fn run(config: &Config, role: CheckedRole) -> anyhow::Result<()> {
     match role {
-        Checked::Api => api(config.api.listen).await,
-        Checked::Worker => seen(config, Role::Worker).await,
-        Checked::Scheduler => seen(config, Role::Scheduler).await,
+        CheckedRole::Api => api(config.api.listen).await,
+        CheckedRole::Worker => heartbeat(config, Role::Worker).await,
+        CheckedRole::Scheduler => heartbeat(config, Role::Scheduler).await,
     }
 }
 
-/// A wrong clock of this machine, which does no harm, is logged.
-async fn seen(config: &Config, role: Role) -> anyhow::Result<()> {
+/// Checks the last heartbeat of the role on this machine.
+async fn heartbeat(config: &Config, role: Role) -> anyhow::Result<()> {
     let (store, _) = super::store(config)?;
     let (host, name) = (super::host(), role.name());
-    store.ask_time().await?;
+    store.sync_clock().await?;
     let mut here = store.processes().await?;
     here.retain(|process| process.role == role && process.host == host);
     let Some(latest) = here.iter().min_by_key(|process| process.silence) else {
-        bail!("no {name} of host {host} has been at work");
+        bail!("no {name} is running on the host {host}: start `cotiza {name}`");
     };
     let silence = latest.silence;
-    ensure!(latest.is_alive(), "the {name} of host {host} was last at work {silence} s ago");
+    ensure!(
+        latest.is_alive(),
+        "the {name} on the host {host} has sent no heartbeat for {silence} s: check its log"
+    );
     if role == Role::Worker && config.worker.unhealthy_when_stale {
         here.retain(ProcessReport::is_alive);
         records(&here, config.stale_after(), store.clock().unix_seconds())?;
@@ -65,11 +68,11 @@ async fn seen(config: &Config, role: Role) -> anyhow::Result<()> {
     report(name, age)
 }
 
-/// Whether one of the workers has recorded something lately, or none of them had a job to do.
+/// Checks that one of the workers has recently recorded something, or that none of them had a job to run.
 fn records(workers: &[ProcessReport], stale_after: i64, now: i64) -> anyhow::Result<()> {
     let is_recent = |at: Option<i64>| at.is_some_and(|at| now - at <= stale_after);
-    let has_jobs = |worker: &&ProcessReport| is_recent(worker.activity.begun);
-    // One that was just started has had no time to record anything.
+    let has_jobs = |worker: &&ProcessReport| is_recent(worker.activity.started);
+    // A worker that has just started may not have recorded anything yet.
     let is_stuck =
         |worker: &ProcessReport| !is_recent(worker.activity.recorded.max(worker.started_at));
     let with_jobs: Vec<_> = workers.iter().filter(has_jobs).collect();
@@ -77,8 +80,8 @@ fn records(workers: &[ProcessReport], stale_after: i64, now: i64) -> anyhow::Res
         return Ok(());
     }
     bail!(
-        "the workers of this host run jobs and have recorded nothing for {stale_after} s; \
-         `cotiza sources check` tells why"
+        "the workers on this host run jobs but have recorded nothing for {stale_after} s; \
+         `cotiza sources check` shows why"
     )
 }
 
@@ -87,23 +90,24 @@ async fn api(listen: SocketAddr) -> anyhow::Result<()> {
     report("api", api_with(&client, listen).await?)
 }
 
-/// What is read of the answer of an api that is ready.
+/// The part of the response of a ready api that is read.
 #[derive(Deserialize)]
 struct Ready {
-    /// The seconds since the last price was observed.
+    /// The time since the last price was observed, in seconds.
     age: Option<i64>,
 }
 
-/// Prints that a process is well, and the age of the last price in seconds.
+/// Prints that a process is healthy, and the age of the last price in seconds.
 fn report(name: &str, age: Option<i64>) -> anyhow::Result<()> {
     let price = age.map_or_else(
-        || "no price is recorded".to_owned(),
+        || "no price has been recorded".to_owned(),
         |age| format!("the last price is {} s old", age.max(0)),
     );
-    writeln!(io::stdout(), "the {name} is well; {price}").context("cannot write to standard output")
+    writeln!(io::stdout(), "the {name} is healthy; {price}")
+        .context("cannot write to standard output")
 }
 
-/// As [`run`] for the API, with a client that the caller keeps; gives the age of the last price in seconds.
+/// Checks the API with a client that the caller can reuse. Returns the age of the last price in seconds.
 pub(super) async fn api_with(
     client: &Client,
     mut listen: SocketAddr,
@@ -116,10 +120,10 @@ pub(super) async fn api_with(
         listen.set_ip(loopback);
     }
     let url = format!("http://{listen}/health/ready");
-    let answer = client.get(&url).send().await;
-    let answer = answer.with_context(|| format!("cannot reach {url}"))?;
-    let status = answer.status();
-    ensure!(status.is_success(), "{url} answered {status}");
-    let text = answer.text().await.unwrap_or_default();
+    let response = client.get(&url).send().await;
+    let response = response.with_context(|| format!("cannot reach {url}"))?;
+    let status = response.status();
+    ensure!(status.is_success(), "{url} responded with the status {status}");
+    let text = response.text().await.unwrap_or_default();
     Ok(serde_json::from_str::<Ready>(&text).ok().and_then(|ready| ready.age))
 }

@@ -1,4 +1,4 @@
-//! Serves HTTP until told to stop, then finishes the requests in flight.
+//! Serves HTTP until shutdown, then finishes the requests in progress. Depends on `http_server`.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http_server::{HttpServer, Limits};
 
-/// Listens on the address, logs it, and serves until `shutdown`; requests in flight then have until
-/// `drain` to be answered. Web pages of the `origins` may read the answers.
+/// Listens on the address, logs it, and serves requests until `shutdown`. After that, requests in progress
+/// have the time `drain` to finish. Web pages of the `origins` may read the responses.
 pub(super) async fn serve(
     what: &'static str,
     listen: SocketAddr,

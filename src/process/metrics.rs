@@ -1,4 +1,5 @@
-//! `metrics.listen`: what a scheduler or a worker has counted itself, for a Prometheus.
+//! `metrics.listen`: serves the metrics of one scheduler or worker to Prometheus. Depends on `config`,
+//! `http_server`, `metrics` and `store`.
 
 use std::time::Duration;
 
@@ -9,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     http_server::{HttpServer, Limits},
-    metrics::{Metrics, answer, exposed, of_process},
+    metrics::{Metrics, collector, process_registry, response},
     store::Role,
 };
 
-/// Serves the metrics of this process in the background until `shutdown`, if that is configured.
+/// Serves the metrics of this process in the background until `shutdown`, if `metrics.listen` is set.
 ///
 /// # Errors
-/// If the address cannot be listened on.
+/// Returns an error if the address is not available.
 pub(super) fn serve(
     config: &Config,
     role: Role,
@@ -27,10 +28,10 @@ pub(super) fn serve(
     let server = HttpServer::listen(listen, Limits::from(&config.api)).context("metrics.listen")?;
     tracing::info!("the metrics of this process are at http://{}/metrics", server.address()?);
     let page = make_sync(move |request| {
-        let mut registry = of_process(role.name());
+        let mut registry = process_registry(role.name());
         let own = registry.sub_registry_with_prefix("cotiza");
-        own.register_collector(Box::new(exposed(metrics.total(), |_| true)));
-        answer(&request, &registry)
+        own.register_collector(Box::new(collector(metrics.total(), |_| true)));
+        response(&request, &registry)
     });
     let shutdown = shutdown.clone();
     tokio::spawn(async move {

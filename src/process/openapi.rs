@@ -1,4 +1,5 @@
-//! `cotiza openapi`: the document that describes the API, without serving it.
+//! `cotiza openapi`: creates the OpenAPI document without serving the API. Depends on `api` and the modules
+//! that it requires.
 
 use std::sync::Arc;
 
@@ -7,10 +8,10 @@ use crate::{
     store::Store,
 };
 
-/// The OpenAPI document, as JSON or YAML. Must be called within a tokio runtime.
+/// Returns the OpenAPI document as JSON or YAML. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// If the configuration cannot be used.
+/// Returns an error if the configuration cannot be used.
 pub fn document(config: &Config, yaml: bool) -> anyhow::Result<String> {
     let server = Server::new(config.redis.clone())?;
     let store = Store::new(&server, Slots::new(config.schedule.every)?, Clock::default());

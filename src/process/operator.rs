@@ -1,5 +1,6 @@
-//! What operators do by hand, with access to Redis: look at queues, jobs and processes, and change them.
-//! Each change is noted in Redis, with who made it.
+//! The commands with which operators inspect and change queues, jobs and processes. They require access to
+//! Redis. Each change is recorded in the audit log in Redis, with the user who made it. Depends on `api`,
+//! `config`, `connection`, `jobs`, `queue` and `store`.
 
 mod audit;
 mod job;
@@ -23,7 +24,7 @@ use crate::{
     store::{Action, Store},
 };
 
-/// An operator at work on one Redis.
+/// What the commands of operators need: the configuration and access to Redis.
 struct Operator<'a> {
     config: &'a Config,
     server: Server,
@@ -32,10 +33,10 @@ struct Operator<'a> {
 }
 
 impl<'a> Operator<'a> {
-    /// An operator on the configured Redis, which must answer.
-    async fn at_work(config: &'a Config) -> anyhow::Result<Self> {
+    /// Connects to the configured Redis, which must be available.
+    async fn connected(config: &'a Config) -> anyhow::Result<Self> {
         let operator = Self::new(config)?;
-        super::reached(operator.store.ask_time().await, &operator.server)?;
+        super::with_advice(operator.store.sync_clock().await, &operator.server)?;
         Ok(operator)
     }
 
@@ -45,25 +46,26 @@ impl<'a> Operator<'a> {
         Ok(Self { config, server, store, inspector })
     }
 
-    /// The queue of that name.
+    /// Returns the queue with this name.
     fn queue(&self, name: &str) -> anyhow::Result<&'static str> {
         let all = self.inspector.names();
         match all.iter().find(|known| **known == name) {
             Some(known) => Ok(known),
-            None => bail!("there is no queue {name:?}; there are {}", all.join(", ")),
+            None => bail!("there is no queue {name:?}; the queues are {}", all.join(", ")),
         }
     }
 
-    /// Notes what was done.
+    /// Records an action in the audit log.
     async fn note(&self, action: String, note: Option<String>) -> anyhow::Result<()> {
         let at = self.store.clock().unix_seconds();
-        let action = Action { at, by: who(), action, note: note.unwrap_or_default() };
-        self.store.note_action(&action).await.context("it is done, but not in the audit log")
+        let action = Action { at, by: current_user(), action, note: note.unwrap_or_default() };
+        let recorded = self.store.record_action(&action).await;
+        recorded.context("the action succeeded but is not in the audit log")
     }
 }
 
-/// The user of this process, `<user>@<host>`.
-fn who() -> String {
+/// Returns the user of this process as `<user>@<host>`.
+fn current_user() -> String {
     let uid = nix::unistd::getuid();
     let user = nix::unistd::User::from_uid(uid).ok().flatten();
     let user = user.map_or_else(|| uid.to_string(), |user| user.name);

@@ -1,5 +1,5 @@
-//! Whether the configured Redis is fit for Cotiza. `cotiza doctor` prints all findings; each process logs
-//! those that are bad when it starts.
+//! Checks that the configured Redis is suitable for Cotiza. `cotiza doctor` prints all findings; each process
+//! logs warnings and unfit findings when it starts. Depends on `connection`, `jobs`, `queue` and `store`.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use crate::{
     store::{ServerReport, Store},
 };
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// It works, but something may be lost or fail later.
+    /// Cotiza works, but data may be lost or operations may fail later.
     Warning,
-    /// It cannot work.
+    /// Cotiza cannot work.
     Unfit,
 }
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Finding {
     /// What was checked.
     pub(super) check: &'static str,
     pub(super) verdict: Verdict,
-    /// What was found, and what would help.
+    /// What was found, and how to correct it.
     pub(super) text: String,
 }
 
@@ -39,17 +39,17 @@ impl Finding {
     }
 }
 
-/// The oldest version of Redis that is tested.
+/// The oldest tested version of Redis.
 const OLDEST: (u32, u32) = (6, 2);
-/// An answer that takes longer slows every job down.
+/// The latency above which Redis slows every job down.
 const SLOW: Duration = Duration::from_millis(50);
-/// The seconds by which the clock of this machine may differ from that of Redis.
+/// The difference in seconds between the clocks of this machine and of Redis above which there is a warning.
 const SKEW: f64 = 1.0;
 
-/// Checks the Redis of a store.
+/// Checks the Redis of a store and returns all findings.
 pub(super) async fn check(store: &Store, server: &Server) -> Vec<Finding> {
-    let address = server.shown();
-    let reached = store.ask_time().await;
+    let address = server.redacted_url();
+    let reached = store.sync_clock().await;
     let report = match reached {
         Ok(()) => store.server().await,
         Err(error) => Err(error),
@@ -81,7 +81,7 @@ pub(super) async fn check(store: &Store, server: &Server) -> Vec<Finding> {
     findings
 }
 
-/// Logs what is bad about the Redis of a store, as soon as it can be reached.
+/// Logs the problems of the Redis of a store as soon as it can be reached.
 pub(super) async fn log(store: Store, server: Server) {
     store.clock().synchronized().await;
     for Finding { check, verdict, text } in check(&store, &server).await {
@@ -95,7 +95,7 @@ pub(super) async fn log(store: Store, server: Server) {
 
 fn version(report: &ServerReport) -> Finding {
     let Some(version) = &report.version else {
-        return Finding::new("version", Verdict::Ok, "this user must not read it");
+        return Finding::new("version", Verdict::Ok, "this user has no permission to read it");
     };
     let name = if report.is_valkey { "Valkey" } else { "Redis" };
     let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
@@ -103,7 +103,7 @@ fn version(report: &ServerReport) -> Finding {
     if report.is_valkey || number >= OLDEST {
         return Finding::new("version", Verdict::Ok, format!("{name} {version}"));
     }
-    let text = format!("{name} {version} is older than 6.2, the oldest one that is tested");
+    let text = format!("{name} {version} is older than 6.2, the oldest tested version");
     Finding::new("version", Verdict::Warning, text)
 }
 
@@ -129,13 +129,13 @@ fn encryption(server: &Server) -> Finding {
 }
 
 async fn permissions(store: &Store, is_cluster: bool) -> Finding {
-    let advice = "README (Users of Redis) has the rule for ACL SETUSER";
-    match store.denied(queue::probes(jobs::QUEUES, is_cluster)).await {
+    let advice = "the section Users of Redis of the README has the rule for ACL SETUSER";
+    match store.denied_commands(queue::probe_keys(jobs::QUEUES, is_cluster)).await {
         Ok(denied) if denied.is_empty() => {
-            Finding::new("permissions", Verdict::Ok, "this user may do all that is needed")
+            Finding::new("permissions", Verdict::Ok, "this user has all required permissions")
         }
         Ok(denied) => {
-            let text = format!("this user must not: {}; {advice}", denied.join(", "));
+            let text = format!("this user has no permission to: {}; {advice}", denied.join(", "));
             Finding::new("permissions", Verdict::Unfit, text)
         }
         Err(error) => Finding::new("permissions", Verdict::Unfit, format!("{error}; {advice}")),
@@ -145,11 +145,10 @@ async fn permissions(store: &Store, is_cluster: bool) -> Finding {
 fn eviction(report: &ServerReport) -> Finding {
     let check = "maxmemory-policy";
     match &report.eviction {
-        None => Finding::new(check, Verdict::Ok, "this user must not read it"),
+        None => Finding::new(check, Verdict::Ok, "this user has no permission to read it"),
         Some(policy) if policy.starts_with("allkeys") => {
-            let text = format!(
-                "{policy} deletes prices without a message when the memory is full; set noeviction"
-            );
+            let text =
+                format!("{policy} silently deletes prices when the memory is full; set noeviction");
             Finding::new(check, Verdict::Warning, text)
         }
         Some(policy) => Finding::new(check, Verdict::Ok, policy),
@@ -164,7 +163,7 @@ fn persistence(report: &ServerReport, snapshots: Option<String>) -> Finding {
         (_, true, _) => Finding::new(
             check,
             Verdict::Ok,
-            "snapshots; set appendonly yes to lose less in a crash",
+            "snapshots; with appendonly yes a crash loses fewer prices",
         ),
         (Some(false), _, Some(_)) => {
             let text = "none: a restart of Redis loses all prices; set appendonly yes";
@@ -173,7 +172,7 @@ fn persistence(report: &ServerReport, snapshots: Option<String>) -> Finding {
         _ => Finding::new(
             check,
             Verdict::Ok,
-            "no append-only file; this user must not read the rest",
+            "no append-only file; this user has no permission to read the other settings",
         ),
     }
 }
@@ -189,14 +188,14 @@ fn memory(report: &ServerReport) -> Finding {
     let text = format!("{used} of {} used", shown(most));
     if is_short {
         let text = format!(
-            "{text}; when it is full nothing is recorded: raise maxmemory or lower prices.text"
+            "{text}; when the memory is full, nothing is recorded: raise maxmemory or lower prices.text"
         );
         return Finding::new("memory", Verdict::Warning, text);
     }
     Finding::new("memory", Verdict::Ok, text)
 }
 
-/// The shortest time of a few answers: one may be late because this machine is busy.
+/// Returns the shortest of several latencies: a single one may be long because this machine is busy.
 async fn shortest_latency(store: &Store, report: &ServerReport) -> Duration {
     let mut shortest = report.latency;
     for _ in 0..2 {
@@ -208,16 +207,18 @@ async fn shortest_latency(store: &Store, report: &ServerReport) -> Duration {
 fn latency(latency: Duration) -> Finding {
     let text = format!("{:.1} ms", latency.as_secs_f64() * 1000.0);
     if latency > SLOW {
-        let text = format!("{text} for an answer; a Redis that is nearer would be better");
+        let text = format!("{text} per command, which slows every job down; use a nearer Redis");
         return Finding::new("latency", Verdict::Warning, text);
     }
     Finding::new("latency", Verdict::Ok, text)
 }
 
 fn clock(skew: f64) -> Finding {
-    let text = format!("this machine is {skew:+.3} s from Redis");
+    let text = format!("the clock of this machine differs by {skew:+.3} s from Redis");
     if skew.abs() > SKEW {
-        let text = format!("{text}; Cotiza goes by Redis, but logs and TLS do not: synchronize it");
+        let text = format!(
+            "{text}; Cotiza uses the time of Redis, but logs and TLS do not: synchronize the clock"
+        );
         return Finding::new("clock", Verdict::Warning, text);
     }
     Finding::new("clock", Verdict::Ok, text)
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_lose_prices_is_a_warning() {
+    fn settings_that_may_lose_prices_are_a_warning() {
         let verdict = |finding: Finding| finding.verdict;
         assert_eq!(verdict(eviction(&report())), Verdict::Ok);
         let evicting = ServerReport { eviction: Some("allkeys-lru".to_owned()), ..report() };
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_redis_unreliable_is_a_warning() {
+    fn high_memory_latency_and_clock_skew_are_a_warning() {
         let full = ServerReport { max_memory: Some(88), ..report() };
         assert_eq!(memory(&full).verdict, Verdict::Warning);
         let half = ServerReport { max_memory: Some(160), ..report() };
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_older_than_those_tested_are_a_warning() {
+    fn versions_older_than_the_oldest_tested_one_are_a_warning() {
         for (version, is_valkey, expected) in [
             ("7.0.15", false, Verdict::Ok),
             ("6.2.14", false, Verdict::Ok),

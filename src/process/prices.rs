@@ -1,4 +1,5 @@
-//! `cotiza prices`: samples in and out, questions to them, and the care of blocks, for the shell.
+//! `cotiza prices`: imports, exports and queries samples and maintains their blocks. Depends on `config`,
+//! `domain` and `history`.
 
 mod blocks;
 mod export;
@@ -15,88 +16,88 @@ use crate::{
     domain::{PageNumber, PageSize, TimeRange, UnixTime},
 };
 
-/// What samples are written under.
+/// The header of CSV output.
 const CSV_HEADER: &str = "timestamp,price,source";
 
-/// What can be done with the samples.
+/// The commands for samples.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the average price of a range and how many samples it is made of
+    /// Print the average price of a range and the number of its samples
     Average(Range),
-    /// Print one page of samples, oldest first, as CSV
+    /// Print one page of samples as CSV, oldest first
     List {
         /// The range.
         #[command(flatten)]
         range: Range,
-        /// Which page: a number from 1, or `last`
+        /// Number of the page, from 1, or `last`
         #[arg(long, default_value = "1")]
         page: PageNumber,
-        /// Samples a page, up to 1000
+        /// Samples per page, up to 1000
         #[arg(long, default_value = "10")]
         page_size: PageSize,
     },
-    /// Take samples in; a slot that has one keeps it, so doing it twice changes nothing
+    /// Import samples; a slot that has a sample keeps it, so a repeated import changes nothing
     Import {
-        /// CSV with the header `timestamp,price`, or NDJSON with these names; - for standard input.
-        /// Times are unix seconds or RFC 3339; a third column, `source`, may be there
+        /// CSV file with the header `timestamp,price`, or NDJSON file with these names; - for standard input.
+        /// Times are unix seconds or RFC 3339. An additional column `source` is optional
         file: PathBuf,
-        /// Leave bad lines out and count them, instead of storing nothing
+        /// Skip and count invalid lines; without this flag, a file with invalid lines is not imported
         #[arg(long)]
         skip_bad: bool,
     },
-    /// Write samples out, oldest first
+    /// Export samples, oldest first
     Export {
         /// The range.
         #[command(flatten)]
         range: Range,
-        /// How they are written
+        /// Format of the output
         #[arg(long, value_enum, default_value_t = Format::Csv)]
         format: Format,
-        /// Where to; without it, to standard output
+        /// File to write to [default: standard output]
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Compare the blocks of all hours with their text and their checksums; exit with 1 if one is
+    /// Compare the blocks of all hours with their text form and their checksums; exit with 1 if a block is
     /// wrong
     Check,
-    /// Rebuild wrong blocks from text, after samples were edited by hand
+    /// Rebuild wrong blocks from their text form, after samples were edited manually
     Rebuild,
-    /// Restore the text of all hours, to go back to an older version or to the old stack; stop the
+    /// Restore the text form of all hours, to return to an older version or to the old stack; stop the
     /// workers first
     Unseal,
 }
 
-/// A stretch of time, both ends inclusive.
+/// A time range; both ends are inclusive.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Range {
-    /// The first moment, in unix seconds or RFC 3339 [default: the beginning]
+    /// Start of the range, in unix seconds or RFC 3339 [default: the first sample]
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     since: Option<UnixTime>,
-    /// The last moment [default: the end]
+    /// End of the range, in unix seconds or RFC 3339 [default: the last sample]
     #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
     until: Option<UnixTime>,
 }
 
-/// How samples are written.
+/// The format of exported samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A header, then `timestamp,price,source`
+    /// CSV with the header `timestamp,price,source`
     Csv,
-    /// One JSON object a line
+    /// One JSON object per line
     Ndjson,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// On bad input, a file that cannot be used, or a Redis that fails.
+/// Returns an error if the input is invalid, a file cannot be used, or Redis fails.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let mut config = config.clone();
-    // What was read at the start of the command stays valid until its end.
+    // The data that was read at the start stays valid until the end of the command.
     config.api.stale_for = Duration::MAX;
     let (store, server) = super::store(&config)?;
     let history = super::history(&config, store)?;
-    super::reached(history.refresh().await, &server)?;
+    super::with_advice(history.refresh().await, &server)?;
     match command {
         Command::Average(range) => query::average(&history, &range.try_into()?).await,
         Command::List { range, page, page_size } => {
@@ -122,12 +123,12 @@ impl TryFrom<Range> for TimeRange {
     }
 }
 
-/// A bar on standard error, if that is a terminal; of unknown length without `total`.
+/// Returns a progress bar on standard error, if that is a terminal. Without `total`, its length is unknown.
 fn progress(total: Option<u64>, what: &str) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let template =
         format!("{{bar:30}} {{human_pos}}/{{human_len}} {what} ({{per_sec}}, {{eta}} left)");
-    // The template is a constant but for `what`; were it wrong, the bar would look plainer.
+    // The template is constant except for `what`. If it were invalid, the default style would be used.
     match ProgressStyle::with_template(&template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

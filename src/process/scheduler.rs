@@ -1,5 +1,5 @@
-//! The scheduler process: enqueues each job when it is due. Any number of them may run: a job's key
-//! lets it be enqueued once, whoever comes first.
+//! The scheduler process: enqueues each job when it is due. Several schedulers may run: the key of a job
+//! ensures that it is enqueued only once. Depends on `jobs`, `queue`, `store` and other modules.
 
 mod lost;
 
@@ -9,27 +9,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::Retryable as _;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backoff,
     clock::Clock,
     config::Config,
     connection::Server,
-    domain::{Reason, Slot, Slots},
-    jobs::{self, Runner, ScheduledJob},
+    domain::{MissedReason, Slot, Slots},
+    jobs::{self, ForEachJob, ScheduledJob},
     metrics::{Metric, Metrics},
     queue::{EnqueueError, Enqueued, Enqueuer, slot_starts},
     store::{Role, Store},
 };
 
-use super::{preflight, presence::Presence};
+use super::{heartbeat::Heartbeat, preflight};
 
-/// How much later than its slot a job may be enqueued by a scheduler that is at work.
-const LATEST: Duration = Duration::from_secs(5);
+/// How long after the start of a slot a healthy scheduler may enqueue its job.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// The shortest and the longest delay between attempts to enqueue a job.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_millis(400);
 
 struct Scheduler<'a> {
     config: &'a Config,
@@ -37,93 +41,96 @@ struct Scheduler<'a> {
     server: Server,
     store: Store,
     metrics: Metrics,
-    /// When each queue was last known to have the jobs that are due, and until when that is enough.
+    /// When the due job of each queue was last enqueued, and for how long the queue then counts as healthy.
     enqueued: Mutex<BTreeMap<&'static str, (Instant, Duration)>>,
 }
 
-/// Enqueues what is due at once, then each job as it becomes due, until `shutdown`.
+/// Enqueues the jobs of the current slots, then each job when its slot starts, until `shutdown`.
 ///
 /// # Errors
-/// If the configuration cannot be used.
+/// Returns an error if the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, server) = super::store(config)?;
     let metrics = Metrics::default();
     super::metrics::serve(config, Role::Scheduler, metrics.clone(), shutdown)?;
-    let presence = Presence::new(store.clone(), Role::Scheduler, metrics.clone());
-    super::log_start("scheduler", presence.name(), config);
+    let heartbeat = Heartbeat::new(store.clone(), Role::Scheduler, metrics.clone());
+    super::log_start("scheduler", heartbeat.name(), config);
     tokio::spawn(preflight::log(store.clone(), server.clone()));
     let enqueued = Mutex::default();
     let scheduler = Scheduler { config, shutdown, server, store, metrics, enqueued };
     let ended = tokio::select! {
-        ended = jobs::run_each(&scheduler) => ended,
-        () = presence.show(|| scheduler.is_at_work()) => Ok(()),
-        () = lost::note(&scheduler.store, Slots::new(config.schedule.every)?) => Ok(()),
+        ended = jobs::run_for_each_job(&scheduler) => ended,
+        () = heartbeat.send_while(|| scheduler.is_healthy()) => Ok(()),
+        () = lost::record(&scheduler.store, Slots::new(config.schedule.every)?) => Ok(()),
     };
-    presence.leave().await;
+    heartbeat.deregister().await;
     ended
 }
 
-impl Runner for Scheduler<'_> {
+impl ForEachJob for Scheduler<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
         let slots = Slots::new(J::every(self.config))?;
         let enqueuer = Enqueuer::<J>::new(&self.server, self.metrics.clone());
         let clock = self.store.clock();
         let mut ticks = pin!(slot_starts(slots, clock.clone()));
-        let (mut due, mut missed) = (None, NotBegun::default());
+        let (mut due, mut missed) = (None, NotStarted::default());
         // A slot whose job has just been enqueued.
         let mut enqueued = None;
-        // Why the job that is due is not enqueued yet.
-        let why = Mutex::new(Reason::RedisAway);
+        // Why the due job is not enqueued yet.
+        let blocked_by = Mutex::new(MissedReason::RedisAway);
         let started = Instant::now();
         tokio::select! {
             () = clock.synchronized() => {
                 let slots = slots_since(slots, clock, started.elapsed());
-                missed.add(Reason::RedisAway, slots.map(J::due));
+                missed.add(MissedReason::RedisAway, slots.map(J::due));
             }
             () = self.shutdown.cancelled() => return Ok(()),
         }
         loop {
-            // A tick takes the place of one whose job could not be enqueued all the while: its
-            // slot is over.
+            // A tick replaces a slot whose job could not be enqueued until then: that slot has ended.
             tokio::select! {
                 next = ticks.next() => {
-                    missed.add(*why.lock(), std::mem::replace(&mut due, next).map(J::due));
+                    missed.add(*blocked_by.lock(), std::mem::replace(&mut due, next).map(J::due));
                 }
-                () = self.enqueue(due, &enqueuer, &why), if due.is_some() => {
+                () = self.enqueue(due, &enqueuer, &blocked_by), if due.is_some() => {
                     enqueued = due.take();
-                    *why.lock() = Reason::RedisAway;
+                    *blocked_by.lock() = MissedReason::RedisAway;
                 }
-                () = self.note_unclaimed(&enqueuer, enqueued), if enqueued.is_some() => enqueued = None,
-                () = self.note(&mut missed), if is_reachable(due, &why) && !missed.is_empty() => {}
+                () = self.record_unclaimed(&enqueuer, enqueued), if enqueued.is_some() => {
+                    enqueued = None;
+                }
+                () = self.record_not_started(&mut missed),
+                    if is_reachable(due, &blocked_by) && !missed.is_empty() => {}
                 () = self.shutdown.cancelled() => return Ok(()),
             }
         }
     }
 }
 
-/// Whether Redis has answered lately, so that something can be noted there.
-fn is_reachable(due: Option<Slot>, why: &Mutex<Reason>) -> bool {
-    due.is_none() || *why.lock() == Reason::Paused
+/// Returns whether Redis responded to the last request, so that missed slots can be recorded.
+fn is_reachable(due: Option<Slot>, blocked_by: &Mutex<MissedReason>) -> bool {
+    due.is_none() || *blocked_by.lock() == MissedReason::Paused
 }
 
 /// Jobs that were not enqueued while they were due, by reason.
-struct NotBegun<J>(BTreeMap<Reason, Vec<J>>);
+struct NotStarted<J>(BTreeMap<MissedReason, Vec<J>>);
 
-impl<J> Default for NotBegun<J> {
+impl<J> Default for NotStarted<J> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<J> NotBegun<J> {
-    /// The most jobs that are noted, about a day of slots: those beyond it count as not scheduled.
-    const MOST: usize = 10_000;
+impl<J> NotStarted<J> {
+    /// The maximum number of jobs per reason, about a day of slots. The slots of further jobs count as not
+    /// scheduled.
+    const MAX_JOBS: usize = 10_000;
 
-    fn add(&mut self, reason: Reason, jobs: impl IntoIterator<Item = J>) {
-        let of_reason = self.0.entry(reason).or_default();
-        of_reason.extend(jobs);
-        of_reason.truncate(Self::MOST);
-        if of_reason.is_empty() {
+    fn add(&mut self, reason: MissedReason, jobs: impl IntoIterator<Item = J>) {
+        let not_started = self.0.entry(reason).or_default();
+        not_started.extend(jobs);
+        not_started.truncate(Self::MAX_JOBS);
+        if not_started.is_empty() {
             self.0.remove(&reason);
         }
     }
@@ -133,7 +140,7 @@ impl<J> NotBegun<J> {
     }
 }
 
-/// The slots before the current one, beginning with the one of so long ago.
+/// Returns the slots that have ended, starting with the one that contains the time `ago` before now.
 fn slots_since(slots: Slots, clock: &Clock, ago: Duration) -> impl Iterator<Item = Slot> {
     let now = clock.unix_seconds();
     let first = slots.containing(now.saturating_sub_unsigned(ago.as_secs()));
@@ -142,73 +149,70 @@ fn slots_since(slots: Slots, clock: &Clock, ago: Duration) -> impl Iterator<Item
 }
 
 impl Scheduler<'_> {
-    /// Notes why jobs could not be enqueued, now that Redis answers.
-    async fn note<J: ScheduledJob>(&self, missed: &mut NotBegun<J>) {
-        while let Some(of_reason) = missed.0.first_entry() {
-            match J::not_begun(of_reason.get(), &self.store, *of_reason.key()).await {
-                Ok(()) => drop(of_reason.remove()),
+    /// Records why jobs were not enqueued in time. Removes them from `missed`.
+    async fn record_not_started<J: ScheduledJob>(&self, missed: &mut NotStarted<J>) {
+        while let Some(entry) = missed.0.first_entry() {
+            match J::not_started(entry.get(), &self.store, *entry.key()).await {
+                Ok(()) => drop(entry.remove()),
                 Err(error) => {
-                    tracing::debug!(%error, "cannot note yet why slots were missed");
+                    tracing::debug!(%error, "cannot record why slots were missed; retrying");
                     sleep(Duration::from_secs(1)).await;
                 }
             }
         }
     }
 
-    /// Whether every queue has what is due, or is known to be paused.
-    fn is_at_work(&self) -> bool {
+    /// Returns whether the due jobs of all queues are enqueued, or their queues paused.
+    fn is_healthy(&self) -> bool {
         let enqueued = self.enqueued.lock();
         enqueued.len() == jobs::QUEUES.len()
-            && enqueued.values().all(|(at, enough)| at.elapsed() <= *enough)
+            && enqueued.values().all(|(at, valid_for)| at.elapsed() <= *valid_for)
     }
 
-    /// The queue has what is due, or is known to be paused; gives whether that was so before.
-    fn note_work<J: ScheduledJob>(&self) -> bool {
-        let enough = J::every(self.config) + LATEST;
-        self.enqueued.lock().insert(J::NAME, (Instant::now(), enough)).is_some()
+    /// Records that the due job is enqueued, or its queue paused. Returns whether that was recorded before.
+    fn mark_enqueued<J: ScheduledJob>(&self) -> bool {
+        let valid_for = J::every(self.config) + MAX_DELAY;
+        self.enqueued.lock().insert(J::NAME, (Instant::now(), valid_for)).is_some()
     }
 
-    /// Sees to it that the slot's job is in the queue, however often Redis fails, or as soon as the queue is
-    /// resumed. Meanwhile `why` says what keeps it.
+    /// Enqueues the job of the slot. Retries while Redis fails or the queue is paused, and sets `blocked_by`
+    /// to the reason.
     async fn enqueue<J: ScheduledJob>(
         &self,
         due: Option<Slot>,
         enqueuer: &Enqueuer<J>,
-        why: &Mutex<Reason>,
+        blocked_by: &Mutex<MissedReason>,
     ) {
         let Some(slot) = due else { return };
         let job = J::due(slot);
-        let delays = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_millis(400))
-            .with_jitter()
-            .without_max_times();
-        // Once for each slot, however often it is tried.
+        let delays = backoff::exponential(FIRST_DELAY, LONGEST_DELAY);
+        // One warning per slot, regardless of the number of attempts.
         let mut is_reported = false;
         let enqueued = (|| enqueuer.enqueue(&job))
             .retry(delays)
             .notify(|error, _| match error {
                 EnqueueError::Paused { .. } => {
-                    *why.lock() = Reason::Paused;
-                    let _again = self.note_work::<J>();
+                    *blocked_by.lock() = MissedReason::Paused;
+                    let _was_marked = self.mark_enqueued::<J>();
                 }
-                EnqueueError::Failed { is_away: true, .. } => {
-                    *why.lock() = Reason::RedisAway;
-                    tracing::debug!(%error, slot = slot.start(), "enqueueing again");
+                error if error.is_outage() => {
+                    *blocked_by.lock() = MissedReason::RedisAway;
+                    tracing::debug!(%error, slot = slot.start(), "cannot enqueue a job; retrying");
                 }
                 _ => {
-                    *why.lock() = Reason::RedisAway;
+                    *blocked_by.lock() = MissedReason::RedisAway;
                     if !std::mem::replace(&mut is_reported, true) {
-                        tracing::warn!(%error, slot = slot.start(), "enqueueing again");
+                        let slot = slot.start();
+                        tracing::warn!(%error, slot, "cannot enqueue a job; retrying");
                     }
                 }
             })
             .await;
-        // The first slot may have begun long before this process.
-        let is_tick = self.note_work::<J>();
-        tracing::debug!(slot = slot.start(), queue = J::NAME, ?enqueued, "scheduled");
-        // Of jobs that are for a slot, whose beginning they must not miss; not of a resumed queue.
-        let is_for_slot = job.slot().is_some() && *why.lock() != Reason::Paused;
+        // The lag of the first slot is not measured: it may have started long before this process.
+        let is_tick = self.mark_enqueued::<J>();
+        tracing::debug!(slot = slot.start(), queue = J::NAME, ?enqueued, "enqueued a job");
+        // The lag is measured for jobs that are for a slot, but not after a pause.
+        let is_for_slot = job.slot().is_some() && *blocked_by.lock() != MissedReason::Paused;
         if let (true, true, Ok(Enqueued::New), Ok(start)) =
             (is_tick, is_for_slot, enqueued, u64::try_from(slot.start()))
         {
@@ -217,21 +221,21 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Notes why jobs that wait for a worker, while none is alive, were not begun in time.
-    async fn note_unclaimed<J: ScheduledJob>(&self, enqueuer: &Enqueuer<J>, now: Option<Slot>) {
+    /// If no worker is alive, records that as the reason for jobs that wait although their slot has ended.
+    async fn record_unclaimed<J: ScheduledJob>(&self, enqueuer: &Enqueuer<J>, now: Option<Slot>) {
         let Some(now) = now else { return };
-        let noted = async {
+        let recorded = async {
             let mut jobs = enqueuer.unclaimed(&self.config.queue).await?;
             let slots = Slots::new(self.config.schedule.every)?;
-            let is_over = |slot: i64| slots.containing(slot).end() <= now.start();
-            jobs.retain(|job| job.slot().is_some_and(is_over));
+            let has_ended = |slot: i64| slots.containing(slot).end() <= now.start();
+            jobs.retain(|job| job.slot().is_some_and(has_ended));
             if !jobs.is_empty() {
-                J::not_begun(&jobs, &self.store, Reason::NoWorker).await?;
+                J::not_started(&jobs, &self.store, MissedReason::NoWorker).await?;
             }
             anyhow::Ok(())
         };
-        if let Err(error) = noted.await {
-            tracing::debug!(%error, "not noted that there is no worker");
+        if let Err(error) = recorded.await {
+            tracing::debug!(%error, "cannot record that no worker is alive");
         }
     }
 }

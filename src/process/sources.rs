@@ -1,5 +1,5 @@
-//! `cotiza sources`: asks the sources by hand, so that an operator sees from this machine how they
-//! are.
+//! `cotiza sources`: sends test requests to the sources, so that an operator can see how they respond to this
+//! machine. Depends on `clock`, `config`, `domain` and `exchange`.
 
 use std::{
     io::{Write as _, stdout},
@@ -14,21 +14,21 @@ use tokio::time::Instant;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    domain::{Attempt, Doubt},
+    domain::{Attempt, PriceFilter},
     exchange,
 };
 
-/// Longer than any request may take.
-const PATIENCE: Duration = Duration::from_mins(11);
+/// Longer than the timeout of any request.
+const TIMEOUT: Duration = Duration::from_mins(11);
 
-/// What can be done with the sources.
+/// The commands for sources.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Ask each source once and print what it says; exit with 1 if one that is enabled fails
+    /// Send one request to each source and print the result; exit with 1 if an enabled source fails
     Check {
-        /// Only this one, enabled or not
+        /// Check only this source, even if it is disabled
         name: Option<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -37,14 +37,14 @@ pub enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// If there is no such source, or an enabled one gives no price that is believed.
+/// Returns an error if the source does not exist, or if an enabled source does not return an accepted price.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let Command::Check { name, json } = command;
     let sources = chosen(&config.sources, name.as_deref())?;
     let (every, clock) = (config.schedule.every, Clock::machine());
-    let asked = exchange::Sources::with(&config.sources, sources.clone(), every, &clock)?;
-    let doubt: Doubt = super::doubt(config);
-    let round = asked.ask_each(&doubt, Instant::now() + PATIENCE).await;
+    let selected = exchange::Sources::with(&config.sources, sources.clone(), every, &clock)?;
+    let price_filter: PriceFilter = super::price_filter(config);
+    let round = selected.fetch_each(&price_filter, Instant::now() + TIMEOUT).await;
     let of = |name: &str| round.attempts.iter().find(|attempt| attempt.source == name);
     let rows: Vec<_> =
         sources.into_iter().filter_map(|(name, source)| Some((of(name)?, source))).collect();
@@ -58,12 +58,12 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     };
     match rows.iter().filter(bad).count() {
         0 => Ok(()),
-        1 => bail!("a source gave no price"),
-        count => bail!("{count} sources gave no price"),
+        1 => bail!("one source did not return an accepted price"),
+        count => bail!("{count} sources did not return an accepted price"),
     }
 }
 
-/// The sources to be asked: the named one, or all, those that are enabled first.
+/// Returns the sources to check: the named one, or all, enabled ones first.
 fn chosen<'a>(
     config: &'a config::Sources,
     name: Option<&str>,
@@ -71,7 +71,11 @@ fn chosen<'a>(
     let mut sources = config.in_order();
     if let Some(name) = name {
         let all: Vec<&str> = sources.iter().map(|(name, _)| name.as_str()).collect();
-        ensure!(all.contains(&name), "there is no source {name:?}; there are {}", all.join(", "));
+        ensure!(
+            all.contains(&name),
+            "there is no source {name:?}; the sources are {}",
+            all.join(", ")
+        );
         sources.retain(|(other, _)| *other == name);
     }
     Ok(sources)
@@ -106,11 +110,11 @@ fn print_table(rows: &[(&Attempt, &config::Source)]) -> anyhow::Result<()> {
 fn print_json(rows: &[(&Attempt, &config::Source)]) -> anyhow::Result<()> {
     let row = |(attempt, source): &(&Attempt, &config::Source)| {
         let quote = attempt.answer.as_ref().ok();
-        // Prices as strings: exact, whoever reads them.
+        // Prices are strings, so that every reader gets their exact values.
         json!({
             "source": attempt.source,
             "enabled": source.enabled,
-            "url": config::masked(source.url.as_str()),
+            "url": config::mask_url(source.url.as_str()),
             "ok": quote.is_some(),
             "latency_ms": u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
             "ask": quote.map(|quote| quote.ask.to_string()),

@@ -1,4 +1,5 @@
-//! `cotiza up`: all of Cotiza on one machine, each part a child process of this one.
+//! `cotiza up`: runs all processes of Cotiza on one machine, as child processes. Depends on `config`,
+//! `http_client` and `healthcheck`.
 
 mod child;
 mod lines;
@@ -15,68 +16,74 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder as _;
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use self::child::{Child, Family, Rank};
+use self::child::{Child, StopOrder, Supervisor};
 use super::healthcheck;
 use crate::{
+    backoff,
     config::{self, Config, ConfigError, Flags, variable},
-    connection::shown,
+    connection::redacted,
     http_client,
 };
 
-/// How `cotiza up` was called, for its children to be called alike.
+/// The arguments of `cotiza up`, which are passed on to its children.
 #[derive(Debug, Default)]
-pub struct Call {
+pub struct UpArguments {
     /// The configuration file.
     pub file: Option<PathBuf>,
-    /// The flags given.
+    /// The flags that were given.
     pub flags: Flags,
-    /// Whether to ask the simulated exchange instead of the real one.
+    /// Whether to use the simulated exchange instead of real ones.
     pub simulate: bool,
 }
 
-/// Runs its own Redis (unless another one was chosen), one scheduler, the workers, the API and,
-/// to simulate, the exchange; the data folder of its Redis is then another one. A child that dies is
-/// started again. On `shutdown` they are stopped in order.
+/// Runs a Redis server (unless another Redis is configured), a scheduler, the workers, the API and, if
+/// `call.simulate` is set, the simulated exchange, with a separate data folder. A child that ends is
+/// restarted. On `shutdown`, the children are stopped in order.
 ///
 /// # Errors
-/// If a port is taken, the data folder is in use, or there is no redis-server.
-pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> anyhow::Result<()> {
+/// Returns an error if a port or the data folder is in use, or if redis-server is not installed or does not
+/// start.
+pub async fn run(
+    config: &Config,
+    call: &UpArguments,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut config = config.clone();
     if call.simulate {
         config.up.data_dir = config::simulated_data_dir(&config.up);
     }
     let config = &config;
     if let Some(listen) = config.metrics.listen {
-        let reason = "its processes cannot share an address: leave it out; /metrics of the api tells of \
-                      all of them";
+        let reason = "its processes cannot share an address; remove it: /metrics of the api \
+                      includes the metrics of all processes";
         let (key, value) = ("metrics.listen with cotiza up".to_owned(), listen.to_string());
         return Err(ConfigError::NotAllowed { key, value, reason: reason.to_owned() }.into());
     }
-    is_free(config.api.listen, "api.listen").await?;
+    check_is_free(config.api.listen, "api.listen").await?;
     if call.simulate {
-        is_free(config.exchange.listen, "exchange.listen").await?;
+        check_is_free(config.exchange.listen, "exchange.listen").await?;
     }
-    let mut family = Family::new(config.log.format);
+    let mut supervisor = Supervisor::new(config.log.format);
     let mut redis_url = config.redis.url.clone();
-    // Held until the end: it keeps a second `cotiza up` off the same data.
+    // Held until the end: it prevents a second `cotiza up` with the same data folder.
     let mut _lock = None;
-    if !config.is_redis_chosen {
+    if !config.is_redis_configured {
         _lock = Some(redis_server::claim(&config.up).await?);
         redis_url = format!("redis://127.0.0.1:{}/0", config.up.redis_port);
         let redis = Child::new("redis", redis_server::command(&config.up)?);
-        family.start(Rank::Redis, redis.must_start());
+        supervisor.start(StopOrder::Redis, redis.must_start());
     }
-    for (rank, name, role) in members(config, call.simulate) {
+    for (stop_order, name, role) in roles(config, call.simulate) {
         let command = role_command(config, call, role, &redis_url)?;
-        family.start(rank, Child::new(&name, command));
+        supervisor.start(stop_order, Child::new(&name, command));
     }
     let running = async {
-        ready(config).await?;
-        announce(config, call.simulate, &redis_url)?;
+        wait_until_ready(config).await?;
+        print_addresses(config, call.simulate, &redis_url)?;
         if !call.simulate {
             suggestion::suggest(config, &origin(config.api.listen)).await;
         }
@@ -84,38 +91,38 @@ pub async fn run(config: &Config, call: &Call, shutdown: &CancellationToken) -> 
     };
     let ended = tokio::select! {
         ended = running => ended,
-        why = family.given_up() => {
-            Err(anyhow::Error::msg(format!("{why}; {}", redis_server::advice(&config.up))))
+        error = supervisor.start_failed() => {
+            Err(anyhow::Error::msg(format!("{error}; {}", redis_server::advice(&config.up))))
         }
         () = shutdown.cancelled() => Ok(()),
     };
-    family.stop(config.worker.drain + Duration::from_secs(2)).await;
+    supervisor.stop(config.worker.drain + Duration::from_secs(2)).await;
     ended
 }
 
-/// The children besides Redis: when they are stopped, their names, their roles.
-fn members(config: &Config, simulate: bool) -> Vec<(Rank, String, &'static str)> {
-    let mut members = vec![
-        (Rank::Server, "api".to_owned(), "api"),
-        (Rank::Scheduler, "scheduler".to_owned(), "scheduler"),
+/// Returns the children besides Redis: when they are stopped, their names, and their roles.
+fn roles(config: &Config, simulate: bool) -> Vec<(StopOrder, String, &'static str)> {
+    let mut roles = vec![
+        (StopOrder::Server, "api".to_owned(), "api"),
+        (StopOrder::Scheduler, "scheduler".to_owned(), "scheduler"),
     ];
     if simulate {
-        members.push((Rank::Server, "exchange".to_owned(), "exchange"));
+        roles.push((StopOrder::Server, "exchange".to_owned(), "exchange"));
     }
-    let worker = |n| (Rank::Worker, format!("worker-{n}"), "worker");
-    members.extend((1..=config.up.workers).map(worker));
-    members
+    let worker = |n| (StopOrder::Worker, format!("worker-{n}"), "worker");
+    roles.extend((1..=config.up.workers).map(worker));
+    roles
 }
 
-/// The command that runs a role as we were told to run all of them. Flags are handed on in the
-/// environment, since not every role has every flag.
+/// Returns the command that runs a role with the configuration of this process. Flags are passed on as
+/// environment variables, since not every role has every flag.
 fn role_command(
     config: &Config,
-    call: &Call,
+    call: &UpArguments,
     role: &str,
     redis_url: &str,
 ) -> anyhow::Result<tokio::process::Command> {
-    let program = std::env::current_exe().context("cannot find the program that is running")?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let mut command = tokio::process::Command::new(program);
     command.arg(role).arg("--supervised");
     if let Some(file) = &call.file {
@@ -125,7 +132,7 @@ fn role_command(
         command.env(variable(key), value);
     }
     command.env(variable("redis.url"), redis_url);
-    if !config.is_redis_chosen {
+    if !config.is_redis_configured {
         let file = config::own_password_file(&config.up.data_dir);
         command.env(variable("redis.password_file"), file);
     }
@@ -135,48 +142,45 @@ fn role_command(
     Ok(command)
 }
 
-/// Refuses to start what could only fail again and again.
-async fn is_free(listen: SocketAddr, key: &str) -> anyhow::Result<()> {
+/// Returns an error if the address is in use: a child would fail to listen on it again and again.
+async fn check_is_free(listen: SocketAddr, key: &str) -> anyhow::Result<()> {
     let variable = variable(key);
     ensure!(
         listen.port() != 0,
-        "{key} must name a port: nobody would find the API on a random one"
+        "{key} must have a fixed port: clients would not find a random one"
     );
     TcpListener::bind(listen).await.map(drop).with_context(|| {
         format!("cannot listen on {listen}; choose another address with {key} or {variable}")
     })
 }
 
-/// Returns once the API can serve; says what it waits for where that takes long.
-async fn ready(config: &Config) -> anyhow::Result<()> {
+/// Waits until the API is ready. If that takes long, logs the reason once.
+async fn wait_until_ready(config: &Config) -> anyhow::Result<()> {
     let client = http_client::local(healthcheck::TIMEOUT)?;
-    let mut delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(10))
-        .with_max_delay(Duration::from_secs(1))
-        .without_max_times()
-        .build();
+    let mut delays =
+        backoff::exponential(Duration::from_millis(10), Duration::from_secs(1)).build();
     let started = Instant::now();
-    let mut told = false;
+    let mut is_logged = false;
     while let Err(error) = healthcheck::api_with(&client, config.api.listen).await {
-        if !told && started.elapsed() > Duration::from_secs(3) {
+        if !is_logged && started.elapsed() > Duration::from_secs(3) {
             tracing::info!("still waiting for the API: {error:#}");
-            told = true;
+            is_logged = true;
         }
         sleep(delays.next().unwrap_or_default()).await;
     }
     Ok(())
 }
 
-/// Says where everything is.
-fn announce(config: &Config, simulate: bool, redis_url: &str) -> anyhow::Result<()> {
+/// Prints the addresses of the page, the API and its documentation, and where the data are.
+fn print_addresses(config: &Config, simulate: bool, redis_url: &str) -> anyhow::Result<()> {
     let origin = origin(config.api.listen);
     let folder = config.up.data_dir.display();
-    let (data, simulated) = if config.is_redis_chosen {
-        let warning = "SIMULATED PRICES go into this Redis, which may hold real ones";
-        (shown(&config.redis.url), warning.to_owned())
+    let (data, simulated) = if config.is_redis_configured {
+        let warning = "SIMULATED PRICES are stored in this Redis, which may contain real ones";
+        (redacted(&config.redis.url), warning.to_owned())
     } else {
-        let note = format!("SIMULATED PRICES, kept apart from real ones in {folder}");
-        (format!("{redis_url}, kept in {folder}"), note)
+        let note = format!("SIMULATED PRICES, stored separately from real ones in {folder}");
+        (format!("{redis_url}, stored in {folder}"), note)
     };
     let simulated = if simulate { format!("  {simulated}\n") } else { String::new() };
     writeln!(
@@ -187,7 +191,7 @@ fn announce(config: &Config, simulate: bool, redis_url: &str) -> anyhow::Result<
     Ok(())
 }
 
-/// The URL of the API as it is reached from this machine.
+/// Returns the URL of the API on this machine.
 fn origin(mut listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
         let loopback = match listen {

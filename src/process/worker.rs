@@ -1,4 +1,5 @@
-//! The worker process: takes jobs and runs them. Any number of them may run.
+//! The worker process: takes jobs from the queues and runs them. Several workers may run. Depends on `jobs`,
+//! `queue`, `exchange` and other modules.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -15,37 +16,37 @@ use crate::{
     domain::Slots,
     exchange::Sources,
     history::{History, Limits},
-    jobs::{self, Context, Housekeeping, Progress, Runner, ScheduledJob},
+    jobs::{self, Context, ForEachJob, Housekeeping, Progress, ScheduledJob},
     metrics::Metrics,
-    queue::{self, Caretaker, Job as _, Pulse},
+    queue::{self, Janitor, Job as _, Liveness},
     store::{Role, Store, StoreError},
 };
 
 use super::{
+    heartbeat::{self, Heartbeat},
     preflight,
-    presence::{self, Presence},
 };
 
-/// A worker that has looked into its queues within this time is at work.
-const AT_WORK: Duration = Duration::from_secs(5);
+/// A worker that has polled its queues within this time is healthy.
+const MAX_POLL_AGE: Duration = Duration::from_secs(5);
 
 /// Housekeeping needs no samples in memory.
-const SUMMARIES_ALONE: Limits = Limits { memory: 0, stale_for: Duration::MAX };
+const SUMMARIES_ONLY: Limits = Limits { memory: 0, stale_for: Duration::MAX };
 
 struct Worker<'a> {
     config: &'a Config,
     shutdown: &'a CancellationToken,
     server: Server,
     context: Context,
-    presence: Presence,
-    /// One for each queue that is worked on.
-    pulses: Mutex<Vec<Pulse>>,
+    heartbeat: Heartbeat,
+    /// One per queue.
+    liveness: Mutex<Vec<Liveness>>,
 }
 
-/// Works until `shutdown`, then finishes the jobs in flight. Redis may be away meanwhile.
+/// Runs jobs until `shutdown`, then completes the running jobs. Continues during outages of Redis.
 ///
 /// # Errors
-/// If the configuration cannot be used.
+/// Returns an error if the configuration cannot be used.
 pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let (store, server) = super::store(config)?;
     let metrics = Metrics::default();
@@ -53,95 +54,99 @@ pub async fn run(config: &Config, shutdown: &CancellationToken) -> anyhow::Resul
     let context = Context {
         slots: Slots::new(config.schedule.every)?,
         sources: Sources::new(&config.sources, config.schedule.every, store.clock())?,
-        doubt: super::doubt(config),
+        price_filter: super::price_filter(config),
         store: store.clone(),
-        history: Arc::new(History::new(store.clone(), SUMMARIES_ALONE)),
+        history: Arc::new(History::new(store.clone(), SUMMARIES_ONLY)),
         retention: super::retention(config),
-        caretaker: Caretaker::new(&server, jobs::QUEUES.to_vec(), &config.queue),
+        janitor: Janitor::new(&server, jobs::QUEUES.to_vec(), &config.queue),
         metrics: metrics.clone(),
         progress: Progress::default(),
     };
-    let presence = Presence::new(store.clone(), Role::Worker, metrics);
-    super::log_start("worker", presence.name(), config);
+    let heartbeat = Heartbeat::new(store.clone(), Role::Worker, metrics);
+    super::log_start("worker", heartbeat.name(), config);
     tokio::spawn(preflight::log(store.clone(), server.clone()));
     tokio::select! {
         () = store.clock().synchronized() => {}
         () = shutdown.cancelled() => return Ok(()),
     }
     tokio::spawn(set_slots(store.clone()));
-    let worker = Worker { config, shutdown, server, context, presence, pulses: Mutex::default() };
+    let worker =
+        Worker { config, shutdown, server, context, heartbeat, liveness: Mutex::default() };
     let ended = tokio::select! {
-        // Boxed, as it is large.
-        ended = Box::pin(jobs::run_each(&worker)) => ended,
-        () = worker.show_life(&store) => Ok(()),
+        // Boxed, since it is large.
+        ended = Box::pin(jobs::run_for_each_job(&worker)) => ended,
+        () = worker.send_heartbeats(&store) => Ok(()),
     };
-    worker.presence.leave().await;
+    worker.heartbeat.deregister().await;
     ended
 }
 
-impl Runner for Worker<'_> {
+impl ForEachJob for Worker<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
-        let (context, pulse) = (self.context.clone(), Pulse::default());
-        self.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(pulse.clone());
-        let (name, metrics) = (self.presence.name(), self.context.metrics.clone());
+        let (context, liveness) = (self.context.clone(), Liveness::default());
+        self.liveness.lock().unwrap_or_else(PoisonError::into_inner).push(liveness.clone());
+        let (name, metrics) = (self.heartbeat.name(), self.context.metrics.clone());
         let (server, config) = (self.server.clone(), self.config.clone());
         let (name, shutdown) = (name.to_owned(), self.shutdown.clone());
-        // In a task of its own: whatever wakes the task of a queue makes it look for jobs, and two queues in one
-        // task would wake each other without end.
+        // In its own task: each wake-up of the task makes a worker poll its queue, so that the workers of
+        // two queues in one task would wake each other endlessly.
         let working = tokio::spawn(async move {
-            queue::work::<J>(&server, &config, context, &name, pulse, metrics, &shutdown).await;
+            queue::work::<J>(&server, &config, context, &name, liveness, metrics, &shutdown).await;
         });
-        working.await.context("the worker of a queue has ended")
+        working.await.context("the task of a queue failed")
     }
 }
 
 impl Worker<'_> {
-    /// Says for ever that this worker is at work, as long as it really looks into its queues.
-    async fn show_life(&self, store: &Store) {
-        let mut ticks = interval(presence::EVERY);
-        let mut made_room: Option<Instant> = None;
+    /// Sends heartbeats while this worker polls its queues. Never returns.
+    async fn send_heartbeats(&self, store: &Store) {
+        let mut ticks = interval(heartbeat::EVERY);
+        let mut last_freed: Option<Instant> = None;
         loop {
             ticks.tick().await;
-            let beating = {
-                let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
-                !pulses.is_empty() && pulses.iter().all(|pulse| pulse.is_within(AT_WORK))
+            let is_healthy = {
+                let liveness = self.liveness.lock().unwrap_or_else(PoisonError::into_inner);
+                !liveness.is_empty()
+                    && liveness.iter().all(|liveness| liveness.is_within(MAX_POLL_AGE))
             };
             let every = self.config.queue.housekeeping_every;
-            match self.note_life(store, beating).await {
+            match self.send_heartbeat(store, is_healthy).await {
                 Err(error) if error.is_out_of_memory() => {
-                    if made_room.is_none_or(|at| at.elapsed() >= every) {
-                        self.make_room().await;
-                        made_room = Some(Instant::now());
+                    if last_freed.is_none_or(|at| at.elapsed() >= every) {
+                        self.free_memory().await;
+                        last_freed = Some(Instant::now());
                     }
                 }
-                Err(error) => tracing::debug!(%error, "no heartbeat given"),
+                Err(error) => tracing::debug!(%error, "cannot send a heartbeat"),
                 Ok(()) => {}
             }
         }
     }
 
-    async fn note_life(&self, store: &Store, beating: bool) -> Result<(), StoreError> {
-        if beating {
-            self.presence.beat(self.context.progress.activity()).await?;
+    /// Sends a heartbeat if this worker is healthy. Records whether the clock of Redis was set, and the
+    /// states of the circuit breakers.
+    async fn send_heartbeat(&self, store: &Store, is_healthy: bool) -> Result<(), StoreError> {
+        if is_healthy {
+            self.heartbeat.send(self.context.progress.activity()).await?;
         }
-        store.note_jump().await?;
-        store.tell_circuits(self.presence.name(), &self.context.sources.circuits()).await
+        store.record_clock_jump().await?;
+        store.record_circuits(self.heartbeat.name(), &self.context.sources.circuits()).await
     }
 
-    /// Does the housekeeping at once: no job can be enqueued while Redis is full.
-    async fn make_room(&self) {
-        tracing::warn!("the memory of Redis is full; housekeeping is done at once");
+    /// Runs housekeeping without a job: no job can be enqueued while Redis is full.
+    async fn free_memory(&self) {
+        tracing::warn!("the memory of Redis is full; starting housekeeping");
         let due = self.context.store.clock().unix_seconds();
         if let Err(error) = (Housekeeping { due }).run(self.context.clone(), 1).await {
-            tracing::warn!(%error, "housekeeping is not finished");
+            tracing::warn!(%error, "housekeeping failed");
         }
     }
 }
 
-/// Notes the configured length of slots as soon as Redis can be reached.
+/// Records the configured length of slots; retries until it succeeds.
 async fn set_slots(store: Store) {
     while let Err(error) = store.set_slots(store.clock().unix_seconds()).await {
-        tracing::debug!(%error, "the length of slots is not noted yet");
-        sleep(presence::EVERY).await;
+        tracing::debug!(%error, "cannot record the length of slots; retrying");
+        sleep(heartbeat::EVERY).await;
     }
 }

@@ -1,61 +1,65 @@
-//! What operators do to queues and jobs. Requests are sent once, since their answers tell what has changed;
-//! but the client of a cluster sends them again if a connection breaks.
+//! Changes to queues and jobs by operators. A request is sent once, since a repeated one would no longer
+//! report what has changed. Only the client of a cluster repeats it if a connection breaks.
 
 use std::sync::LazyLock;
 
 use redis::{AsyncCommands, RedisResult, Script};
 
-use super::{Inspector, inspect::PIECE, report::JobState, settings, tidy};
+use super::{Inspector, backlog, inspect::BATCH, report::JobState, settings};
 
 static PAUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pause.lua")));
 static RESUME: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("resume.lua")));
 
 impl Inspector {
-    /// Pauses a queue: from now on nothing is enqueued into it, and workers take nothing from it. Jobs that
-    /// run come to their end. Gives whether it was not paused before.
+    /// Pauses a queue: jobs are neither enqueued nor taken by workers until it is resumed. Running jobs are
+    /// completed. Returns whether the queue was not paused before.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn pause(&self, queue: &str, by: &str, note: &str) -> RedisResult<bool> {
-        let settings = settings::of(&self.connection, queue).await?;
-        let mut pause = PAUSE.key(settings::pause(&settings));
-        pause.key(settings.active_jobs_list()).key(settings::held(&settings)).arg(by).arg(note);
+        let settings = settings::for_queue(&self.connection, queue).await?;
+        let mut pause = PAUSE.key(settings::pause_key(&settings));
+        pause
+            .key(settings.active_jobs_list())
+            .key(settings::held_list(&settings))
+            .arg(by)
+            .arg(note);
         pause.invoke_async(&mut self.connection.current().await?).await
     }
 
-    /// Resumes a paused queue; gives whether it was paused.
+    /// Resumes a queue. Returns whether it was paused.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn resume(&self, queue: &str) -> RedisResult<bool> {
-        let settings = settings::of(&self.connection, queue).await?;
+        let settings = settings::for_queue(&self.connection, queue).await?;
         let mut connection = self.connection.current().await?;
-        let mut resume = RESUME.key(settings::pause(&settings));
-        resume.key(settings.active_jobs_list()).key(settings::held(&settings));
+        let mut resume = RESUME.key(settings::pause_key(&settings));
+        resume.key(settings.active_jobs_list()).key(settings::held_list(&settings));
         let was_paused: bool = resume.invoke_async(&mut connection).await?;
-        let _listeners: u64 = connection.publish(settings::channel(&settings), 1).await?;
+        let _listeners: u64 = connection.publish(settings::jobs_channel(&settings), 1).await?;
         Ok(was_paused)
     }
 
-    /// Removes all jobs that are in a state now from a queue, but not running ones. Gives what was to be
-    /// done by those that were removed, and how it ended.
+    /// Removes all jobs in the given state from a queue, except running ones. Returns the payloads of the
+    /// removed jobs, even if an error prevents the removal of the rest.
     pub async fn purge(&self, queue: &str, state: JobState) -> (Vec<Vec<u8>>, RedisResult<()>) {
         let mut removed = Vec::new();
-        let ended = async {
-            for ids in self.ids(queue, state).await?.chunks(PIECE) {
+        let purged = async {
+            for ids in self.ids(queue, state).await?.chunks(BATCH) {
                 removed.extend(self.remove(queue, state, ids).await?);
             }
             Ok(())
         };
-        let ended = ended.await;
-        (removed, ended)
+        let result = purged.await;
+        (removed, result)
     }
 
-    /// Removes jobs in a state from a queue, but not running ones. Gives what was to be done by those that
-    /// were removed.
+    /// Removes those of the jobs that are in the given state from a queue, except running ones. Returns the
+    /// payloads of the removed jobs.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn remove(
         &self,
         queue: &str,
@@ -65,9 +69,9 @@ impl Inspector {
         if ids.is_empty() || state == JobState::Running {
             return Ok(Vec::new());
         }
-        let settings = settings::of(&self.connection, queue).await?;
+        let settings = settings::for_queue(&self.connection, queue).await?;
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let remove = tidy::removal(&settings, state, &ids);
+        let remove = backlog::removal(&settings, state, &ids);
         remove.invoke_async(&mut self.connection.current().await?).await
     }
 }

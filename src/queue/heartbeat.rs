@@ -1,8 +1,8 @@
-//! The heartbeats of workers, and the jobs of workers that are dead.
+//! The heartbeats of workers, and orphaned jobs: those of workers that have stopped sending heartbeats.
 //!
-//! apalis has its own, which are switched off: it gives them only between two looks into the queue,
-//! so that a worker that drains or is busy would be taken for dead; and it compares the clocks of
-//! machines, so that one wrong clock would disturb all workers. These go by the clock of Redis.
+//! apalis has heartbeats of its own, which are switched off: it sends them only between two polls, so
+//! that a worker that drains or is busy counts as dead; and it compares the clocks of different machines,
+//! so that one wrong clock disturbs all workers. These go by the clock of Redis.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -10,103 +10,108 @@ use apalis_redis::Config;
 use redis::{RedisResult, Script};
 use tokio::time::sleep;
 
-use super::settings::{self, alive_set};
+use super::settings::{self, heartbeats_key};
 use crate::{config, connection::SharedConnection};
 
-/// How often a worker that apalis has not registered yet looks whether it is.
+/// How often a worker checks whether apalis has registered it, until it has.
 const UNTIL_REGISTERED: Duration = Duration::from_millis(50);
 
-/// How often a worker looks for jobs that it was given and has not begun. One look is not enough: they may be
-/// on their way to it.
-const RECLAIM_EVERY: Duration = Duration::from_secs(3);
+/// How often a worker looks for jobs that it was assigned and has not started. A job is requeued at the
+/// second look: at the first one, it may be on its way.
+const REQUEUE_EVERY: Duration = Duration::from_secs(3);
 
-static BEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("beat.lua")));
-static RECLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reclaim.lua")));
-static DISOWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("disown.lua")));
+static HEARTBEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("heartbeat.lua")));
+static REQUEUE_UNSTARTED: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("requeue_unstarted.lua")));
+static DROP_UNREADABLE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("drop_unreadable_in_flight.lua")));
 
-/// Gives heartbeats of a worker for ever, twice in each `queue.heartbeat`, and the jobs of workers
-/// that are silent to others. A worker that is not registered stays so: that is apalis's business.
-pub(super) async fn beat(
+/// Sends heartbeats of a worker, two in each `queue.heartbeat`, and requeues orphaned jobs. Never returns.
+/// A worker that is not registered stays so: apalis registers workers.
+pub(super) async fn send_heartbeats(
     mut connection: SharedConnection,
     settings: Config,
     worker: String,
     queue: config::Queue,
 ) {
     loop {
-        let beaten = beat_once(&mut connection, &settings, &worker, &queue).await;
-        if let Err(error) = &beaten {
-            tracing::debug!(%error, worker, "no heartbeat given");
+        let registered = send_heartbeat(&mut connection, &settings, &worker, &queue).await;
+        if let Err(error) = &registered {
+            tracing::debug!(%error, worker, "cannot send a heartbeat");
         }
         let period = queue.heartbeat / 2;
-        sleep(if let Ok(false) = beaten { UNTIL_REGISTERED } else { period }).await;
+        sleep(if let Ok(false) = registered { UNTIL_REGISTERED } else { period }).await;
     }
 }
 
-/// Gives whether the worker is registered.
-async fn beat_once(
+/// Returns whether the worker is registered.
+async fn send_heartbeat(
     connection: &mut SharedConnection,
     settings: &Config,
     worker: &str,
     queue: &config::Queue,
 ) -> RedisResult<bool> {
-    let mut beat = BEAT.key(alive_set(settings));
-    beat.key(settings.workers_set())
+    let mut step = HEARTBEAT.key(heartbeats_key(settings));
+    step.key(settings.workers_set())
         .key(settings.active_jobs_list())
-        .key(settings::pause(settings));
-    beat.key(settings::held(settings));
-    beat.arg(worker).arg(u64::try_from(queue.silence().as_millis()).unwrap_or(u64::MAX));
-    beat.arg(settings.inflight_jobs_set()).arg(settings::worker_metadata(settings));
-    let (registered, mut dead): (bool, Vec<String>) = beat.invoke_async(connection).await?;
-    // An earlier generation of this worker was given up by this worker itself.
+        .key(settings::pause_key(settings));
+    step.key(settings::held_list(settings));
+    step.arg(worker).arg(u64::try_from(queue.silence().as_millis()).unwrap_or(u64::MAX));
+    step.arg(settings.inflight_jobs_set()).arg(settings::worker_metadata(settings));
+    let (registered, mut dead): (bool, Vec<String>) = step.invoke_async(connection).await?;
+    // Earlier generations of this worker are not worth a warning.
     let process = |name: &str| name.rsplit_once('-').map(|(process, _)| process.to_owned());
     dead.retain(|name| process(name) != process(worker));
     if !dead.is_empty() {
         let (queue, dead) = (settings.queue.as_ref(), dead.join(", "));
-        tracing::warn!(queue, dead, "workers are silent; their jobs are given to others");
+        tracing::warn!(queue, dead, "workers send no heartbeats; requeued their jobs");
     }
     Ok(registered)
 }
 
-/// Gives jobs to others for ever that this worker was given and does not know of. That happens in a cluster
-/// alone: its client asks again for jobs when the answer was lost.
-pub(super) async fn reclaim(mut connection: SharedConnection, settings: Config, worker: String) {
-    let mut unknown: Vec<String> = Vec::new();
+/// Requeues jobs that were assigned to this worker without its knowledge. Never returns. That happens only
+/// in a cluster: its client sends a request for jobs again when the answer is lost.
+pub(super) async fn requeue_unstarted(
+    mut connection: SharedConnection,
+    settings: Config,
+    worker: String,
+) {
+    let mut unstarted: Vec<String> = Vec::new();
     loop {
-        sleep(RECLAIM_EVERY).await;
-        let mut step = RECLAIM.key(format!("{}:{worker}", settings.inflight_jobs_set()));
+        sleep(REQUEUE_EVERY).await;
+        let mut step = REQUEUE_UNSTARTED.key(format!("{}:{worker}", settings.inflight_jobs_set()));
         step.key(settings.active_jobs_list()).arg(settings.job_meta_hash()).arg(&worker);
-        step.arg(&unknown);
+        step.arg(&unstarted);
         match step.invoke_async(&mut connection).await {
-            Ok(now) => unknown = now,
-            Err(error) => tracing::debug!(%error, worker, "not looked for lost jobs"),
+            Ok(now) => unstarted = now,
+            Err(error) => tracing::debug!(%error, worker, "cannot look for unstarted jobs"),
         }
     }
 }
 
-/// Takes leave of the other workers. One that handed everything back is forgotten, which apalis
-/// means to do and does not; of one that did not, the others take over the jobs at their next
-/// heartbeat and not only when its silence has been noticed.
-pub(super) async fn leave(mut connection: SharedConnection, settings: &Config, worker: &str) {
+/// Removes a worker that ends, which apalis does not do. If it still has jobs, its last heartbeat is set to
+/// 0 instead, so that another worker requeues them at its next heartbeat.
+pub(super) async fn deregister(mut connection: SharedConnection, settings: &Config, worker: &str) {
     let worker_jobs = format!("{}:{worker}", settings.inflight_jobs_set());
-    let left: RedisResult<()> = async {
-        let mut disown = DISOWN.key(worker_jobs);
-        disown.key(settings.job_data_hash()).arg(settings.job_meta_hash());
-        let jobs: u64 = disown.invoke_async(&mut connection).await?;
+    let removed: RedisResult<()> = async {
+        let mut step = DROP_UNREADABLE.key(worker_jobs);
+        step.key(settings.job_data_hash()).arg(settings.job_meta_hash());
+        let jobs: u64 = step.invoke_async(&mut connection).await?;
         if jobs > 0 {
             let mut silence = redis::cmd("ZADD");
-            silence.arg(alive_set(settings)).arg("XX").arg(0).arg(worker);
+            silence.arg(heartbeats_key(settings)).arg("XX").arg(0).arg(worker);
             return silence.query_async(&mut connection).await;
         }
         let metadata = format!("{}{worker}", settings::worker_metadata(settings));
         redis::pipe()
             .zrem(settings.workers_set(), worker)
-            .zrem(alive_set(settings), worker)
+            .zrem(heartbeats_key(settings), worker)
             .unlink(metadata)
             .query_async(&mut connection)
             .await
     }
     .await;
-    if let Err(error) = left {
-        tracing::debug!(%error, worker, "could not take leave; its silence will be noticed");
+    if let Err(error) = removed {
+        tracing::debug!(%error, worker, "cannot remove a worker; its heartbeats expire instead");
     }
 }

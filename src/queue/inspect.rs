@@ -1,4 +1,4 @@
-//! How the queues are, and which jobs are in them.
+//! The status of the queues, and the jobs in them.
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
@@ -14,35 +14,35 @@ use crate::{
     connection::{Server, SharedConnection},
 };
 
-static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("report.lua")));
+static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("queue_report.lua")));
 
-/// How many ids one call reads, so that Redis is never held up for long.
-pub(super) const PIECE: usize = 500;
+/// The number of ids per request, so that Redis is never blocked for long.
+pub(super) const BATCH: usize = 500;
 
-/// Looks at queues and their jobs, and changes them for operators.
+/// Reads and changes queues and their jobs for operators.
 #[derive(Debug, Clone)]
 pub struct Inspector {
     pub(super) connection: SharedConnection,
     queues: Vec<&'static str>,
-    /// The silence after which a worker counts as dead.
+    /// A worker that has sent no heartbeat for this long counts as dead.
     silence: Duration,
 }
 
 impl Inspector {
-    /// An inspector of the queues of these names, on a Redis that is connected to on first use.
+    /// Creates an inspector of the queues with these names. It connects to Redis on first use.
     pub fn new(server: &Server, queues: Vec<&'static str>, config: &config::Queue) -> Self {
         Self { connection: server.shared(), queues, silence: config.silence() }
     }
 
-    /// The names of the queues.
+    /// Returns the names of the queues.
     pub fn names(&self) -> &[&'static str] {
         &self.queues
     }
 
-    /// How all queues are.
+    /// Returns the status of all queues.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn queues(&self) -> RedisResult<Vec<QueueReport>> {
         let mut reports = Vec::new();
         for name in &self.queues {
@@ -52,18 +52,18 @@ impl Inspector {
     }
 
     async fn queue(&self, name: &'static str) -> RedisResult<QueueReport> {
-        type Answer = (u64, u64, u64, u64, u64, i64, String, String, String, String, String);
-        let settings = settings::of(&self.connection, name).await?;
+        type Reply = (u64, u64, u64, u64, u64, i64, String, String, String, String, String);
+        let settings = settings::for_queue(&self.connection, name).await?;
         let mut report = REPORT.key(settings.active_jobs_list());
         report.key(settings.scheduled_jobs_set()).key(settings.done_jobs_set());
         report.key(settings.dead_jobs_set()).key(settings.workers_set());
-        report.key(settings::pause(&settings)).key(settings::held(&settings));
-        report.key(settings::alive_set(&settings));
+        report.key(settings::pause_key(&settings)).key(settings::held_list(&settings));
+        report.key(settings::heartbeats_key(&settings));
         report.arg(settings.inflight_jobs_set()).arg(settings.job_meta_hash());
         report.arg(u64::try_from(self.silence.as_millis()).unwrap_or(u64::MAX));
-        let (waiting, running, done, dead, workers, now, oldest, enqueued, since, by, note): Answer =
+        let (waiting, running, done, dead, workers, now, oldest, enqueued, since, by, note): Reply =
             report.invoke_async(&mut self.connection.clone()).await?;
-        // A job of an older version has no such note, but an id that was made when it was enqueued.
+        // Jobs of older versions have no such field, but their id contains the time of its creation.
         let enqueued = enqueued.parse().ok().or_else(|| created_ms(&oldest));
         Ok(QueueReport {
             name,
@@ -74,10 +74,10 @@ impl Inspector {
         })
     }
 
-    /// How many jobs are in one of the states of one of the queues.
+    /// Returns the number of jobs in the given queues and states.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn count(&self, queues: &[&'static str], states: &[JobState]) -> RedisResult<u64> {
         let mut count = 0;
         for queue in queues {
@@ -87,11 +87,11 @@ impl Inspector {
         Ok(count)
     }
 
-    /// Some of the jobs in one of the states of one of the queues, newest first: `count` of them after
+    /// Returns the jobs in the given queues and states, newest first: up to `count` jobs after the first
     /// `skipped`.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn jobs(
         &self,
         queues: &[&'static str],
@@ -102,28 +102,28 @@ impl Inspector {
         let mut ids = Vec::new();
         for queue in queues {
             for state in states {
-                let of_state = self.ids(queue, *state).await?;
-                ids.extend(of_state.into_iter().map(|id| (id, *queue, *state)));
+                let in_state = self.ids(queue, *state).await?;
+                ids.extend(in_state.into_iter().map(|id| (id, *queue, *state)));
             }
         }
-        ids.sort_unstable_by(|one, other| other.0.cmp(&one.0));
-        ids.dedup_by(|one, other| one.0 == other.0);
+        ids.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        ids.dedup_by(|a, b| a.0 == b.0);
         self.read(ids.into_iter().skip(skipped).take(count).collect()).await
     }
 
-    /// The job of an id, wherever it is.
+    /// Returns the job with the id, from any queue.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn job(&self, id: &str) -> RedisResult<Option<JobReport>> {
         for queue in &self.queues {
-            let settings = settings::of(&self.connection, queue).await?;
-            let mut look = pipe();
-            look.hexists(settings.job_data_hash(), id).sismember(settings.done_jobs_set(), id);
-            look.sismember(settings.dead_jobs_set(), id);
-            let (is_here, is_done, is_dead): (bool, bool, bool) =
-                look.query_async(&mut self.connection.clone()).await?;
-            if !is_here {
+            let settings = settings::for_queue(&self.connection, queue).await?;
+            let mut lookup = pipe();
+            lookup.hexists(settings.job_data_hash(), id).sismember(settings.done_jobs_set(), id);
+            lookup.sismember(settings.dead_jobs_set(), id);
+            let (exists, is_done, is_dead): (bool, bool, bool) =
+                lookup.query_async(&mut self.connection.clone()).await?;
+            if !exists {
                 continue;
             }
             let state = match (is_done, is_dead) {
@@ -139,9 +139,10 @@ impl Inspector {
         Ok(None)
     }
 
-    /// The ids of all jobs in a state, in any order; one may come twice while others are removed.
+    /// Returns the ids of all jobs in a state, in any order. An id can be repeated if jobs are removed at the
+    /// same time.
     pub(super) async fn ids(&self, queue: &str, state: JobState) -> RedisResult<Vec<String>> {
-        let settings = settings::of(&self.connection, queue).await?;
+        let settings = settings::for_queue(&self.connection, queue).await?;
         match state {
             JobState::Waiting => self.waiting(&settings).await,
             JobState::Running => self.in_flight(&settings).await,
@@ -154,7 +155,7 @@ impl Inspector {
         let mut read = pipe();
         read.lrange(settings.active_jobs_list(), 0, -1);
         read.zrange(settings.scheduled_jobs_set(), 0, -1);
-        read.lrange(settings::held(settings), 0, -1);
+        read.lrange(settings::held_list(settings), 0, -1);
         let (active, scheduled, held): (Vec<String>, Vec<String>, Vec<String>) =
             read.query_async(&mut self.connection.clone()).await?;
         Ok([active, scheduled, held].concat())
@@ -180,10 +181,10 @@ impl Inspector {
         let (mut cursor, mut ids) = (0_u64, Vec::new());
         loop {
             let mut scan = redis::cmd("SSCAN");
-            scan.arg(&set).arg(cursor).arg("COUNT").arg(PIECE);
-            let (next, piece): (u64, Vec<String>) =
+            scan.arg(&set).arg(cursor).arg("COUNT").arg(BATCH);
+            let (next, batch): (u64, Vec<String>) =
                 scan.query_async(&mut self.connection.clone()).await?;
-            ids.extend(piece);
+            ids.extend(batch);
             cursor = next;
             if cursor == 0 {
                 return Ok(ids);
@@ -200,7 +201,7 @@ impl Inspector {
         }
         let mut read = pipe();
         for (id, queue, _) in &jobs {
-            let settings = settings::of(&self.connection, queue).await?;
+            let settings = settings::for_queue(&self.connection, queue).await?;
             read.hget(settings.job_data_hash(), id);
             read.hgetall(format!("{}:{id}", settings.job_meta_hash()));
         }

@@ -1,82 +1,85 @@
-//! What a job is.
+//! The contract between the queue and its jobs.
 
 use std::{error::Error, fmt};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A piece of work, as plain data. The contract:
+/// A unit of work, as plain data. The contract:
 ///
-/// - It runs at least once: a worker that dies is followed by another that runs its jobs again,
-///   so `run` must come to the same end when it is run twice.
-/// - A retry within reach is up to `run` itself. What it gives up is never run again.
-/// - It is not cancelled, not even when the connection to Redis breaks; it bounds its own time.
-/// - A panic ends it as given up.
+/// - It runs at least once. If its worker crashes, another worker runs it again, so running it twice must
+///   have the same result as running it once.
+/// - `run` retries what can be retried. A job that returns an error is never run again.
+/// - It is not cancelled, not even when the connection to Redis breaks. It limits its own time.
+/// - A panic ends it like an error.
 pub trait Job: Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static {
     /// The name of the job and of its queue: `snake_case`, without a colon.
     const NAME: &'static str;
 
-    /// All that `run` needs besides the job's own data.
+    /// Everything that `run` needs besides the data of the job.
     type Context: Clone + Send + Sync + 'static;
 
-    /// The key under which the job is enqueued at most once.
+    /// The idempotency key: a job with the same key is enqueued at most once.
     fn key(&self) -> String;
 
-    /// The first unix second of the slot that the job is for, if it is for one: a field of its log lines.
+    /// The first unix second of the slot that the job is for, if any. It is a field of the log lines.
     fn slot(&self) -> Option<i64> {
         None
     }
 
-    /// Does the work. `tries` tells how many times it has been begun, this time included: more
-    /// than 1 after a worker died of it, or with it.
+    /// Does the work. `attempt` counts from 1; it is greater if workers crashed while they ran the job.
     ///
     /// # Errors
-    /// The reason for which the job is given up for good.
+    /// Returns the error with which the job is dead.
     fn run(
         self,
         context: Self::Context,
-        tries: u32,
-    ) -> impl Future<Output = Result<(), GiveUp>> + Send;
+        attempt: u32,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
 
-    /// Is told when the job is given up by others than `run` itself.
-    fn given_up(self, _context: Self::Context, _why: GivenUp) -> impl Future<Output = ()> + Send {
+    /// Called when the queue discards the job, instead of `run` or after it.
+    fn discarded(
+        self,
+        _context: Self::Context,
+        _reason: DiscardReason,
+    ) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// Why a job was given up by the queue.
+/// Why the queue discarded a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GivenUp {
-    /// It was among the oldest of too many that waited.
+pub enum DiscardReason {
+    /// Too many jobs waited, and it was among the oldest.
     Backlog,
     /// It panicked.
     Panicked,
-    /// It was begun several times and never came to an end: its workers died of it.
-    Deadly,
+    /// It is a poison job: it was started several times and never ended, since its workers crashed.
+    Poison,
 }
 
-/// The reason for which a job is given up for good.
+/// The error of a job, which is not run again.
 #[derive(Debug)]
-pub struct GiveUp {
-    /// One of a few words, for metrics.
+pub struct JobError {
+    /// A label for metrics, from a small set of words.
     pub(super) reason: &'static str,
-    /// What happened.
     pub(super) error: Box<dyn Error + Send + Sync>,
 }
 
-impl GiveUp {
-    /// A reason that metrics count by itself, in `snake_case`.
-    pub fn because(reason: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+impl JobError {
+    /// An error with its own label for metrics, in `snake_case`.
+    pub fn new(reason: &'static str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { reason, error: error.into() }
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for GiveUp {
+/// Errors without a label of their own have the label `failed`.
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for JobError {
     fn from(error: E) -> Self {
-        Self::because("failed", error)
+        Self::new("failed", error)
     }
 }
 
-impl fmt::Display for GiveUp {
+impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }

@@ -1,11 +1,11 @@
--- Pauses a queue, by the clock of Redis: its waiting jobs are held where no worker looks. One that is
--- paused stays so since when it was; who paused it last and why replace what was noted.
+-- Pauses a queue, by the clock of Redis: moves its waiting jobs to the held jobs, which workers do not poll.
+-- If the queue is paused already, keeps the start of the pause and replaces the operator and the note.
 -- KEYS[1]: the pause (HASH)
 -- KEYS[2]: active jobs (LIST)
 -- KEYS[3]: held jobs (LIST)
--- ARGV[1]: who does it; ARGV[2]: the note
--- Returns 1 if it was not paused before, else 0.
--- A full Redis refuses the first write of a script, if it adds something; so this one comes first.
+-- ARGV[1]: the operator; ARGV[2]: the note
+-- Returns 1 if the queue was not paused before, else 0.
+-- A full Redis rejects a script if its first write adds data; this one removes.
 redis.call('HDEL', KEYS[1], '')
 local is_new = redis.call('HSETNX', KEYS[1], 'since', redis.call('TIME')[1])
 redis.call('HSET', KEYS[1], 'by', ARGV[1], 'note', ARGV[2])

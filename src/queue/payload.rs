@@ -1,15 +1,15 @@
-//! Payloads pass through apalis unread. It would end every worker that meets one it cannot
-//! decode; read by us, the job alone is given up.
+//! The codec that passes payloads through apalis as bytes. A payload that apalis cannot decode would end
+//! every worker that takes it; decoded by [`super::run`], it fails only its own job.
 
 use std::convert::Infallible;
 
 use apalis::prelude::Codec;
 
-/// Hands the bytes on as they are.
+/// Encodes and decodes nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Unread;
+pub(super) struct RawBytes;
 
-impl Codec<Vec<u8>> for Unread {
+impl Codec<Vec<u8>> for RawBytes {
     type Error = Infallible;
     type Compact = Vec<u8>;
 

@@ -7,69 +7,69 @@ use poem_openapi::Enum;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Where a job is on its way.
+/// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Enum, Serialize)]
 #[oai(rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
-    /// In the queue, for a worker to take.
+    /// The job waits for a worker.
     Waiting,
-    /// A worker has it.
+    /// A worker runs the job.
     Running,
-    /// It has ended well.
+    /// The job succeeded.
     Done,
-    /// It was given up.
+    /// The job failed and is not retried.
     Dead,
 }
 
-/// How a queue is.
+/// The status of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueReport {
     /// Its name.
     pub name: &'static str,
-    /// Set while it is paused.
+    /// The pause; `None` if the queue is not paused.
     pub paused: Option<Pause>,
-    /// Jobs by state, in the order of [`JobState::ALL`].
+    /// The number of jobs by state, in the order of [`JobState::ALL`].
     pub jobs: [u64; 4],
     /// The milliseconds since the oldest waiting job was enqueued; `None` if there is none.
     pub oldest_age_ms: Option<i64>,
-    /// Workers that take jobs from it.
+    /// The number of live workers.
     pub workers: u64,
 }
 
-/// That a queue is paused.
+/// The pause of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
-    /// Since when, in unix seconds.
+    /// The start of the pause, in unix seconds.
     pub since: i64,
-    /// By whom, `<user>@<host>`.
+    /// The operator who paused the queue, `<user>@<host>`.
     pub by: String,
-    /// Why.
+    /// The operator's note on the reason.
     pub note: String,
 }
 
-/// A job in a queue. Times are unix milliseconds by the clock of Redis; `None` where it is not known.
+/// A job in a queue. Times are unix milliseconds by the clock of Redis; `None` if unknown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobReport {
-    /// Its id, a ULID: the ids of later jobs are greater.
+    /// Its id, a ULID: jobs that are enqueued later have greater ids.
     pub id: String,
     /// The name of its queue.
     pub queue: &'static str,
-    /// What is to be done; as text if it is not JSON.
+    /// Its payload; as text if it is not JSON.
     pub job: Value,
-    /// Where it is.
+    /// Its state.
     pub state: JobState,
     /// When it was enqueued.
     pub enqueued_ms: Option<i64>,
-    /// When it was begun, the last time.
-    pub begun_ms: Option<i64>,
-    /// When it has ended.
+    /// When it was last started.
+    pub started_ms: Option<i64>,
+    /// When it ended.
     pub ended_ms: Option<i64>,
-    /// How many times it was begun.
-    pub tries: u32,
-    /// The worker that has begun it, the last time.
+    /// How many times it was started.
+    pub attempts: u32,
+    /// The worker that last started it.
     pub worker: Option<String>,
-    /// Why it was given up.
+    /// The error of a dead job.
     pub error: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl JobState {
     /// All states.
     pub const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Dead];
 
-    /// Its name, as people and programs read it.
+    /// Returns the name of the state in the API, on the command line and in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -89,14 +89,15 @@ impl JobState {
 }
 
 impl QueueReport {
-    /// How many of its jobs are in a state.
+    /// Returns the number of jobs in the state.
     pub fn count(&self, state: JobState) -> u64 {
-        let of_state = JobState::ALL.into_iter().zip(self.jobs).find(|(it, _)| *it == state);
-        of_state.map_or(0, |(_, count)| count)
+        let in_state = JobState::ALL.into_iter().zip(self.jobs).find(|(it, _)| *it == state);
+        in_state.map_or(0, |(_, count)| count)
     }
 }
 
-/// The report of a job: of its data, and of the fields that apalis and the scripts of this room keep.
+/// Creates the report of a job from its data and from the metadata that apalis and the scripts of this
+/// module store.
 pub(super) fn job_report(
     id: String,
     queue: &'static str,
@@ -113,20 +114,23 @@ pub(super) fn job_report(
         job,
         state,
         enqueued_ms: number("enqueued_ms"),
-        begun_ms: number("begun_ms"),
+        started_ms: number("begun_ms"),
         ended_ms: number("ended_ms"),
-        tries: number("begun").and_then(|tries: i64| u32::try_from(tries).ok()).unwrap_or(0),
+        attempts: number("begun")
+            .and_then(|attempts: i64| u32::try_from(attempts).ok())
+            .unwrap_or(0),
         worker: meta.get("worker").cloned(),
         error: meta.get("result").filter(|_| state == JobState::Dead).map(|text| error_of(text)),
     }
 }
 
-/// The unix millisecond in which the id of a job was made, by the clock of the machine that enqueued it.
+/// Returns the unix milliseconds at which the id of a job was created, by the clock of the machine that
+/// enqueued the job.
 pub(super) fn created_ms(id: &str) -> Option<i64> {
     i64::try_from(ulid::Ulid::from_string(id).ok()?.timestamp_ms()).ok()
 }
 
-/// The error in what apalis keeps as the result of a job: `{"Err":"AbortError: ..."}`.
+/// Returns the error in the result that apalis stores for a job: `{"Err":"AbortError: ..."}`.
 fn error_of(result: &str) -> String {
     let value: Value = serde_json::from_str(result).unwrap_or_default();
     let text = value.get("Err").and_then(Value::as_str).unwrap_or(result);

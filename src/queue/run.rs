@@ -1,4 +1,4 @@
-//! Runs one job, whatever it does.
+//! Runs one job.
 
 use std::{
     sync::LazyLock,
@@ -8,21 +8,34 @@ use std::{
 use apalis::prelude::{AbortError, BoxDynError, TaskId};
 use apalis_redis::Config;
 use redis::{RedisResult, Script};
+use tokio::task::JoinError;
 use tracing::Instrument as _;
 
-use super::{GiveUp, GivenUp, Job, wake::InFlight};
+use super::{DiscardReason, Job, JobError, wake::InFlight};
 use crate::{
     connection::SharedConnection,
     metrics::{Metric, Metrics},
 };
 
-static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("begin.lua")));
-static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("end.lua")));
+static JOB_STARTED: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("job_started.lua")));
+static JOB_ENDED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("job_ended.lua")));
 
-/// How many times a job is begun before it is taken for one that kills its workers.
-const TRIES: u32 = 5;
+/// The number of times that a job is started before it counts as a poison job.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// A job as it came out of the queue.
+/// Why the queue discarded a job.
+#[derive(Debug, thiserror::Error)]
+enum DiscardError {
+    #[error("unreadable payload {0:?}")]
+    Unreadable(String),
+    #[error("begun {MAX_ATTEMPTS} times and never ended")]
+    Poison,
+    #[error(transparent)]
+    Panicked(#[from] JoinError),
+}
+
+/// A job as it was taken from the queue.
 pub(super) struct Delivery<J: Job> {
     pub(super) id: TaskId,
     pub(super) worker: String,
@@ -35,14 +48,13 @@ pub(super) struct Delivery<J: Job> {
 }
 
 impl<J: Job> Delivery<J> {
-    /// Runs the job and notes its begin and its end. Whatever fails is given up for good, which to apalis
-    /// is an `AbortError`: any other error it would run again, up to 25 times.
+    /// Runs the job, and records its start and its end. Every error is returned as an `AbortError`: apalis
+    /// would run the job again up to 25 times after any other error.
     ///
-    /// Log lines in between have the fields `job` (its id in the queue), `queue` and, if it is for one,
-    /// `slot`.
+    /// Log lines in between have the fields `job` (its id), `queue`, and `slot` if it is for a slot.
     pub(super) async fn run(self) -> Result<(), BoxDynError> {
         let slot = read::<J>(&self.payload).and_then(|job| job.slot());
-        // Of the level of errors, so that the fields are there at any `log.level`.
+        // An error span, so that its fields are logged at any `log.level`.
         let span = tracing::error_span!("run", job = self.id.to_string(), queue = J::NAME, slot);
         self.run_job().instrument(span).await
     }
@@ -51,66 +63,66 @@ impl<J: Job> Delivery<J> {
         let Self { id, worker, payload, context, mut connection, settings, metrics, in_flight } =
             self;
         let key = format!("{}:{id}", settings.job_meta_hash());
-        let begun =
-            BEGIN.key(&key).arg(worker).arg(fastrand::u64(..)).invoke_async(&mut connection).await;
-        // A Redis that cannot count does not keep a job from being run.
-        let (tries, waited): (u32, i64) = begun.unwrap_or((1, -1));
+        let mut start = JOB_STARTED.key(&key);
+        start.arg(worker).arg(fastrand::u64(..));
+        // The job runs even if its start cannot be recorded.
+        let (attempt, waited): (u32, i64) =
+            start.invoke_async(&mut connection).await.unwrap_or((1, -1));
         let started = Instant::now();
         metrics.count(Metric::JobsStarted, &[J::NAME]);
         if let Ok(waited) = u64::try_from(waited) {
             metrics.measure(Metric::JobWait, &[J::NAME], Duration::from_millis(waited));
         }
-        let ended = outcome::<J>(&payload, context, tries, in_flight).await;
+        let ended = outcome::<J>(&payload, context, attempt, in_flight).await;
         metrics.measure(Metric::JobDuration, &[J::NAME], started.elapsed());
-        let noted: RedisResult<()> = END.key(&key).invoke_async(&mut connection).await;
-        if let Err(error) = noted {
-            tracing::debug!(%error, "the end of a job is not noted");
+        let recorded: RedisResult<()> = JOB_ENDED.key(&key).invoke_async(&mut connection).await;
+        if let Err(error) = recorded {
+            tracing::debug!(%error, "cannot record the end of a job");
         }
-        let Err(GiveUp { reason, error }) = ended else {
+        let Err(JobError { reason, error }) = ended else {
             metrics.count(Metric::JobsSucceeded, &[J::NAME]);
             return Ok(());
         };
         metrics.count(Metric::JobsDead, &[J::NAME, reason]);
-        tracing::warn!(reason, %error, "gave up a job");
+        tracing::warn!(reason, %error, "job failed");
         Err(Box::new(AbortError::new(error)))
     }
 }
 
-/// What comes of a job. It runs in a task of its own: apalis drops its futures on any Redis error, and a
-/// job must not end halfway; a panic stays in the task.
+/// The result of a job. It runs in its own task, since apalis drops its futures on any Redis error, and a
+/// job must not end halfway. A panic ends only that task.
 async fn outcome<J: Job>(
     payload: &[u8],
     context: J::Context,
-    tries: u32,
+    attempt: u32,
     in_flight: InFlight,
-) -> Result<(), GiveUp> {
+) -> Result<(), JobError> {
     let Some(job) = read::<J>(payload) else {
-        let payload = String::from_utf8_lossy(payload);
-        let seen: String = payload.chars().take(200).collect();
-        return Err(GiveUp::because("unreadable", format!("unreadable payload {seen:?}")));
+        let payload = String::from_utf8_lossy(payload).chars().take(200).collect();
+        return Err(JobError::new("unreadable", DiscardError::Unreadable(payload)));
     };
-    if tries > TRIES {
-        job.given_up(context, GivenUp::Deadly).await;
-        return Err(GiveUp::because("poison", format!("begun {TRIES} times and never ended")));
+    if attempt > MAX_ATTEMPTS {
+        job.discarded(context, DiscardReason::Poison).await;
+        return Err(JobError::new("poison", DiscardError::Poison));
     }
     let job_context = context.clone();
     let running = async move {
         let _until_done = in_flight;
-        job.run(job_context, tries).await
+        job.run(job_context, attempt).await
     };
     let running = tokio::spawn(running.in_current_span());
     match running.await {
         Ok(ended) => ended,
         Err(panic) => {
             if let Some(job) = read::<J>(payload) {
-                job.given_up(context, GivenUp::Panicked).await;
+                job.discarded(context, DiscardReason::Panicked).await;
             }
-            Err(GiveUp::because("panicked", panic))
+            Err(JobError::new("panicked", DiscardError::from(panic)))
         }
     }
 }
 
-/// Reads a payload; what cannot be read is none of ours.
+/// Reads a payload; `None` if it is not a job of this kind.
 pub(super) fn read<J: Job>(payload: &[u8]) -> Option<J> {
     serde_json::from_slice(payload).ok()
 }

@@ -1,4 +1,4 @@
-//! The ticks of the scheduler: apalis-cron, kept alive, by the clock of Redis.
+//! The ticks of the scheduler: apalis-cron by the clock of Redis, restarted when it ends.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     domain::{Slot, Slots},
 };
 
-/// A schedule that ticks a moment before the next slot begins.
+/// A schedule that ticks up to a second before the next slot begins.
 #[derive(Debug, Clone)]
 struct SlotStarts {
     slots: Slots,
@@ -19,7 +19,7 @@ struct SlotStarts {
 }
 
 impl Schedule<Utc> for SlotStarts {
-    /// apalis-cron compares the tick, a whole second, with the clock of this machine.
+    /// Returns the tick by the clock of this machine, with which apalis-cron compares it, in whole seconds.
     fn next_tick(&mut self, _: &Utc) -> Option<Tick<Utc>> {
         let next = self.slots.containing(self.clock.unix_seconds()).next();
         let wait = self.clock.until(next.start());
@@ -27,22 +27,22 @@ impl Schedule<Utc> for SlotStarts {
     }
 }
 
-/// With less time left in the current slot, its job would come too late.
-const LEAST: Duration = Duration::from_millis(200);
+/// If less time is left in the current slot, a job would start too late for it.
+const MIN_REMAINING: Duration = Duration::from_millis(200);
 
-/// Yields the current slot at once, unless it is about to end, then each slot as it starts, for ever. Waits
-/// until the clock of Redis is known.
+/// Waits until the clock of Redis is known, then yields the current slot, unless it is about to end, and each
+/// later slot when it starts. Never ends.
 ///
-/// `CronScheduler` ends when a tick comes late: after a pause of the process, a suspended machine, a
-/// clock that was set. It is then built again, beginning with the current slot; the slots in between
-/// are left out, since a price of the past cannot be observed.
+/// `CronScheduler` ends if a tick is late: after the process was blocked, the machine was suspended or its
+/// clock was set. A new one is then created, which starts with the current slot. The slots in between are
+/// skipped, since a past price cannot be observed.
 pub fn slot_starts(slots: Slots, clock: Clock) -> impl Stream<Item = Slot> {
     stream::unfold((None, clock), move |(last, clock)| async move {
         clock.synchronized().await;
         let slot = match last {
             None => {
                 let current = slots.containing(clock.unix_seconds());
-                let is_ending = clock.until(current.end()) < LEAST;
+                let is_ending = clock.until(current.end()) < MIN_REMAINING;
                 if is_ending { next(slots, &clock, current).await } else { current }
             }
             Some(last) => next(slots, &clock, last).await,
@@ -51,7 +51,7 @@ pub fn slot_starts(slots: Slots, clock: Clock) -> impl Stream<Item = Slot> {
     })
 }
 
-/// Waits for a slot to begin after `last`, or for the clock to be set.
+/// Waits until the current slot is not `last`, also because the clock was set, and returns it.
 async fn next(slots: Slots, clock: &Clock, last: Slot) -> Slot {
     loop {
         let slot = slots.containing(clock.unix_seconds());
@@ -60,19 +60,19 @@ async fn next(slots: Slots, clock: &Clock, last: Slot) -> Slot {
         }
         tokio::select! {
             () = tick(SlotStarts { slots, clock: clock.clone() }) => {}
-            () = clock.set() => {}
+            () = clock.jumped() => {}
         }
     }
 }
 
-/// Waits for the next slot to begin. apalis-cron knows whole seconds only.
+/// Waits for the next slot to begin. The rest of a second is slept, since apalis-cron has whole seconds only.
 async fn tick(starts: SlotStarts) {
     let SlotStarts { slots, clock } = starts.clone();
     let next = slots.containing(clock.unix_seconds()).next();
     if clock.until(next.start()) > Duration::from_secs(1)
         && !matches!(CronScheduler::new(starts).into_stream().next().await, Some(Ok(_)))
     {
-        tracing::warn!("a tick came too late; going on from now");
+        tracing::warn!("a tick was late; continuing with the current slot");
     }
     sleep(clock.until(next.start())).await;
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn ticks_come_at_slot_starts_and_survive_a_blocked_process() {
+    async fn ticks_are_at_slot_starts_and_continue_after_a_blocked_process() {
         let slots = Slots::new(Duration::from_secs(1)).unwrap();
         let clock = Clock::machine();
         let mut ticks = pin!(slot_starts(slots, clock.clone()));
@@ -92,11 +92,11 @@ mod tests {
         assert!(first.contains(clock.unix_seconds()), "{first:?}");
         let second = ticks.next().await.unwrap();
         assert_eq!(second, first.next());
-        #[allow(clippy::disallowed_methods, reason = "the whole process is to be late")]
+        #[allow(clippy::disallowed_methods, reason = "blocks the whole process")]
         std::thread::sleep(Duration::from_millis(2500));
         let after = ticks.next().await.unwrap();
         assert!(after.start() >= second.start() + 2, "{after:?}");
-        assert!(after.end() >= clock.unix_seconds(), "a slot of the past: {after:?}");
+        assert!(after.end() >= clock.unix_seconds(), "a past slot: {after:?}");
         assert_eq!(ticks.next().await.unwrap(), after.next());
     }
 }

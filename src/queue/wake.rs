@@ -1,4 +1,5 @@
-//! When an idle worker looks into its queue: on a message, with a timer as the net.
+//! The polling of idle workers: they poll when a job is announced, and periodically in case an announcement
+//! is lost.
 
 use std::{
     io,
@@ -19,101 +20,104 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::connection::Server;
 
-/// How often a worker looks without being told.
-const TIMER: Duration = Duration::from_secs(1);
-/// A silent subscription is asked for a sign of life after this time, and must give it within the same.
+/// How often a worker polls without an announcement.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// A subscription without messages is pinged after this time, and must respond within the same time.
 const PING_AFTER: Duration = Duration::from_secs(2);
-/// A message may come while a look is under way that missed the job: look again this much later.
-const SECOND_LOOK: Duration = Duration::from_millis(20);
+/// The time after which a worker polls again after an announcement: the first poll may have begun before the
+/// job was in the queue.
+const POLL_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Whether a worker is at work, for health checks. Clones share the values.
+/// Whether the worker of a queue polls it or runs jobs, for health checks. Clones share the state.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<Work>);
+pub struct Liveness(Arc<Activity>);
 
 #[derive(Debug, Default)]
-struct Work {
-    last_look: Mutex<Option<Instant>>,
-    jobs: AtomicUsize,
+struct Activity {
+    last_poll: Mutex<Option<Instant>>,
+    running_jobs: AtomicUsize,
 }
 
-/// A job that runs, for as long as it is held.
+/// Counts as a running job until it is dropped.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Work>);
+pub(super) struct InFlight(Arc<Activity>);
 
-impl Pulse {
-    /// Whether it has looked into its queue lately, or runs a job: one that runs as many as it may
-    /// does not look for more.
+impl Liveness {
+    /// Returns whether the worker has polled its queue within the given time or runs a job: while a worker
+    /// runs its maximum number of jobs, it does not poll.
     pub fn is_within(&self, time: Duration) -> bool {
-        let looked = *self.0.last_look.lock();
-        looked.is_some_and(|at| at.elapsed() <= time) || self.0.jobs.load(Ordering::Relaxed) > 0
+        let polled = *self.0.last_poll.lock();
+        polled.is_some_and(|at| at.elapsed() <= time)
+            || self.0.running_jobs.load(Ordering::Relaxed) > 0
     }
 
+    /// Counts a running job until the result is dropped.
     pub(super) fn begin(&self) -> InFlight {
-        self.0.jobs.fetch_add(1, Ordering::Relaxed);
+        self.0.running_jobs.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(&self.0))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.jobs.fetch_sub(1, Ordering::Relaxed);
+        self.0.running_jobs.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// What the listener tells the strategy.
+/// Raised by the listener when a job is announced.
 #[derive(Debug, Default)]
 pub(super) struct Signal {
-    told: AtomicBool,
+    is_raised: AtomicBool,
     waker: AtomicWaker,
 }
 
-/// Looks when told by the listener, and once a second.
-pub(super) struct LookWhenTold {
+/// Makes a worker poll when the signal is raised, and once a second.
+pub(super) struct PollOnSignal {
     signal: Arc<Signal>,
     timer: Pin<Box<Sleep>>,
-    pulse: Pulse,
+    liveness: Liveness,
 }
 
-impl LookWhenTold {
-    pub(super) fn new(signal: Arc<Signal>, pulse: Pulse) -> Self {
-        Self { signal, timer: Box::pin(sleep(TIMER)), pulse }
+impl PollOnSignal {
+    pub(super) fn new(signal: Arc<Signal>, liveness: Liveness) -> Self {
+        Self { signal, timer: Box::pin(sleep(POLL_EVERY)), liveness }
     }
 }
 
-impl PollStrategy for LookWhenTold {
-    /// Called before each look. It must leave the waker registered with both the timer and the
-    /// signal, whatever becomes of the look: apalis's own strategies do not, and fall asleep.
+impl PollStrategy for PollOnSignal {
+    /// Called before each poll. It must always leave the waker registered with both the timer and the
+    /// signal. The strategies of apalis do not, and stop polling.
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
         self.signal.waker.register(cx.waker());
         let now = Instant::now();
-        if self.signal.told.swap(false, Ordering::AcqRel) {
-            self.timer.as_mut().reset(now + SECOND_LOOK);
-        } else if self.timer.deadline() > now + SECOND_LOOK {
-            // This is a look, whatever it is for: the next one by the timer is due later.
-            self.timer.as_mut().reset(now + TIMER);
+        if self.signal.is_raised.swap(false, Ordering::AcqRel) {
+            self.timer.as_mut().reset(now + POLL_AGAIN_AFTER);
+        } else if self.timer.deadline() > now + POLL_AGAIN_AFTER {
+            // Any poll postpones the next periodic one.
+            self.timer.as_mut().reset(now + POLL_EVERY);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
-            self.timer.as_mut().reset(Instant::now() + TIMER);
+            self.timer.as_mut().reset(Instant::now() + POLL_EVERY);
         }
         Poll::Ready(Some(()))
     }
 
     fn on_poll(&mut self, _: &PollSnapshot) {
-        *self.pulse.0.last_look.lock() = Some(Instant::now());
+        *self.liveness.0.last_poll.lock() = Some(Instant::now());
     }
 }
 
-/// Listens for announced jobs for ever; subscribes again when the connection breaks.
+/// Raises the signal when a job is announced; subscribes again if the connection breaks. Never returns.
 pub(super) async fn listen(server: Server, channel: String, signal: Arc<Signal>) {
     loop {
         if let Err(error) = listen_once(&server, &channel, &signal).await {
-            tracing::debug!(%error, "not listening for jobs; looking once a second instead");
+            tracing::debug!(%error, "cannot listen for new jobs; polling once a second instead");
         }
-        sleep(TIMER).await;
+        sleep(POLL_EVERY).await;
     }
 }
 
-/// Ends when the connection is closed or does not answer.
+/// Raises the signal for each message. Returns if the connection is closed or does not respond.
 async fn listen_once(server: &Server, channel: &str, signal: &Signal) -> RedisResult<()> {
     let (mut sink, mut messages) = server.subscribe(channel).await?.split();
     loop {
@@ -125,7 +129,7 @@ async fn listen_once(server: &Server, channel: &str, signal: &Signal) -> RedisRe
         if next.is_none() {
             return Ok(());
         }
-        signal.told.store(true, Ordering::Release);
+        signal.is_raised.store(true, Ordering::Release);
         signal.waker.wake();
     }
 }

@@ -1,4 +1,4 @@
-//! Takes jobs from a queue and runs them, whatever becomes of Redis meanwhile.
+//! Takes jobs from a queue and runs them, through all failures of Redis.
 
 use std::{
     io,
@@ -6,9 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use apalis::prelude::{BackendExt, TaskId, WorkerBuilder, WorkerBuilderExt, WorkerError};
+use apalis::prelude::{
+    BackendExt, BoxDynError, TaskId, WorkerBuilder, WorkerBuilderExt, WorkerError,
+};
 use apalis_redis::{Config, RedisStorage};
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder as _;
+use futures_util::future::BoxFuture;
 use redis::{RedisError, RedisResult};
 use tokio::{
     task::JoinSet,
@@ -17,98 +20,111 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    GivenUp, Job, Pulse, heartbeat,
-    payload::Unread,
+    DiscardReason, Job, Liveness, backlog, heartbeat,
+    payload::RawBytes,
     run::{self, Delivery},
-    settings, tidy,
-    wake::{self, LookWhenTold, Signal},
+    settings,
+    wake::{self, PollOnSignal, Signal},
 };
 use crate::{
+    backoff,
     config::{self, Config as AppConfig},
     connection::{self, Server, SharedConnection},
     metrics::{Metric, Metrics},
 };
 
-/// A worker that ran this long before it failed was healthy: its successor starts at once.
+/// After a worker has run for this long, its successor starts without a longer delay.
 const HEALTHY: Duration = Duration::from_secs(10);
 
-/// How often a worker looks for what would stop it.
-const MEND_EVERY: Duration = Duration::from_secs(30);
+/// The delays before a new worker is built. A Redis that is available again is used within a second.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
 
-/// What stays the same from one generation of a worker to the next.
-struct Workplace<J: Job> {
+/// How often a worker looks for waiting jobs that would end or block it.
+const CLEAN_EVERY: Duration = Duration::from_secs(30);
+
+/// What all generations of a worker have in common.
+struct WorkerSetup<J: Job> {
     connection: SharedConnection,
     context: J::Context,
-    pulse: Pulse,
+    liveness: Liveness,
     metrics: Metrics,
     queue: config::Queue,
     concurrency: usize,
     drain: Duration,
 }
 
-/// Why a generation of a worker failed.
-struct Failed {
-    reason: String,
-    /// Whether Redis is away, which is logged elsewhere.
-    is_away: bool,
+/// A running job.
+type JobFuture = BoxFuture<'static, Result<(), BoxDynError>>;
+
+/// Why a generation of a worker ended.
+#[derive(Debug, thiserror::Error)]
+enum WorkerFailure {
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error("the running jobs took longer than worker.drain")]
+    DrainTimeout,
+    #[error("its connection to Redis is unfit")]
+    ConnectionUnfit,
 }
 
-impl From<RedisError> for Failed {
-    fn from(error: RedisError) -> Self {
-        Self { is_away: connection::is_away(&error), reason: error.to_string() }
+impl WorkerFailure {
+    /// Whether Redis is unavailable, which is logged elsewhere.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Redis(error) => connection::is_outage(error),
+            Self::Worker(error) => settings::ended_by_outage(error),
+            Self::DrainTimeout => false,
+            Self::ConnectionUnfit => true,
+        }
     }
 }
 
-impl From<WorkerError> for Failed {
-    fn from(error: WorkerError) -> Self {
-        Self { is_away: settings::ended_by_absence(&error), reason: error.to_string() }
-    }
-}
-
-/// Works on the queue of `J` until `shutdown`, then waits for the jobs in flight, at most
-/// `worker.drain`. `name` is this process's; `pulse` and `metrics` are kept up to date.
+/// Runs the jobs of the queue of `J` until `shutdown`, then waits for running jobs, at most for
+/// `worker.drain`. `name` is the name of this process; `liveness` and `metrics` are updated.
 ///
-/// Any error of Redis ends an apalis worker, so a new one, a new generation, is built whenever
-/// one ends: new connection, new storage, new name (the old one stays taken for a while).
+/// Any error of Redis ends an apalis worker. Then a new generation is built: with a new connection, a new
+/// storage, and a new name, since the old one stays registered for a while.
 pub async fn work<J: Job>(
     server: &Server,
     config: &AppConfig,
     context: J::Context,
     name: &str,
-    pulse: Pulse,
+    liveness: Liveness,
     metrics: Metrics,
     shutdown: &CancellationToken,
 ) {
-    let concurrency = config.worker.concurrency;
-    let workplace = Workplace::<J> {
+    let setup = WorkerSetup::<J> {
         connection: server.shared(),
         context,
-        pulse,
+        liveness,
         metrics,
         queue: config.queue.clone(),
-        concurrency,
+        concurrency: config.worker.concurrency,
         drain: config.worker.drain,
     };
-    let mut delays = backoff();
+    let new_delays = || backoff::exponential(FIRST_DELAY, LONGEST_DELAY).build();
+    let mut delays = new_delays();
     for generation in 1.. {
         let started = Instant::now();
-        let outcome = workplace.generation(&format!("{name}-{generation}"), shutdown).await;
-        match outcome {
+        match setup.run_generation(&format!("{name}-{generation}"), shutdown).await {
             Ok(()) if shutdown.is_cancelled() => break,
-            Err(Failed { reason: error, .. }) if shutdown.is_cancelled() => {
-                tracing::warn!(queue = J::NAME, error, "stopped without handing everything back");
+            Err(error) if shutdown.is_cancelled() => {
+                tracing::warn!(queue = J::NAME, %error, "stopped before all jobs were returned");
                 break;
             }
-            Ok(()) => tracing::warn!(queue = J::NAME, "the worker ended; starting it again"),
-            Err(Failed { reason: error, is_away: true }) => {
-                tracing::debug!(queue = J::NAME, error, "the worker failed; starting it again");
+            Ok(()) => tracing::warn!(queue = J::NAME, "worker ended; starting a new one"),
+            Err(error) if error.is_outage() => {
+                tracing::debug!(queue = J::NAME, %error, "worker failed; starting a new one");
             }
-            Err(Failed { reason: error, .. }) => {
-                tracing::warn!(queue = J::NAME, error, "the worker failed; starting it again");
+            Err(error) => {
+                tracing::warn!(queue = J::NAME, %error, "worker failed; starting a new one");
             }
         }
         if started.elapsed() > HEALTHY {
-            delays = backoff();
+            delays = new_delays();
         }
         tokio::select! {
             () = sleep(delays.next().unwrap_or_default()) => {}
@@ -117,20 +133,13 @@ pub async fn work<J: Job>(
     }
 }
 
-/// 100 ms at first, half a second later on, with jitter, without end: a Redis that is back is
-/// used again within a second.
-fn backoff() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_millis(500))
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
-
-impl<J: Job> Workplace<J> {
-    /// One apalis worker, from its connection to its end.
-    async fn generation(&self, name: &str, shutdown: &CancellationToken) -> Result<(), Failed> {
+impl<J: Job> WorkerSetup<J> {
+    /// Runs one apalis worker, from its connection to its end.
+    async fn run_generation(
+        &self,
+        name: &str,
+        shutdown: &CancellationToken,
+    ) -> Result<(), WorkerFailure> {
         let connection = tokio::select! {
             connected = self.connection.server().connect() => connected?,
             () = shutdown.cancelled() => return Ok(()),
@@ -140,118 +149,120 @@ impl<J: Job> Workplace<J> {
         let signal = Arc::new(Signal::default());
         let backend = RedisStorage::<Vec<u8>, _>::new(connection)
             .with_config(settings.clone())
-            .with_codec(Unread)
-            .poll_with_strategy(LookWhenTold::new(Arc::clone(&signal), self.pulse.clone()));
-        self.mend(&settings).await?;
-        let (context, pulse) = (self.context.clone(), self.pulse.clone());
-        let (worker, metrics) = (name.to_owned(), self.metrics.clone());
-        let (shared, of_job) = (self.connection.clone(), settings.clone());
-        let deliver = move |payload: Vec<u8>, id: TaskId| {
-            let delivery = Delivery::<J> {
-                id,
-                worker: worker.clone(),
-                payload,
-                context: context.clone(),
-                connection: shared.clone(),
-                settings: of_job.clone(),
-                metrics: metrics.clone(),
-                in_flight: pulse.begin(),
-            };
-            delivery.run()
-        };
-        let worker =
-            WorkerBuilder::new(name).backend(backend).concurrency(self.concurrency).build(deliver);
-
-        let told = shutdown.clone().cancelled_owned();
-        let ran = worker.run_until(async move {
-            told.await;
+            .with_codec(RawBytes)
+            .poll_with_strategy(PollOnSignal::new(Arc::clone(&signal), self.liveness.clone()));
+        self.clean_backlog(&settings).await?;
+        let worker = WorkerBuilder::new(name)
+            .backend(backend)
+            .concurrency(self.concurrency)
+            .build(self.handler(name, &settings));
+        let stop = shutdown.clone().cancelled_owned();
+        let running = worker.run_until(async move {
+            stop.await;
             io::Result::Ok(())
         });
         let drained = async {
             shutdown.cancelled().await;
             sleep(self.drain).await;
         };
-        let aides = self.aides(name, &settings, is_cluster, signal);
+        let background_tasks = self.spawn_background_tasks(name, &settings, is_cluster, signal);
         let outcome = tokio::select! {
-            ended = ran => ended.map_err(Failed::from),
-            () = drained => {
-                let reason = "jobs in flight outlasted worker.drain".to_owned();
-                Err(Failed { reason, is_away: false })
-            }
-            error = self.mend_now_and_then(&settings) => Err(error.into()),
-            () = unfit.unfit() => {
-                Err(Failed { reason: "its connection to Redis is unfit".to_owned(), is_away: true })
-            }
+            ended = running => ended.map_err(WorkerFailure::from),
+            () = drained => Err(WorkerFailure::DrainTimeout),
+            error = self.clean_backlog_periodically(&settings) => Err(error.into()),
+            () = unfit.unfit() => Err(WorkerFailure::ConnectionUnfit),
         };
-        // A heartbeat would undo the leaving.
-        drop(aides);
-        let left = heartbeat::leave(self.connection.clone(), &settings, name);
-        let _late = timeout(Duration::from_millis(500), left).await;
+        // Ended first: a heartbeat would register the worker again.
+        drop(background_tasks);
+        let deregistered = heartbeat::deregister(self.connection.clone(), &settings, name);
+        let _timed_out = timeout(Duration::from_millis(500), deregistered).await;
         outcome
     }
 
-    /// What runs beside a worker and ends with it, in tasks of its own: whatever wakes the
-    /// worker's task makes it look into the queue.
-    fn aides(
+    /// Returns the function that apalis calls for each job.
+    fn handler(
+        &self,
+        worker: &str,
+        settings: &Config,
+    ) -> impl Fn(Vec<u8>, TaskId) -> JobFuture + Clone + use<J> {
+        let (context, liveness) = (self.context.clone(), self.liveness.clone());
+        let (worker, metrics) = (worker.to_owned(), self.metrics.clone());
+        let (connection, settings) = (self.connection.clone(), settings.clone());
+        move |payload, id| {
+            let delivery = Delivery::<J> {
+                id,
+                worker: worker.clone(),
+                payload,
+                context: context.clone(),
+                connection: connection.clone(),
+                settings: settings.clone(),
+                metrics: metrics.clone(),
+                in_flight: liveness.begin(),
+            };
+            Box::pin(delivery.run())
+        }
+    }
+
+    /// Starts what runs beside a worker and ends with it. Each has its own task: whatever wakes the task
+    /// of the worker makes it poll the queue.
+    fn spawn_background_tasks(
         &self,
         name: &str,
         settings: &Config,
         is_cluster: bool,
         signal: Arc<Signal>,
     ) -> JoinSet<()> {
-        let mut aides = JoinSet::new();
-        let (connection, of_worker) = (self.connection.clone(), settings.clone());
-        aides.spawn(heartbeat::beat(connection, of_worker, name.to_owned(), self.queue.clone()));
+        let mut tasks = JoinSet::new();
+        let shared = || (self.connection.clone(), settings.clone(), name.to_owned());
+        let (connection, of_queue, worker) = shared();
+        let queue = self.queue.clone();
+        tasks.spawn(heartbeat::send_heartbeats(connection, of_queue, worker, queue));
         if is_cluster {
-            let (connection, of_worker) = (self.connection.clone(), settings.clone());
-            aides.spawn(heartbeat::reclaim(connection, of_worker, name.to_owned()));
+            let (connection, of_queue, worker) = shared();
+            tasks.spawn(heartbeat::requeue_unstarted(connection, of_queue, worker));
         }
         let server = self.connection.server().clone();
-        aides.spawn(wake::listen(server, settings::channel(settings), signal));
-        aides
+        tasks.spawn(wake::listen(server, settings::jobs_channel(settings), signal));
+        tasks
     }
 
-    /// Takes out of the queue what would end every worker that meets it; ends with the first
-    /// error.
-    async fn mend_now_and_then(&self, settings: &Config) -> RedisError {
+    /// Cleans the backlog periodically; returns the first error.
+    async fn clean_backlog_periodically(&self, settings: &Config) -> RedisError {
         loop {
-            sleep(MEND_EVERY).await;
-            if let Err(error) = self.mend(settings).await {
+            sleep(CLEAN_EVERY).await;
+            if let Err(error) = self.clean_backlog(settings).await {
                 return error;
             }
         }
     }
 
-    async fn mend(&self, settings: &Config) -> RedisResult<()> {
+    /// Removes the waiting jobs that would end or block every worker.
+    async fn clean_backlog(&self, settings: &Config) -> RedisResult<()> {
         loop {
-            let mended = tidy::mend(self.connection.clone(), settings).await?;
-            if mended.unreadable > 0 {
-                let count = mended.unreadable;
-                tracing::warn!(
-                    queue = J::NAME,
-                    count,
-                    "took jobs out of the queue that have no data"
-                );
+            let cleaned = backlog::drop_unreadable(self.connection.clone(), settings).await?;
+            if cleaned.unreadable > 0 {
+                let count = cleaned.unreadable;
+                tracing::warn!(queue = J::NAME, count, "removed jobs without data from the queue");
             }
-            if mended.excess.is_empty() {
+            if cleaned.excess.is_empty() {
                 return Ok(());
             }
-            self.drop_excess(settings, mended.excess).await?;
+            self.drop_excess(settings, cleaned.excess).await?;
         }
     }
 
-    /// Gives up the oldest jobs of a backlog. What became of them is noted before they are removed: an error
-    /// in between loses nothing.
+    /// Discards the oldest jobs of a backlog. They are removed last, so that an error in between loses
+    /// nothing.
     async fn drop_excess(
         &self,
         settings: &Config,
         excess: Vec<(String, Vec<u8>)>,
     ) -> RedisResult<()> {
         for job in excess.iter().filter_map(|(_, payload)| run::read::<J>(payload)) {
-            job.given_up(self.context.clone(), GivenUp::Backlog).await;
+            job.discarded(self.context.clone(), DiscardReason::Backlog).await;
         }
         let ids: Vec<&str> = excess.iter().map(|(id, _)| id.as_str()).collect();
-        let count = tidy::drop_jobs(self.connection.clone(), settings, &ids).await?;
+        let count = backlog::remove_waiting(self.connection.clone(), settings, &ids).await?;
         tracing::warn!(queue = J::NAME, count, "dropped the oldest jobs of a backlog");
         for _ in 0..count {
             self.metrics.count(Metric::JobsDead, &[J::NAME, "backlog"]);

@@ -1,7 +1,7 @@
--- Adds what a process has counted to the sums of all processes.
+-- Adds a batch of metrics of a process to the sums of all processes.
 -- KEYS[1]: {prices}:sums (HASH)
 -- KEYS[2]: {prices}:process:<name> (HASH)
--- ARGV[1]: the number of the batch; then pairs of a name and what is to be added
+-- ARGV[1]: the number of the batch; ARGV[2..]: pairs of a name and the value to add
 -- Returns 1 if it was added, 0 if this batch was added before.
 if tonumber(redis.call('HGET', KEYS[2], 'batch') or 0) >= tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[2], 'batch', ARGV[1])

@@ -1,46 +1,46 @@
-//! What operators have done, the last thing first.
+//! The audit log: the actions of operators, newest first.
 
 use redis::pipe;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, answer, keys};
+use super::{Store, StoreError, keys, send};
 
-/// Actions that are remembered.
-const REMEMBERED: isize = 1000;
+/// The maximum number of actions that are kept.
+const MAX_ACTIONS: isize = 1000;
 
-/// Something that an operator has done.
+/// An action of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// When, in unix seconds.
+    /// The time in unix seconds.
     pub at: i64,
-    /// Who, `<user>@<host>`.
+    /// The operator, `<user>@<host>`.
     pub by: String,
-    /// What, such as `queue pause fetch_btc_ars`.
+    /// The action, such as `queue pause fetch_btc_ars`.
     pub action: String,
-    /// Why, in the operator's words; may be empty.
+    /// The reason that the operator gave; may be empty.
     pub note: String,
 }
 
 impl Store {
-    /// Notes what an operator has done.
+    /// Records an action of an operator.
     ///
     /// # Errors
-    /// If Redis fails.
-    pub async fn note_action(&self, action: &Action) -> Result<(), StoreError> {
-        let mut note = pipe();
-        note.lpush(keys::AUDIT, serde_json::to_string(action).unwrap_or_default()).ignore();
-        note.ltrim(keys::AUDIT, 0, REMEMBERED - 1).ignore();
-        self.once("note what an operator has done", &note).await
+    /// Returns an error if Redis fails.
+    pub async fn record_action(&self, action: &Action) -> Result<(), StoreError> {
+        let mut commands = pipe();
+        commands.lpush(keys::AUDIT, serde_json::to_string(action).unwrap_or_default()).ignore();
+        commands.ltrim(keys::AUDIT, 0, MAX_ACTIONS - 1).ignore();
+        self.execute_once("record an action of an operator", &commands).await
     }
 
-    /// The last actions of operators, the last one first: at most 1000.
+    /// Returns the last actions of operators, newest first: at most 1000.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn actions(&self) -> Result<Vec<Action>, StoreError> {
         let (mut command, connection) = (redis::cmd("LRANGE"), &mut self.connection.clone());
         let read = command.arg(keys::AUDIT).arg(0).arg(-1).query_async::<Vec<String>>(connection);
-        let texts = answer("read what operators have done", read).await?;
+        let texts = send("read the actions of operators", read).await?;
         Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 }

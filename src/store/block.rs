@@ -1,11 +1,11 @@
-//! The compressed form of an hour: how it is written and read.
+//! Blocks, the compressed form of an hour: encoding and decoding.
 //!
 //! | bytes | |
 //! |---|---|
-//! | 1 | the version of this format |
+//! | 1 | version of this format |
 //! | 4 | CRC-32 of everything after it, little-endian |
 //! | about 30 | [`Header`] with the summary, written by `postcard` (variable-length integers) |
-//! | rest | times, price offsets, origins: columns compressed by `pco` |
+//! | rest | times, price offsets, origins: columns compressed with `pco` |
 
 use pco::DeltaSpec;
 use serde::{Deserialize, Serialize};
@@ -19,36 +19,36 @@ use crate::domain::{Extremes, Schedule, Summary, Timestamp};
 /// The version of the format that is written.
 const VERSION: u8 = 1;
 
-const INVALID_COLUMN: BlockError = BlockError::Content("a column");
+const INVALID_COLUMN: BlockError = BlockError::Content("a column cannot be decompressed");
 
-/// The bytes of version and checksum.
+/// The number of bytes of version and checksum.
 const PREFIX: usize = 5;
 
-/// The most samples of a block: a limit for what corrupted bytes can make us allocate.
+/// The maximum number of samples in a block; limits how much memory corrupted bytes can allocate.
 pub const MAX_SAMPLES: usize = 1 << 20;
 
 /// Why bytes are not a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlockError {
-    /// Written by a later version of Cotiza.
-    #[error("its format has version {0}; this version of Cotiza reads version {VERSION}")]
+    /// A later version of Cotiza has written it.
+    #[error("its format has version {0}; this version of Cotiza reads version {VERSION} only")]
     Version(u8),
     /// The checksum is wrong.
     #[error("its checksum is wrong")]
     Checksum,
-    /// The checksum is right, but the content contradicts itself.
+    /// The checksum is right, but the content is invalid.
     #[error("its content is invalid: {0}")]
     Content(&'static str),
 }
 
-/// What stands in front of the columns: the summary, and how to read the columns.
+/// The header in front of the columns: the summary, and how to read the columns.
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     count: u32,
-    /// The length of the slots that the next two fields count in; 0 if the hour has several.
+    /// The length of the slots that the next two fields count, in seconds; 0 if the hour has several lengths.
     slot_seconds: u64,
-    /// Samples that share their slot with an earlier one.
+    /// The number of samples whose slot has an earlier sample.
     shared_slots: u32,
     gaps: u32,
     /// The lowest price in 1/10000 peso; the other prices are `lowest + unit * offset`.
@@ -80,16 +80,16 @@ struct StoredOrigins {
     quotes: Vec<u8>,
 }
 
-/// Writes an hour that has at least one sample; its summary depends on the schedule of slots.
+/// Encodes an hour that has at least one sample. Its summary depends on the schedule of slots.
 ///
 /// # Errors
-/// If it has more samples than [`MAX_SAMPLES`].
+/// Returns an error if the hour has no sample, or more than [`MAX_SAMPLES`].
 pub fn encode(hour: &Hour, schedule: &Schedule) -> Result<Vec<u8>, BlockError> {
     if hour.len() > MAX_SAMPLES {
-        return Err(BlockError::Content("more samples than a block can hold"));
+        return Err(BlockError::Content("there are too many samples"));
     }
     let summary = hour.summary(0..hour.len(), schedule);
-    let extremes = summary.extremes.ok_or(BlockError::Content("no sample"))?;
+    let extremes = summary.extremes.ok_or(BlockError::Content("there is no sample"))?;
     let slot_seconds = slot_seconds(hour.start, schedule);
     let times = match &hour.times {
         Times::Seconds(seconds) => {
@@ -138,11 +138,11 @@ pub fn encode(hour: &Hour, schedule: &Schedule) -> Result<Vec<u8>, BlockError> {
     Ok(bytes)
 }
 
-/// Reads the summary of the hour that begins at `start`, without the samples: unless slots have
-/// another length than when it was written.
+/// Returns the summary of the hour that begins at `start`. It decodes the samples only if the header counts
+/// slots of another length than the current one, or of several lengths.
 ///
 /// # Errors
-/// If the bytes are not a block.
+/// Returns an error if the bytes are not a block.
 pub(super) fn summary(
     start: i64,
     bytes: &[u8],
@@ -156,23 +156,25 @@ pub(super) fn summary(
     Ok(hour.summary(0..hour.len(), schedule))
 }
 
-/// The length of the slots of an hour; 0 if it has several.
+/// Returns the length of the slots of an hour in seconds; 0 if it has several lengths.
 fn slot_seconds(start: i64, schedule: &Schedule) -> u64 {
     let length = schedule.length_within(start, start + HOUR);
     length.map_or(0, |length| length.as_secs())
 }
 
-/// Reads the hour that begins at `start`.
+/// Decodes the hour that begins at `start`.
 ///
 /// # Errors
-/// If the bytes are not a block.
+/// Returns an error if the bytes are not a block.
 pub fn decode(start: i64, bytes: &[u8]) -> Result<Hour, BlockError> {
     let (header, columns) = header(bytes)?;
     let invalid = BlockError::Content;
     let (times_length, prices_length) =
         (header.bytes_of_times as usize, header.bytes_of_prices as usize);
-    let (times, rest) = columns.split_at_checked(times_length).ok_or(invalid("no times"))?;
-    let (prices, origins) = rest.split_at_checked(prices_length).ok_or(invalid("no prices"))?;
+    let (times, rest) =
+        columns.split_at_checked(times_length).ok_or(invalid("the times are cut off"))?;
+    let (prices, origins) =
+        rest.split_at_checked(prices_length).ok_or(invalid("the prices are cut off"))?;
     let count = header.count as usize;
     let times = match header.first {
         Time::Second(_) => Times::Seconds(shifted(
@@ -199,10 +201,10 @@ fn header(bytes: &[u8]) -> Result<(Header, &[u8]), BlockError> {
     if *checksum != crc32fast::hash(content).to_le_bytes() {
         return Err(BlockError::Checksum);
     }
-    let (header, columns): (Header, _) =
-        postcard::take_from_bytes(content).map_err(|_| BlockError::Content("no header"))?;
+    let (header, columns): (Header, _) = postcard::take_from_bytes(content)
+        .map_err(|_| BlockError::Content("the header cannot be read"))?;
     if !(1..=MAX_SAMPLES).contains(&(header.count as usize)) {
-        return Err(BlockError::Content("the number of samples"));
+        return Err(BlockError::Content("the number of samples is out of bounds"));
     }
     Ok((header, columns))
 }
@@ -237,8 +239,10 @@ impl Header {
             count: self.count.into(),
             slots: self.count.saturating_sub(self.shared_slots).into(),
             gaps: self.gaps.into(),
-            sum: price_sum.ok_or(BlockError::Content("the sum"))?,
-            extremes: Some(extremes().ok_or(BlockError::Content("the extremes"))?),
+            sum: price_sum.ok_or(BlockError::Content("the sum is out of bounds"))?,
+            extremes: Some(
+                extremes().ok_or(BlockError::Content("the extremes are out of bounds"))?,
+            ),
         })
     }
 }
@@ -258,8 +262,8 @@ impl Origins {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let StoredOrigins { kinds, kind_of, quotes } =
-            postcard::from_bytes(bytes).map_err(|_| BlockError::Content("the origins"))?;
+        let StoredOrigins { kinds, kind_of, quotes } = postcard::from_bytes(bytes)
+            .map_err(|_| BlockError::Content("the origins cannot be read"))?;
         let kind_of = if kind_of.is_empty() {
             Box::default()
         } else {
@@ -269,14 +273,14 @@ impl Origins {
     }
 }
 
-/// Each second moved by its place times the length of a slot: what is left of regular times is
-/// where in its slot each lies, which compresses better.
+/// Adds `by` times its index to each second. Subtracting the slot length in this way leaves the offset
+/// within the slot of regular samples, which compresses better.
 fn shifted(seconds: &[u16], by: u64) -> Box<[u16]> {
-    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^16, as all of it is")]
+    #[allow(clippy::cast_possible_truncation, reason = "all arithmetic here is modulo 2^16")]
     let by = by as u16;
-    let shift = |(place, second): (u16, &u16)| second.wrapping_add(by.wrapping_mul(place));
-    let places = (0..=u16::MAX).cycle();
-    places.zip(seconds).map(shift).collect()
+    let shift = |(index, second): (u16, &u16)| second.wrapping_add(by.wrapping_mul(index));
+    let indexes = (0..=u16::MAX).cycle();
+    indexes.zip(seconds).map(shift).collect()
 }
 
 #[cfg(test)]
@@ -304,11 +308,12 @@ mod tests {
     fn provenance() -> impl Strategy<Value = Option<Provenance>> {
         let source =
             prop_oneof![Just("buenbit".to_owned()), "[a-z]{1,3}(\\+[a-z0-9_-]{1,5}[a-z])?"];
-        let known = (source, prop::option::of(price()), prop::option::of(price()));
-        prop::option::of(known.prop_map(|(source, ask, bid)| Provenance { source, ask, bid }))
+        let fields = (source, prop::option::of(price()), prop::option::of(price()));
+        prop::option::of(fields.prop_map(|(source, ask, bid)| Provenance { source, ask, bid }))
     }
 
-    /// Samples of an hour: at whole seconds or not, near each other or not, of one source or many.
+    /// Generates samples of an hour: at whole or fractional seconds, near each other or not, of one source or
+    /// many.
     fn observations() -> impl Strategy<Value = Vec<Observation>> {
         let whole = (0i64..3600).prop_map(|second| Timestamp::from_second(START + second));
         let fraction = (0i64..3600, 0.0..1.0).prop_map(|(second, rest)| {
@@ -327,7 +332,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_hour_reads_back_as_it_was_written(observations in observations(), part in 0usize..80) {
+        fn every_hour_round_trips(observations in observations(), part in 0usize..80) {
             let hour = Hour::new(START, &observations);
             let bytes = encode(&hour, &schedule()).unwrap();
             let read = decode(START, &bytes).unwrap();
@@ -345,7 +350,7 @@ mod tests {
             prop_assert_eq!(read, hour);
         }
 
-        /// Whatever happens to the bytes, they are refused: no panic, no wrong price.
+        /// Corrupted bytes cause an error: no panic, no wrong price.
         #[test]
         fn corrupted_bytes_are_an_error(
             observations in observations(), at in any::<prop::sample::Index>(), flip in 1u8..=255,
@@ -362,15 +367,15 @@ mod tests {
             }
         }
 
-        /// Nor do bytes with a right checksum panic or allocate without bound.
+        /// Invalid content with a correct checksum neither panics nor allocates without bound.
         #[test]
-        fn invented_content_is_an_error_or_an_hour(
+        fn invalid_content_is_an_error_or_an_hour(
             content in prop::collection::vec(any::<u8>(), 0..200), observations in observations(),
             at in any::<prop::sample::Index>(), flip in 1u8..=255,
         ) {
             let mut real = encode(&Hour::new(START, &observations), &schedule()).unwrap();
-            let place = PREFIX + at.index(real.len() - PREFIX);
-            real[place] ^= flip;
+            let position = PREFIX + at.index(real.len() - PREFIX);
+            real[position] ^= flip;
             for content in [content, real[PREFIX..].to_vec()] {
                 let checksum = crc32fast::hash(&content).to_le_bytes();
                 let bytes = [&[VERSION], &checksum[..], &content].concat();
@@ -381,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named() {
+    fn another_version_is_an_error_that_names_it() {
         let error = decode(START, &[7, 0, 0, 0, 0, 0]).unwrap_err();
         assert_eq!(error, BlockError::Version(7));
         assert!(error.to_string().contains("version 7"), "{error}");

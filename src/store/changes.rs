@@ -1,16 +1,16 @@
-//! The stream of changes: each script that changes samples appends to it in the same step, so that
-//! a reader that has loaded everything can follow.
+//! The stream of changes. Each script that changes samples appends an entry atomically, so that a reader
+//! that has loaded everything can apply all later changes.
 //!
-//! An entry has a `number`, one more than the entry before it. By it a reader notices that it has
-//! missed entries: because the stream was trimmed, or Redis came back with less data. The rest is
-//! `score`, `member` and `provenance` of a sample that was recorded, or `hour`, the first second of
-//! an hour that was changed, or `slots`, when the length of slots has changed.
+//! The `number` of an entry is one more than that of the entry before. A reader detects by it that entries
+//! are missing, because the stream was trimmed or Redis was restored with less data. The other fields are
+//! `score`, `member` and `provenance` of a recorded sample, or `hour`, the first unix second of an hour that
+//! was changed, or `slots` if the length of slots has changed.
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use redis::{Script, pipe};
 
-use super::{Store, StoreError, answer, failed, keys, server::server_run};
+use super::{Store, StoreError, failed, keys, send, server::server_run};
 use crate::{
     connection::Connection,
     domain::{Observation, Sample, UnixTime},
@@ -18,35 +18,35 @@ use crate::{
 
 static COUNTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("counts.lua")));
 
-/// How many entries are read at once.
+/// The maximum number of entries that are read at once.
 const ENTRIES: usize = 2000;
 
-/// How far a reader has read.
+/// The position of a reader in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     /// The number of the last entry, 0 before the first one.
     pub number: u64,
-    /// Its id in the stream.
+    /// The id of the last entry in the stream.
     id: String,
 }
 
-/// What has changed.
+/// A change of the stored samples.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A sample was recorded.
     Sample(Observation),
     /// The hour that begins at this unix second was changed.
     Hour(i64),
-    /// Something that only loading everything again takes in, such as another length of slots.
+    /// A change that requires loading everything again, such as another length of slots.
     Everything,
 }
 
-/// What a reader compares with what it knows.
+/// Counts that a reader compares with its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counts {
     /// The position after the last change.
     pub position: Position,
-    /// The number of members of `prices`, without those at impossible times.
+    /// The number of members of `prices` with a valid time.
     pub members: u64,
     /// The score of the newest of them.
     pub newest: Option<f64>,
@@ -56,27 +56,27 @@ pub struct Counts {
     pub boundary: Option<i64>,
 }
 
-/// A reader of the stream, on a connection of its own: a read that waits would block others.
+/// A reader of the stream, on its own connection, because a blocking read would block other requests.
 pub struct Changes {
     connection: Connection,
-    /// What tells this run of this server from all others.
+    /// Identifies the current run of the Redis server, `run_id`.
     pub server: String,
 }
 
 type Entries = Vec<(String, HashMap<String, Vec<u8>>)>;
 
 impl Store {
-    /// The counts of everything, as of one moment.
+    /// Returns all counts, which are read atomically.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         let mut step = COUNTS.key(keys::PRICES);
         step.key(keys::HOURS).key(keys::META).key(keys::CHANGES);
         step.arg(UnixTime::MIN.second()).arg(UnixTime::MAX.second() + 1);
         let connection = &mut self.connection.clone();
         let counts: (String, String, u64, String, u64, String) =
-            answer("count samples", step.invoke_async(connection)).await?;
+            send("count samples", step.invoke_async(connection)).await?;
         let (number, boundary, members, newest, blocks, id) = counts;
         let id = if id.is_empty() { "0-0".to_owned() } else { id };
         let position = Position { number: number.parse().unwrap_or_default(), id };
@@ -84,35 +84,35 @@ impl Store {
         Ok(Counts { position, members, newest, blocks, boundary })
     }
 
-    /// How many members `prices` has in each of the seconds `[from, until)`.
+    /// Returns the number of members of `prices` in each of the ranges of seconds `[from, until)`.
     ///
     /// # Errors
-    /// If Redis fails.
-    pub async fn members_in(&self, stretches: &[(i64, i64)]) -> Result<Vec<u64>, StoreError> {
+    /// Returns an error if Redis fails.
+    pub async fn members_in(&self, ranges: &[(i64, i64)]) -> Result<Vec<u64>, StoreError> {
         let mut counts = pipe();
-        for (from, until) in stretches {
+        for (from, until) in ranges {
             counts.cmd("ZCOUNT").arg(keys::PRICES).arg(from).arg(format!("({until}"));
         }
-        answer("count samples", counts.query_async(&mut self.connection.clone())).await
+        send("count samples", counts.query_async(&mut self.connection.clone())).await
     }
 
-    /// A reader of changes.
+    /// Returns a reader of changes.
     ///
     /// # Errors
-    /// If Redis cannot be reached.
+    /// Returns an error if Redis cannot be reached.
     pub async fn changes(&self) -> Result<Changes, StoreError> {
-        let mut connection = answer("connect", self.connection.server().connect()).await?;
+        let mut connection = send("connect to Redis", self.connection.server().connect()).await?;
         let server = server_run(&mut connection).await?;
         Ok(Changes { connection, server })
     }
 }
 
 impl Changes {
-    /// The changes after a position, oldest first, and the position after them; waits up to `wait`
-    /// for the first one. `None` if entries are missing: everything must be loaded again.
+    /// Returns the changes after a position, oldest first, and the position after them; waits up to `wait`
+    /// for the first one. Returns `None` if entries are missing: everything must be loaded again.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn after(
         &mut self,
         position: &Position,

@@ -1,4 +1,4 @@
-//! Compressed columns of numbers. Uses nothing of the crate.
+//! Compressed columns of numbers. Uses no other module of the crate.
 
 use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ pub(super) struct QuoteColumns {
 /// A compressed column.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Column {
-    /// This value at every place.
+    /// All values are this one.
     Same(i64),
-    /// Compressed by `pco`.
+    /// The values, compressed with `pco`.
     Packed(Vec<u8>),
 }
 
@@ -37,7 +37,7 @@ impl Column {
         }
     }
 
-    /// Its values; [`Column::Same`] repeats its value without end.
+    /// Returns the values; [`Column::Same`] repeats its value endlessly.
     pub(super) fn values(&self) -> Box<dyn Iterator<Item = i64> + '_> {
         match self {
             Self::Same(value) => Box::new(std::iter::repeat(*value)),
@@ -55,21 +55,21 @@ impl Default for Column {
     }
 }
 
-/// Differences from one value to the next: what prices compress best as.
+/// Differences between consecutive values: prices compress best in this form.
 pub(super) const STEPS: DeltaSpec = DeltaSpec::TryConsecutive(1);
 
-/// Compresses a column. Against the defaults of `pco`, this is as small and takes a ninth of the
-/// time for 360 prices.
+/// Compresses a column. Compared with the defaults of `pco`, the result has the same size and takes a ninth
+/// of the time for 360 prices.
 pub(super) fn pack<T: pco::data_types::Number>(values: &[T], delta: DeltaSpec) -> Vec<u8> {
     let config = ChunkConfig::default()
         .with_compression_level(4)
         .with_mode_spec(ModeSpec::Classic)
         .with_delta_spec(delta);
-    // Compressing into memory does not fail.
+    // Compression into memory does not fail.
     pco::standalone::simple_compress(values, &config).unwrap_or_default()
 }
 
-/// Reads a column of so many values; `None` if it has others.
+/// Decompresses a column of `count` values; returns `None` if the number of values differs.
 pub(super) fn unpack<T: pco::data_types::Number + Default>(
     bytes: &[u8],
     count: usize,

@@ -1,7 +1,7 @@
-//! The samples of one hour in memory, as columns: 6 bytes a sample where times are whole seconds
-//! and prices lie near each other, more only in an hour that needs it.
+//! The samples of one hour in memory, as columns: 6 bytes per sample if times are whole seconds and
+//! prices are near each other, otherwise more.
 //!
-//! Ask and bid are rarely needed and stay compressed. Uses the domain.
+//! Asks and bids are rarely needed and stay compressed. Uses the domain.
 
 use std::{ops::Range, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::domain::{Observation, Price, Provenance, Sample, Schedule, Summary, T
 /// The length of an hour in seconds.
 pub const HOUR: i64 = 3600;
 
-/// The first unix second of the hour that a unix second lies in.
+/// Returns the first unix second of the hour that contains a unix second.
 pub fn hour_of(second: i64) -> i64 {
     second.div_euclid(HOUR) * HOUR
 }
@@ -25,12 +25,12 @@ pub struct Hour {
     pub(super) origins: Origins,
 }
 
-/// When the samples were observed.
+/// The times at which the samples were observed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Times {
     /// Whole seconds after the start of the hour.
     Seconds(Box<[u16]>),
-    /// Scores, where one has a fraction.
+    /// Scores, if at least one has a fraction.
     Scores(Box<[f64]>),
 }
 
@@ -48,18 +48,18 @@ pub(super) enum Offsets {
     Wide(Box<[u64]>),
 }
 
-/// Where the prices came from.
+/// The origins of the prices.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Origins {
-    /// The different origins; none if no sample has one.
+    /// The distinct origins; empty if no sample has one.
     pub(super) kinds: Box<[Kind]>,
     /// The index of each sample's kind; empty if all samples are of the first kind.
     pub(super) kind_of: Box<[u32]>,
-    /// Ask and bid of the samples whose kind has them, as differences from the price, compressed.
+    /// The asks and bids of the samples whose kind has them, as compressed differences from the price.
     pub(super) quotes: Box<[u8]>,
 }
 
-/// An origin of prices, and what is known with each of its prices.
+/// An origin of prices, and whether its prices have an ask and a bid.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Kind {
     /// The name of the source; empty for samples of unknown origin.
@@ -80,7 +80,7 @@ pub struct Row {
 }
 
 impl Hour {
-    /// The samples of the hour that begins at `start`, oldest first.
+    /// Creates the hour that begins at `start` from its samples, which are given oldest first.
     pub fn new(start: i64, observations: &[Observation]) -> Self {
         let prices: Vec<i64> =
             observations.iter().map(|it| it.sample.price.ten_thousandths()).collect();
@@ -92,12 +92,12 @@ impl Hour {
         }
     }
 
-    /// The first unix second of the hour.
+    /// Returns the first unix second of the hour.
     pub fn start(&self) -> i64 {
         self.start
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         match &self.times {
             Times::Seconds(seconds) => seconds.len(),
@@ -110,7 +110,7 @@ impl Hour {
         self.len() == 0
     }
 
-    /// The number of samples before a score.
+    /// Returns the number of samples before a score.
     pub fn before(&self, score: f64) -> usize {
         match &self.times {
             Times::Seconds(seconds) => {
@@ -121,12 +121,12 @@ impl Hour {
         }
     }
 
-    /// The number of samples up to a score, inclusive.
+    /// Returns the number of samples up to a score, inclusive.
     pub fn up_to(&self, score: f64) -> usize {
         self.before(score.next_up())
     }
 
-    /// Count and sum of some of the samples.
+    /// Returns the count and the sum of some of the samples.
     pub fn total(&self, range: Range<usize>) -> Total {
         let Prices { lowest, unit, offsets } = &self.prices;
         let sum_of_offsets: i128 = match offsets {
@@ -144,17 +144,17 @@ impl Hour {
         Total { count, sum: lowest + i128::from(*unit) * sum_of_offsets }
     }
 
-    /// Times and prices of some of the samples.
+    /// Returns the times and the prices (1/10000 peso) of some of the samples.
     pub fn points(&self, range: Range<usize>) -> impl Iterator<Item = (Timestamp, i64)> {
         range.map_while(|index| Some((self.timestamp(index)?, self.prices.get(index)?)))
     }
 
-    /// The summary of some of the samples.
+    /// Returns the summary of some of the samples.
     pub fn summary(&self, range: Range<usize>, schedule: &Schedule) -> Summary {
         Summary::of(self.points(range), schedule)
     }
 
-    /// Some of the samples without ask and bid.
+    /// Returns some of the samples, without ask and bid.
     pub fn rows(&self, range: Range<usize>) -> impl Iterator<Item = Row> {
         let first = range.start;
         self.points(range).enumerate().map(move |(index, (timestamp, price))| Row {
@@ -164,7 +164,7 @@ impl Hour {
         })
     }
 
-    /// Some of the samples with everything that is known of them.
+    /// Returns some of the samples, with their provenance.
     pub fn observations(&self, range: Range<usize>) -> Vec<Observation> {
         let quotes = QuoteColumns::unpack(&self.origins.quotes);
         let skipped = |has: fn(&Kind) -> bool| {
@@ -187,7 +187,7 @@ impl Hour {
         self.points(range).enumerate().filter_map(observation).collect()
     }
 
-    /// Roughly the bytes that it takes in memory.
+    /// Returns approximately the size of the hour in memory, in bytes.
     pub fn bytes(&self) -> usize {
         let times = match &self.times {
             Times::Seconds(seconds) => size_of_val(&**seconds),
@@ -243,7 +243,7 @@ impl Prices {
             Offsets::Narrow(offsets) => u64::from(*offsets.get(index)?),
             Offsets::Wide(offsets) => *offsets.get(index)?,
         };
-        // Wrapping: nothing that was read may end the process.
+        // Wrapping, because corrupted data must not cause a panic.
         Some(self.lowest.wrapping_add(self.unit.wrapping_mul(offset.cast_signed())))
     }
 }

@@ -1,27 +1,27 @@
-//! Changes that are made once, although the request for them may be sent twice: when a connection breaks,
-//! nobody knows whether Redis has carried out what was sent last.
+//! Changes that are applied once even if their request is sent twice: after a connection broke, the client
+//! cannot know whether Redis has executed the last request.
 
 use std::sync::LazyLock;
 
 use redis::{Arg, Pipeline, Script};
 
-use super::{Store, StoreError, answer, keys};
+use super::{Store, StoreError, keys, send};
 
 static ONCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("once.lua")));
 
-/// A key of [`keys::DONE`] for a new request.
-pub(super) fn done() -> String {
+/// Returns a key of [`keys::DONE`] for a new request.
+pub(super) fn done_key() -> String {
     format!("{}{:016x}", keys::DONE, fastrand::u64(..))
 }
 
 impl Store {
-    /// Sends commands, the first argument of each of which is its key; they are carried out together, once.
-    pub(super) async fn once(
+    /// Sends commands whose first argument is their key. They are executed atomically and once.
+    pub(super) async fn execute_once(
         &self,
         operation: &'static str,
         commands: &Pipeline,
     ) -> Result<(), StoreError> {
-        let mut step = ONCE.key(done());
+        let mut step = ONCE.key(done_key());
         for command in commands.cmd_iter() {
             let words: Vec<&[u8]> = command
                 .args_iter()
@@ -36,6 +36,6 @@ impl Store {
             step.arg(words.len()).arg(words);
         }
         let connection = &mut self.connection.clone();
-        answer(operation, step.invoke_async::<u8>(connection)).await.map(drop)
+        send(operation, step.invoke_async::<u8>(connection)).await.map(drop)
     }
 }

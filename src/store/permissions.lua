@@ -1,7 +1,7 @@
--- Tries each command that Cotiza sends on a key that is deleted afterwards.
--- KEYS[1]: a key that nothing else uses
--- ARGV[1]: a channel that nothing else uses
--- Returns the names of the commands that this user must not send, or must not send for this key.
+-- Tries each command that Cotiza sends, on a key that is deleted afterwards.
+-- KEYS[1]: an otherwise unused key
+-- ARGV[1]: an otherwise unused channel
+-- Returns the names of the commands that this user is not permitted to send, in general or for this key.
 local key = KEYS[1]
 local commands = {
     {'DEL', key}, {'EXISTS', key}, {'EXPIRE', key, '1'}, {'UNLINK', key}, {'TIME'},

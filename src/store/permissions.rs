@@ -1,32 +1,32 @@
-//! What the user of this process must not do in Redis, although Cotiza does it.
+//! Finds commands that Cotiza needs but the Redis user of this process is not permitted to send.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Store, StoreError, answer, failed};
+use super::{Store, StoreError, failed, send};
 
 static TRY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("permissions.lua")));
 
-/// A key like those of the store.
+/// A key that has the same prefix as the keys of the store.
 const PROBE: &str = "{prices}:probe";
-/// A channel like those that announce jobs.
+/// A channel that has the same prefix as the channels that announce jobs.
 const CHANNEL: &str = "tasks:probe";
 
 impl Store {
-    /// The commands that this user must not send, each with the key or channel that it was tried for. Empty
-    /// if all is permitted. `keys`: names beside those of the store, which nothing uses.
+    /// Returns the commands that this user is not permitted to send, each with the key or channel that was
+    /// tried. Empty if everything is permitted. `keys` are unused key names to try besides that of the store.
     ///
     /// # Errors
-    /// If Redis fails, or scripts are not permitted at all.
-    pub async fn denied(&self, keys: Vec<String>) -> Result<Vec<String>, StoreError> {
-        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+    /// Returns an error if Redis fails, or if scripts are not permitted at all.
+    pub async fn denied_commands(&self, keys: Vec<String>) -> Result<Vec<String>, StoreError> {
+        let mut connection = send("connect to Redis", self.connection.current()).await?;
         let mut denied = Vec::new();
         for key in [PROBE.to_owned()].into_iter().chain(keys) {
             let mut step = TRY.key(&key);
             step.arg(CHANNEL);
             let names = step.invoke_async::<Vec<String>>(&mut connection);
-            let names = answer("try what this user may do", names).await?;
+            let names = send("check the permissions of the user", names).await?;
             denied.extend(names.into_iter().map(|name| format!("{name} {key}")));
         }
         match self.connection.server().subscribe(CHANNEL).await {

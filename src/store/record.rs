@@ -4,29 +4,29 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Store, StoreError, answer, hour_of, keys, once};
-use crate::domain::Observation;
+use super::{Store, StoreError, hour_of, keys, once, send};
+use crate::domain::{MissedReason, Observation};
 
 static RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("record.lua")));
 
-/// What came of recording a sample.
+/// The result of recording a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is stored.
+    /// The sample was stored.
     Stored,
-    /// Its slot has a sample already, which stays.
+    /// The slot already has a sample, which is kept.
     SlotTaken,
-    /// The text of its hour has been dropped: only an import can add samples there.
+    /// The text of the hour has been dropped: only an import can add samples there.
     HourClosed,
-    /// It was not observed now, by the clock of Redis.
+    /// The sample was not observed in the current slot, by the clock of Redis.
     NotCurrent,
 }
 
 impl Store {
-    /// Records the one sample of a slot; the first one wins. O(log n).
+    /// Records the one sample of a slot; the first one is kept. O(log n).
     ///
     /// # Errors
-    /// If Redis fails. It may have stored the sample even then: recording it again is safe.
+    /// Returns an error if Redis fails. The sample may be stored nevertheless: recording it again is safe.
     pub async fn record(&self, observation: &Observation) -> Result<Recorded, StoreError> {
         let Observation { sample, provenance } = observation;
         let second = sample.timestamp.second();
@@ -34,15 +34,15 @@ impl Store {
         let sources = provenance.iter().flat_map(|from| from.source.split('+'));
         let mut step = RECORD.key(keys::PRICES);
         step.key(keys::META).key(keys::CHANGES).key(keys::provenance(hour_of(second)));
-        step.key(once::done()).key(&keys::MISSED[..]);
+        step.key(once::done_key()).key(&keys::all_missed()[..]);
         for source in sources {
-            step.key(format!("{}{source}", keys::SOURCE));
+            step.key(keys::source(source));
         }
         step.arg(second).arg(sample.member()).arg(slot.start()).arg(slot.end());
         step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
-        step.arg(keys::MISSED.len());
+        step.arg(MissedReason::ALL.len());
         let connection = &mut self.connection.clone();
-        match answer("record a sample", step.invoke_async::<i64>(connection)).await? {
+        match send("record a sample", step.invoke_async::<i64>(connection)).await? {
             1 => Ok(Recorded::Stored),
             0 => Ok(Recorded::SlotTaken),
             -1 => Ok(Recorded::HourClosed),

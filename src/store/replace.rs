@@ -1,50 +1,50 @@
-//! Changing hours as a whole: sealing, dropping and restoring text, adding samples, deleting. Each
-//! is one step that does nothing if the hour has changed since it was read.
+//! Changes whole hours: seals them, drops and restores text, adds samples, deletes. Each change is atomic
+//! and does nothing if the hour has changed since it was read.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use redis::Script;
 
 use super::{
-    BlockState, Hour, Store, StoreError, StoredHour, answer, block, hours::readable_members, keys,
-    once,
+    BlockState, Hour, Store, StoreError, StoredHour, block, hours::readable_members, keys, once,
+    send,
 };
 use crate::domain::{Observation, Schedule};
 
 static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("replace_hour.lua")));
 
-/// What becomes of an hour.
+/// The new content of an hour.
 #[derive(Debug, Default)]
 struct Replacement<'a> {
-    /// Its block; empty for none.
+    /// The block; empty for none.
     block: Vec<u8>,
-    /// The new boundary, if it is to move.
+    /// The new boundary, if it moves.
     boundary: Option<i64>,
-    /// Whether its samples are removed from the text.
+    /// Whether the samples are removed from the text.
     drops_text: bool,
     /// Samples that are added to the text.
     text: Vec<&'a Observation>,
-    /// Slots, by their first seconds, that have a sample from now on.
+    /// The first unix seconds of the slots that have a sample from now on.
     recorded: Vec<i64>,
 }
 
 impl Store {
-    /// Writes the block of an hour, or removes it if the hour is empty. `false` if the hour has
+    /// Writes the block of an hour, or removes it if the hour is empty. Returns `false` if the hour has
     /// changed since it was read.
     ///
     /// # Errors
-    /// If Redis fails, or the hour has too many samples for a block.
+    /// Returns an error if Redis fails, or the hour has too many samples for a block.
     pub async fn seal(&self, stored: &StoredHour, schedule: &Schedule) -> Result<bool, StoreError> {
         let block = encoded(stored, &stored.observations, schedule)?;
         self.replace(stored, Replacement { block, ..Replacement::default() }).await
     }
 
-    /// Removes the text of an hour whose block, as it was read back from Redis, has all of its
-    /// samples, and moves the boundary behind it. `false` if the block does not have them, or the
-    /// hour has changed since it was read.
+    /// Removes the text of an hour whose block, as it was read from Redis, has all of its samples, and moves
+    /// the boundary behind the hour. Returns `false` if the block does not have all samples, or if the hour
+    /// has changed since it was read.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn drop_text(&self, stored: &StoredHour) -> Result<bool, StoreError> {
         if stored.block_state != BlockState::Current {
             return Ok(false);
@@ -55,12 +55,12 @@ impl Store {
         self.replace(stored, dropped).await
     }
 
-    /// Writes all samples of an hour as text and moves the boundary in front of it; its block
-    /// stays. Must be called for the newest hour before the boundary first. `false` if the hour has
-    /// changed since it was read.
+    /// Writes all samples of an hour as text and moves the boundary to its start; the block is kept. Must be
+    /// called for the newest hour before the boundary first. Returns `false` if the hour has changed since it
+    /// was read.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn restore_text(&self, stored: &StoredHour) -> Result<bool, StoreError> {
         let restored = Replacement {
             block: stored.block.clone(),
@@ -72,20 +72,21 @@ impl Store {
         self.replace(stored, restored).await
     }
 
-    /// Deletes an hour: text, block and all. `false` if it has changed since it was read.
+    /// Deletes the text, the block and the provenance of an hour. Returns `false` if it has changed since it
+    /// was read.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn delete(&self, stored: &StoredHour) -> Result<bool, StoreError> {
         self.replace(stored, Replacement { drops_text: true, ..Replacement::default() }).await
     }
 
-    /// Adds those of the samples, oldest first, whose slots have none yet: as a block, and also as
-    /// text if the hour has its text. Gives how many were added; `None` if the hour has changed
-    /// since it was read.
+    /// Adds the samples, which are given oldest first, whose slots have none yet: to the block, and also to
+    /// the text if the hour has text. Returns how many were added; `None` if the hour has changed since it
+    /// was read.
     ///
     /// # Errors
-    /// If Redis fails, or the block of the hour is damaged.
+    /// Returns an error if Redis fails, or the block of the hour is damaged.
     pub async fn add(
         &self,
         stored: &StoredHour,
@@ -114,13 +115,13 @@ impl Store {
         Ok(replaced.then_some(added.len() as u64))
     }
 
-    /// Moves the boundary forward to a unix second. Hours before it that have text keep it, as
-    /// samples that were added since; their blocks must be current.
+    /// Moves the boundary forward to a unix second. Hours before it that have text keep it, like samples that
+    /// were added later; their blocks must be current.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn move_boundary(&self, boundary: i64) -> Result<(), StoreError> {
-        // The hour before the boundary is written as it is.
+        // Rewrites the last hour before the new boundary unchanged, together with the boundary.
         loop {
             let stored = self.hour(boundary - super::HOUR).await?;
             if stored.is_dropped() {
@@ -142,12 +143,12 @@ impl Store {
         let Replacement { block, boundary, drops_text, text, recorded } = replacement;
         let mut step = REPLACE.key(keys::PRICES);
         step.key(keys::HOURS).key(keys::META).key(keys::CHANGES);
-        step.key(keys::provenance(stored.start)).key(once::done()).key(&keys::MISSED[..]);
+        step.key(keys::provenance(stored.start)).key(once::done_key()).key(&keys::all_missed()[..]);
         step.arg(stored.start).arg(stored.end());
         let lines = stored.text.iter().flat_map(|(member, score)| [member, score.as_bytes()]);
         step.arg(lines.collect::<Vec<_>>().join(&b'\n')).arg(&stored.block);
-        step.arg(number_or_nothing(stored.boundary)).arg(block);
-        step.arg(number_or_nothing(boundary));
+        step.arg(number_or_empty(stored.boundary)).arg(block);
+        step.arg(number_or_empty(boundary));
         let removed: Vec<&[u8]> =
             if drops_text { readable_members(&stored.text).collect() } else { Vec::new() };
         step.arg(removed.len()).arg(text.len()).arg(removed);
@@ -155,15 +156,15 @@ impl Store {
             step.arg(sample.timestamp.to_string()).arg(sample.member());
         }
         step.arg(recorded);
-        answer("replace an hour", step.invoke_async(&mut self.connection.clone())).await
+        send("replace an hour", step.invoke_async(&mut self.connection.clone())).await
     }
 }
 
-fn number_or_nothing(number: Option<i64>) -> String {
+fn number_or_empty(number: Option<i64>) -> String {
     number.map_or_else(String::new, |number| number.to_string())
 }
 
-/// The block of samples of an hour; empty if there are none.
+/// Encodes the samples of an hour as a block; empty if there are none.
 fn encoded(
     stored: &StoredHour,
     observations: &[Observation],

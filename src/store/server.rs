@@ -1,46 +1,46 @@
-//! What is known of the Redis server itself.
+//! The status of the Redis server itself.
 
 use std::time::{Duration, Instant};
 
 use redis::FromRedisValue;
 
-use super::{Store, StoreError, answer, keys};
+use super::{Store, StoreError, keys, send};
 use crate::connection::{self, Connection};
 
-/// How the server is. Of what it does not tell, or the user must not ask, the value is `None`.
+/// The status of the server. Values that it does not report, or that this user may not read, are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerReport {
-    /// Whether it is a Valkey.
+    /// Whether it is a Valkey server.
     pub is_valkey: bool,
-    /// Its version.
+    /// The version of the server.
     pub version: Option<String>,
-    /// The bytes of memory that its data takes.
+    /// The memory that its data uses, in bytes.
     pub memory: Option<u64>,
-    /// The limit of that memory in bytes; also `None` if there is none.
+    /// The limit of that memory in bytes; also `None` if there is no limit.
     pub max_memory: Option<u64>,
-    /// What it deletes when its memory is full, `maxmemory-policy`.
+    /// The eviction policy when its memory is full, `maxmemory-policy`.
     pub eviction: Option<String>,
     /// Whether it writes an append-only file.
     pub has_append_only_file: Option<bool>,
-    /// The number of replicas that are connected.
+    /// The number of connected replicas.
     pub replicas: Option<u64>,
     /// Whether it is a node of a Redis Cluster.
     pub is_cluster: bool,
-    /// How long it took to answer.
+    /// The time that the server took to respond.
     pub latency: Duration,
 }
 
 impl Store {
-    /// How the server is, in a cluster the one that has the samples.
+    /// Returns the status of the server; in a cluster, that of the node with the samples.
     ///
     /// # Errors
-    /// If it does not answer.
+    /// Returns an error if the server does not respond.
     pub async fn server(&self) -> Result<ServerReport, StoreError> {
-        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+        let mut connection = send("connect to Redis", self.connection.current()).await?;
         let latency = latency(&mut connection).await?;
         let info = connection.send_to(keys::META, redis::cmd("INFO")).await;
         let info = info.and_then(|info| Ok(String::from_redis_value(info)?)).unwrap_or_default();
-        let field = |name: &str| connection::field(&info, name);
+        let field = |name: &str| connection::info_field(&info, name);
         let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
         let valkey = field("valkey_version");
         Ok(ServerReport {
@@ -56,21 +56,22 @@ impl Store {
         })
     }
 
-    /// How long the server takes to answer.
+    /// Returns the time that the server takes to respond.
     ///
     /// # Errors
-    /// If it does not answer.
+    /// Returns an error if the server does not respond.
     pub async fn latency(&self) -> Result<Duration, StoreError> {
-        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+        let mut connection = send("connect to Redis", self.connection.current()).await?;
         latency(&mut connection).await
     }
 
-    /// What tells these runs of the servers that have the samples and the queues from all others.
+    /// Returns the `run_id`s of the servers that have the samples and the queues: they identify the current
+    /// runs.
     ///
     /// # Errors
-    /// If Redis fails, or this user must not read it.
+    /// Returns an error if Redis fails, or if this user may not read them.
     pub async fn server_runs(&self) -> Result<String, StoreError> {
-        let mut connection = answer("connect to Redis", self.connection.current()).await?;
+        let mut connection = send("connect to Redis", self.connection.current()).await?;
         let mut runs = Vec::new();
         for key in connection.probes() {
             runs.push(run_at(&mut connection, key).await?);
@@ -78,35 +79,35 @@ impl Store {
         Ok(runs.join(" "))
     }
 
-    /// A setting of the server; `None` if this user must not read it.
+    /// Returns a setting of the server; `None` if this user may not read it.
     pub async fn server_setting(&self, name: &str) -> Option<String> {
         let mut get = redis::cmd("CONFIG");
         get.arg("GET").arg(name);
         let mut connection = self.connection.current().await.ok()?;
-        let answer = connection.send_to(keys::META, get).await.ok()?;
-        let pairs = Vec::<(String, String)>::from_redis_value(answer).ok()?;
+        let response = connection.send_to(keys::META, get).await.ok()?;
+        let pairs = Vec::<(String, String)>::from_redis_value(response).ok()?;
         pairs.into_iter().next().map(|(_, value)| value)
     }
 }
 
 async fn latency(connection: &mut Connection) -> Result<Duration, StoreError> {
-    let asked = Instant::now();
+    let sent = Instant::now();
     let mut exists = redis::cmd("EXISTS");
     exists.arg(keys::META);
-    answer("ask Redis", exists.query_async::<u8>(connection)).await?;
-    Ok(asked.elapsed())
+    send("measure the latency of Redis", exists.query_async::<u8>(connection)).await?;
+    Ok(sent.elapsed())
 }
 
-/// What tells this run of the server that has the samples from all others.
+/// Returns the `run_id` of the server that has the samples: it identifies the current run.
 pub(super) async fn server_run(connection: &mut Connection) -> Result<String, StoreError> {
     run_at(connection, keys::META).await
 }
 
-/// The same of the server that has the key.
+/// Returns the `run_id` of the server that has the key.
 async fn run_at(connection: &mut Connection, key: &str) -> Result<String, StoreError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
-    let info = answer("ask which server this is", connection.send_to(key, info)).await?;
+    let info = send("identify the Redis server", connection.send_to(key, info)).await?;
     let info = String::from_redis_value(info).unwrap_or_default();
-    Ok(connection::field(&info, "run_id").unwrap_or_default().to_owned())
+    Ok(connection::info_field(&info, "run_id").unwrap_or_default().to_owned())
 }

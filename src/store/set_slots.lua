@@ -1,5 +1,5 @@
--- Notes the length of slots that applies from a second on, unless it applies already. The first
--- length that is noted applies to all time before it, too.
+-- Records the length of slots that applies from a second on, unless it is the current length already. The
+-- first recorded length also applies to all time before it.
 -- KEYS[1]: {prices}:slots (HASH)
 -- KEYS[2]: {prices}:meta (HASH)
 -- KEYS[3]: {prices}:changes (STREAM)

@@ -1,8 +1,7 @@
-//! What the API is measured against, for `make bench-store`: bare poem handlers, one that does
-//! nothing and one that makes one Redis round trip; and the way of the old stack, which reads every
-//! sample to give an average.
+//! Baselines of the API for `make bench-store`: poem handlers that do nothing or only one round trip to
+//! Redis, and the method of the old stack, which reads every sample to compute an average.
 //!
-//! Called with the URL of a Redis and the address to listen on.
+//! Its arguments are the URL of Redis and the address to listen on.
 
 use std::{env, sync::LazyLock};
 
@@ -15,13 +14,13 @@ use poem::{
     web::{Data, Path},
 };
 
-/// The beginning of this is what `/bytes` answers; the largest page of samples is shorter.
+/// `/bytes` returns the start of this text, which is longer than the largest page of samples.
 static TEXT: LazyLock<String> = LazyLock::new(|| r#"{"price":84436700.0},"#.repeat(10_000));
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let [url, listen] = [1, 2].map(|n| env::args().nth(n).unwrap_or_default());
-    let connection = connection::Server::at(&url)?.shared();
+    let connection = connection::Server::from_url(&url)?.shared();
     let routes = Route::new()
         .at("/bytes/:count", get(bytes))
         .at("/ping", get(ping).data(connection.clone()))
@@ -29,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(Server::new(TcpListener::bind(listen)).run(routes).await?)
 }
 
-/// Answers with so many bytes.
+/// Returns the given number of bytes.
 #[handler]
 async fn bytes(count: Path<usize>) -> poem::Result<Response> {
     let text = TEXT.get(..*count).ok_or(NotFoundError)?;

@@ -1,6 +1,6 @@
-//! What the task system does with jobs that do nothing, on a redis-server of its own on loopback:
-//! jobs a second, the time from enqueue to start, what a finished job leaves behind, and what an
-//! idle worker asks of Redis. For `make bench-queue`; prints a Markdown table.
+//! Measures the queue with jobs that do nothing, on a redis-server of its own on loopback: jobs per second,
+//! the time from enqueue to start, the memory of finished jobs, and the script calls of an idle worker.
+//! Prints a Markdown table, for `make bench-queue`.
 
 use std::{
     io::Write as _,
@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use cotiza::{
     config::Config,
     metrics::Metrics,
-    queue::{self, Enqueuer, GiveUp, Job, Pulse},
+    queue::{self, Enqueuer, Job, JobError, Liveness},
 };
 use futures_util::{StreamExt, stream};
 use redis::Client;
@@ -25,12 +25,12 @@ use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 const PORT: u16 = 7795;
-/// Below the 8,000 at which the library wedges.
+/// The library stops working at 8,000 waiting jobs.
 const JOBS: usize = 7000;
 const ROUNDS: usize = 7;
 const PROBES: usize = 1000;
 
-/// Does nothing, once the gate is open.
+/// A job that waits until the gate is open and does nothing else.
 #[derive(Debug, Serialize, Deserialize)]
 struct Nothing {
     id: usize,
@@ -51,7 +51,7 @@ impl Job for Nothing {
         self.id.to_string()
     }
 
-    async fn run(self, gate: Gate, _tries: u32) -> Result<(), GiveUp> {
+    async fn run(self, gate: Gate, _tries: u32) -> Result<(), JobError> {
         if let Ok(mut started) = gate.started.lock() {
             *started = Some(Instant::now());
         }
@@ -125,15 +125,16 @@ async fn measure() -> anyhow::Result<()> {
     config.worker.concurrency = 256;
     let gate =
         Gate { open: Arc::new(Semaphore::new(256)), done: Arc::default(), started: Arc::default() };
-    let server = cotiza::connection::Server::at(&format!("redis://127.0.0.1:{PORT}/0"))?;
+    let server = cotiza::connection::Server::from_url(&format!("redis://127.0.0.1:{PORT}/0"))?;
     let enqueuer = Enqueuer::new(&server, Metrics::default());
     let mut bench = Bench { client: client.clone(), enqueuer, gate: gate.clone(), next: 0 };
     let stop = CancellationToken::new();
     let working = tokio::spawn({
-        let (told, gate) = (stop.clone(), gate.clone());
+        let (token, gate) = (stop.clone(), gate.clone());
         async move {
-            let (pulse, metrics) = (Pulse::default(), Metrics::default());
-            queue::work::<Nothing>(&server, &config, gate, "bench", pulse, metrics, &told).await;
+            let (liveness, metrics) = (Liveness::default(), Metrics::default());
+            queue::work::<Nothing>(&server, &config, gate, "bench", liveness, metrics, &token)
+                .await;
         }
     });
     bench.enqueue(1).await?;
@@ -168,12 +169,12 @@ async fn measure() -> anyhow::Result<()> {
         ("enqueued one by one, 64 at a time, jobs/s".to_owned(), part(&mut pushed, 50), 0),
         (format!("enqueue to start, idle worker, p50 ms of {PROBES}"), part(&mut latencies, 50), 2),
         ("the same, p99 ms".to_owned(), part(&mut latencies, 99), 2),
-        ("bytes in Redis of a finished job until it is forgotten".to_owned(), left, 0),
-        ("script calls a second of an idle worker".to_owned(), idle, 1),
+        ("bytes in Redis of a finished job until it is deleted".to_owned(), left, 0),
+        ("script calls per second of an idle worker".to_owned(), idle, 1),
     ])
 }
 
-/// A table of names, values and how many decimals they are shown with.
+/// Prints a table of rows with a name, a value and its number of decimals.
 fn print(rows: &[(String, f64, usize)]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "| jobs that do nothing, one worker process, concurrency 256 | |\n|---|--:|")?;
@@ -183,7 +184,7 @@ fn print(rows: &[(String, f64, usize)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Milliseconds from before the enqueue to the start of the job.
+/// Measures the milliseconds from before the enqueue to the start of the job.
 async fn latencies(bench: &mut Bench) -> anyhow::Result<Vec<f64>> {
     let mut latencies = Vec::new();
     for _ in 0..PROBES {
@@ -192,7 +193,7 @@ async fn latencies(bench: &mut Bench) -> anyhow::Result<Vec<f64>> {
         bench.enqueue(1).await?;
         bench.done(bench.next).await;
         let started = bench.gate.started.lock().ok().and_then(|started| *started);
-        let started = started.context("it has not started")?;
+        let started = started.context("the job has not started")?;
         latencies.push(started.duration_since(enqueued).as_secs_f64() * 1000.0);
     }
     Ok(latencies)
@@ -203,7 +204,7 @@ fn rate(count: usize, since: Instant) -> f64 {
     count as f64 / since.elapsed().as_secs_f64()
 }
 
-/// The value below which so many percent of the values lie.
+/// Returns the given percentile of the values.
 fn part(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() * percent / 100).copied().unwrap_or_default()

@@ -1,7 +1,7 @@
--- wrk: asks for the average of a random range each time. Arguments: first and last second; a third
--- one, if the questions are for VictoriaMetrics.
--- The requests are written before, so that what is measured is not how wrk writes them; they are
--- more than are asked in a few seconds, so that hardly any range is asked for twice.
+-- A script of wrk: each request is for the average of a random range. Arguments: the first and the last
+-- second; any third argument means that the requests are for VictoriaMetrics.
+-- The requests are built before the measurement, so that it does not include the time for that. There are
+-- more of them than wrk sends in a few seconds, so that few ranges are requested twice.
 local REQUESTS = 200000
 local requests, at = {}, 0
 

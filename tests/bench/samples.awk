@@ -1,12 +1,12 @@
-# Prints n samples, one every 10 s from the unix second `first` on, each 0 to 3 s late: CSV, or with
-# provenance=1 commands for `redis-cli --pipe`, with a bid 2 % below each price.
+# Prints n samples, one every 10 s from the unix second `first` on, each 0 to 3 s late, as CSV. With
+# provenance=1 it prints commands for `redis-cli --pipe`, with a bid 2 % below each price.
 # kind=walk: each price differs from the last one by up to 0.1 %, all steps equally likely.
 # kind=market: 40 % of the prices differ from the last one, by normally distributed steps with a
 # standard deviation of 0.03 %.
 
 function step(    size) {
     if (kind == "walk") return (2 * rand() - 1) * 0.001
-    size = sqrt(-2 * log(1 - rand())) # Box and Muller's method
+    size = sqrt(-2 * log(1 - rand())) # Box-Muller transform
     return size * cos(6.283185307179586 * rand()) * 0.0003
 }
 
@@ -18,7 +18,7 @@ BEGIN {
     for (i = 0; i < n; i++) {
         if (kind == "walk" || i == 0 || rand() < 0.4) {
             change = step()
-            # Millions of steps must not lead to prices that Bitcoin never had.
+            # Keeps the price realistic over millions of steps.
             if (price > 170000000 && change > 0 || price < 42500000 && change < 0) change = -change
             price *= 1 + change
             ask = sprintf(format, price)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# make bench-store: questions over HTTP at different numbers of samples, memory, time until an api is
-# ready, import and export, the delay from a stored sample to its answer, and bytes a sample. All on
-# loopback; about 15 minutes. Prints Markdown tables, of medians over rounds: the machine may be
-# shared. SIZES="1000 100000" chooses the numbers of samples.
+# make bench-store: measures requests over HTTP with different numbers of samples, memory, the time until an
+# api is ready, import and export, the delay until a stored sample is served, and bytes per sample. All
+# processes are on loopback; it takes about 15 minutes. It prints Markdown tables with medians over rounds,
+# since the machine may be shared. SIZES="1000 100000" sets the numbers of samples.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C
@@ -10,13 +10,13 @@ export LC_ALL=C
 SIZES=${SIZES:-1000 100000 1000000 10000000}
 SECONDS_EACH=${SECONDS_EACH:-2}
 ROUNDS=${ROUNDS:-3}
-# How many samples the table of bytes is measured with.
+# The number of samples for the table of bytes.
 STORED=${STORED:-100000}
-# The most samples that the old stack's way and VictoriaMetrics are asked about.
+# The largest numbers of samples for the method of the old stack and for VictoriaMetrics.
 NAIVE_MOST=${NAIVE_MOST:-1000000}
 VICTORIA_MOST=${VICTORIA_MOST:-1000000}
 REDIS=7790 API=7791 LIMITS=7792 VICTORIA=7793
-# A full hour more than a year ago: all samples are sealed, and their text is dropped.
+# The start of an hour more than a year ago, so that all samples are sealed and have no text form.
 FIRST=1600002000
 
 folder=$(mktemp -d)
@@ -30,34 +30,34 @@ built=${CARGO_TARGET_DIR:-target}/release
 cotiza=$built/cotiza
 export REDIS_URL=redis://127.0.0.1:$REDIS/0 COTIZA__LOG__LEVEL=warn
 
-# The questions, once. Those to VictoriaMetrics only where it has these samples.
-ask_all() {
+# Measures each kind of request once; VictoriaMetrics only if it has these samples.
+measure_all() {
     local url=http://127.0.0.1:$API/api last=$((FIRST + n * 10)) range="since=0&until=9999999999"
     local victoria_url="http://127.0.0.1:$VICTORIA/api/v1/query?time=$last&query=avg_over_time"
-    question "limit itself, 100 bytes" http://127.0.0.1:$LIMITS/bytes/100
-    question "one Redis PING" http://127.0.0.1:$LIMITS/ping
-    question "average of everything" "$url/average-price/?$range"
-    question "average of a random range" "$url/average-price/?since=$FIRST&until=$((last - n * 5))" \
+    request "limit itself, 100 bytes" http://127.0.0.1:$LIMITS/bytes/100
+    request "one Redis PING" http://127.0.0.1:$LIMITS/ping
+    request "average of everything" "$url/average-price/?$range"
+    request "average of a random range" "$url/average-price/?since=$FIRST&until=$((last - n * 5))" \
         -s tests/bench/random-range.lua "$url" -- $FIRST $last
-    question "first page" "$url/ticker-list/"
-    question "middle page" "$url/ticker-list/?page=$((n / 20))"
-    question "last page" "$url/ticker-list/?page=last"
-    question "latest" "$url/latest/"
-    question "price at a time" "$url/price/?at=$((FIRST + n * 5))"
-    question "summary of everything" "$url/summary/?$range"
-    question "mean weighted by time" "$url/average-price/?$range&weight=time"
-    question "coverage of everything" "$url/coverage/?$range"
-    question "gaps" "$url/gaps/"
+    request "first page" "$url/ticker-list/"
+    request "middle page" "$url/ticker-list/?page=$((n / 20))"
+    request "last page" "$url/ticker-list/?page=last"
+    request "latest" "$url/latest/"
+    request "price at a time" "$url/price/?at=$((FIRST + n * 5))"
+    request "summary of everything" "$url/summary/?$range"
+    request "mean weighted by time" "$url/average-price/?$range&weight=time"
+    request "coverage of everything" "$url/coverage/?$range"
+    request "gaps" "$url/gaps/"
     local year="since=$FIRST&until=$((FIRST + 31535999))"
-    question "candles of a year, daily" "$url/candles/?interval=1d&$year&limit=366"
-    question "candles of a year, hourly, CSV" "$url/candles/?interval=1h&$year&format=csv"
-    question "candles, 5000 of a minute" "$url/candles/?interval=1m&since=$FIRST&limit=5000"
-    question "CoinGecko, simple price" "$url/v3/simple/price?ids=bitcoin&vs_currencies=ars"
-    question "CoinGecko, chart of all days" "$url/v3/coins/bitcoin/market_chart?vs_currency=ars&days=max"
-    question "CriptoYa, quotes" "$url/btc/ars/1"
+    request "candles of a year, daily" "$url/candles/?interval=1d&$year&limit=366"
+    request "candles of a year, hourly, CSV" "$url/candles/?interval=1h&$year&format=csv"
+    request "candles, 5000 of a minute" "$url/candles/?interval=1m&since=$FIRST&limit=5000"
+    request "CoinGecko, simple price" "$url/v3/simple/price?ids=bitcoin&vs_currencies=ars"
+    request "CoinGecko, chart of all days" "$url/v3/coins/bitcoin/market_chart?vs_currency=ars&days=max"
+    request "CriptoYa, quotes" "$url/btc/ars/1"
     [ -n "$victoria_pid" ] || return 0
-    question "VictoriaMetrics, average of everything" "$victoria_url(price%5B$((n * 10))s%5D)"
-    question "VictoriaMetrics, average of a random range" "$victoria_url(price%5B$((n * 5))s%5D)" \
+    request "VictoriaMetrics, average of everything" "$victoria_url(price%5B$((n * 10))s%5D)"
+    request "VictoriaMetrics, average of a random range" "$victoria_url(price%5B$((n * 5))s%5D)" \
         -s tests/bench/random-range.lua "$victoria_url" -- $FIRST $last victoria
 }
 
@@ -68,23 +68,23 @@ echo
 find_victoria
 start_redis
 begin "$built/examples/limits" "$REDIS_URL" 127.0.0.1:$LIMITS
-await ask http://127.0.0.1:$LIMITS/ping
+await get http://127.0.0.1:$LIMITS/ping
 for _ in $(seq "$ROUNDS"); do
     start_api "/api/average-price/?since=0&until=1"
     end "$api"
     echo $took_ms
 done >"$folder/first_answer"
 
-echo "The limit is a poem handler that does nothing but answer with as many bytes."
+echo "The limit is a poem handler that only returns as many bytes."
 echo
-echo "| samples | question | p50 ms | p99 ms | req/s, 1 conn. | req/s, 16 conn. | bytes | limit, 16 conn. | of limit |"
+echo "| samples | request | p50 ms | p99 ms | req/s, 1 conn. | req/s, 16 conn. | bytes | limit, 16 conn. | of limit |"
 echo "|--:|---|--:|--:|--:|--:|--:|--:|--:|"
 for n in $SIZES; do
     samples walk "$n" >"$folder/samples.csv"
     costs
     sealed=$(bytes_a_sample "{prices}:hours" "$n")
     victoria "$n"
-    for _ in $(seq "$ROUNDS"); do ask_all; done
+    for _ in $(seq "$ROUNDS"); do measure_all; done
     end_victoria
     for _ in $(seq "$ROUNDS"); do rows_a_second csv; done >"$folder/csv"
     for _ in $(seq "$ROUNDS"); do rows_a_second ndjson; done >"$folder/ndjson"
@@ -95,13 +95,13 @@ for n in $SIZES; do
     if [ "$n" -le "$NAIVE_MOST" ]; then
         redis flushall >/dev/null
         COTIZA__PRICES__TEXT=forever import
-        question "the naive way: read all, add" http://127.0.0.1:$LIMITS/naive
+        request "the naive way: read all, add" http://127.0.0.1:$LIMITS/naive
     fi
     rows
 done
 
 echo
-echo "An api on an empty Redis answers its first request $(medians "$folder/first_answer") ms after it was started."
+echo "An api on an empty Redis answers its first request $(medians "$folder/first_answer") ms after its start."
 echo
 echo "| samples | api ready after ms | its memory, MB | import, samples/s | export, samples/s |" \
     "bytes a sample, sealed | stored to answered, p50 ms | p99 ms |" \

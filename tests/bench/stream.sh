@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make bench-stream: clients of /api/stream/, all on loopback: the memory of the api with them, and the
-# time from the first one that has an event to the last one. CLIENTS="100 10000" chooses how many.
+# make bench-stream: measures the memory of the api with many clients of /api/stream/ on loopback, and the
+# time from the first to the last client that gets an event. CLIENTS="100 10000" sets the numbers of clients.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C
@@ -14,7 +14,7 @@ trap 'end_all; rm -rf "$folder"' EXIT
 cargo build --release --locked --quiet --bin cotiza --example streams
 built=${CARGO_TARGET_DIR:-target}/release
 cotiza=$built/cotiza
-# Slots of 2 s: nobody waits for long.
+# Slots of 2 s keep the waits short.
 export REDIS_URL=redis://127.0.0.1:$REDIS/0 COTIZA__LOG__LEVEL=warn COTIZA__SCHEDULE__EVERY=2s
 export COTIZA__API__MAX_CONNECTIONS=20000 COTIZA__API__MAX_CONNECTIONS_PER_ADDRESS=20000
 export COTIZA__API__MAX_STREAMS=20000 COTIZA__EXCHANGE__LISTEN=127.0.0.1:7794

@@ -1,10 +1,10 @@
-//! Many clients of the stream: the memory that each takes, and how long the last one waits for an event.
-//! Used by stream.sh: `streams ADDRESS PID CLIENTS`.
+//! Measures many clients of the stream: memory per client, and the time from the first to the last client
+//! that gets an event. Used by stream.sh: `streams ADDRESS PID CLIENTS`.
 
 #![allow(
     clippy::cast_precision_loss,
     clippy::indexing_slicing,
-    reason = "a benchmark of few clients that ends with what it cannot read"
+    reason = "a benchmark with small counts, which may panic"
 )]
 
 use std::{
@@ -19,10 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-/// A client that waits longer for an event has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Connections that are opened at the same time.
-const AT_ONCE: usize = 200;
+/// The longest time that a client may wait for an event.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// The number of connections that are opened concurrently.
+const BATCH: usize = 200;
 
 /// A client of the stream.
 struct Client {
@@ -40,7 +40,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Waits for the next event of a price; gives the moment at which it came.
+    /// Waits for the next price event and returns the time at which it came.
     async fn event(&mut self) -> std::io::Result<Instant> {
         loop {
             if let Some(at) = self.text.find("event: price")
@@ -50,7 +50,7 @@ impl Client {
                 return Ok(Instant::now());
             }
             let mut bytes = [0; 1024];
-            let length = timeout(PATIENCE, self.stream.read(&mut bytes)).await??;
+            let length = timeout(TIMEOUT, self.stream.read(&mut bytes)).await??;
             if length == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
@@ -59,7 +59,7 @@ impl Client {
     }
 }
 
-/// The resident memory of a process in bytes.
+/// Returns the resident memory of a process in bytes.
 fn resident(pid: &str) -> std::io::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -72,7 +72,7 @@ async fn measure(address: &str, pid: &str, count: usize) -> std::io::Result<()> 
     let mut clients = Vec::new();
     while clients.len() < count {
         let mut opening = JoinSet::new();
-        for _ in 0..AT_ONCE.min(count - clients.len()) {
+        for _ in 0..BATCH.min(count - clients.len()) {
             let address = address.to_owned();
             opening.spawn(async move { Client::connect(&address).await });
         }

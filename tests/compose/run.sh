@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# docker-compose.yml on a real engine: builds, records, scales, kills one container after the other,
-# cuts one off, takes all down and up again, backs up and restores, and then audits the books: every
-# slot was recorded once or has its reason. Everything it starts it removes, however it ends.
+# Tests docker-compose.yml on a real Docker engine: builds, records, scales, kills one container after the
+# other, disconnects one from the network, takes everything down and up again, backs up and restores. At the
+# end it checks that every slot has one sample or a reason. It always removes everything that it has started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,30 +11,30 @@ FILES=(-f docker-compose.yml -f tests/compose/quick.yml)
 PROJECT=cotiza-test-$$
 
 if ! docker version >/dev/null 2>&1; then
-    echo "test-compose: skipped, as no Docker engine answers"
+    echo "test-compose: skipped, since no Docker engine answers"
     exit 0
 elif docker compose version >/dev/null 2>&1; then
     COMPOSE=(docker compose)
 elif docker-compose version >/dev/null 2>&1; then
     COMPOSE=(docker-compose)
 else
-    echo "test-compose: skipped, as there is neither docker compose nor docker-compose"
+    echo "test-compose: skipped, since neither docker compose nor docker-compose is installed"
     exit 0
 fi
 
 work=$(mktemp -d)
-# What a .env of this folder says is not for a test.
+# The .env of this folder must not affect the test.
 touch "$work/no.env"
 export COMPOSE_PROJECT_NAME=$PROJECT COTIZA_IMAGE=cotiza:test-compose API_PORT=127.0.0.1:0 \
     COTIZA__SCHEDULE__EVERY=${SLOT}s REDIS_PASSWORD_FILE=$work/redis-password \
     COTIZA__SOURCES__BUENBIT__URL=http://exchange:8001/api/market/tickers \
     COTIZA__PRICES__KEEP=forever COTIZA__API__TRUSTED_PROXIES='' COTIZA__LOG__LEVEL=info \
     COMMIT=${COMMIT:-$(git rev-parse --short=12 HEAD 2>/dev/null || true)}
-# A password may have any character.
+# A password with special characters must work.
 printf '%s "\\ $%%@#\n' "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >"$REDIS_PASSWORD_FILE"
 chmod 755 "$work"
 
-# A build from nothing takes longest.
+# The timeout allows for a build without a cache.
 compose() {
     timeout --foreground 900 "${COMPOSE[@]}" --env-file "$work/no.env" "${FILES[@]}" --profile simulate "$@"
 }
@@ -63,12 +63,12 @@ fail() {
     exit 1
 }
 
-# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds.
 wait_for() {
     local limit=$((SECONDS + $1)) what=$2
     shift 2
     until "$@"; do
-        [ "$SECONDS" -lt "$limit" ] || fail "$what: not within the time; last seen: ${seen:-nothing}"
+        [ "$SECONDS" -lt "$limit" ] || fail "$what: not in time; last seen: ${seen:-nothing}"
         sleep 0.2
     done
 }
@@ -80,7 +80,7 @@ quietly() {
     }
 }
 
-# The containers of a service, also those that do not run.
+# containers SERVICE: all containers of a service, including stopped ones.
 containers() {
     docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" \
         --filter "label=com.docker.compose.service=$1"
@@ -91,7 +91,7 @@ health_is() {
     [ "$seen" = "running $1" ]
 }
 
-# healthy SERVICE COUNT: so many containers, all of them healthy.
+# healthy SERVICE COUNT: whether there are COUNT containers and all of them are healthy.
 healthy() {
     local all container
     all=$(containers "$1")
@@ -104,28 +104,28 @@ all_healthy() {
     healthy redis 1 && healthy scheduler "$1" && healthy worker "$2" && healthy api 1
 }
 
-# ask PATH: what the API answers, into $seen.
-ask() {
+# get PATH: puts the response of the API into $seen.
+get() {
     local address
     address=$(docker port "$(containers api)" 8000 2>/dev/null | head -1) || return 1
     seen=$(curl --silent --show-error --max-time 5 "http://$address$1" 2>&1)
 }
 
-# field NAME: the number under that name in the last answer.
+# field NAME: prints the number with that name in the last response.
 field() {
     sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" <<<"$seen"
 }
 
 recorded_since() {
-    ask "/api/coverage/?since=$1&until=$(date +%s)" || return 1
+    get "/api/coverage/?since=$1&until=$(date +%s)" || return 1
     [ "$(field recorded || true)" -ge "$2" ] 2>/dev/null
 }
 
-redis_was_away_since() {
-    ask "/api/coverage/?since=$1&until=$(date +%s)" && [ "$(field redis_away || true)" -ge 1 ] 2>/dev/null
+redis_was_unavailable_since() {
+    get "/api/coverage/?since=$1&until=$(date +%s)" && [ "$(field redis_away || true)" -ge 1 ] 2>/dev/null
 }
 
-# still_records COUNT: so many slots more from now on.
+# still_records COUNT: waits until COUNT more slots are recorded.
 still_records() {
     local now
     now=$(date +%s)
@@ -133,11 +133,11 @@ still_records() {
 }
 
 ready_is() {
-    ask /health/ready || true
+    get /health/ready || true
     case $seen in *'"status":"ok"'*) [ "$1" = yes ] ;; *) [ "$1" = no ] ;; esac
 }
 
-# The commands in README.md below a heading, run as they stand there.
+# readme HEADING: runs the commands below a heading of README.md unchanged.
 readme() {
     awk -v heading="$1" '$0 == heading { found = 1 }
         inside && /^```$/ { exit } inside { print } found && /^```sh$/ { inside = 1 }' README.md |
@@ -207,34 +207,34 @@ killed() {
     case $service in
     worker | scheduler) still_records 3 ;;
     redis)
-        wait_for 10 "an API that says that Redis is away" ready_is no
-        [[ $seen == *'"status":"stale"'* ]] || fail "not ready without Redis: $seen"
-        ask "/api/ticker-list/?page=last"
-        [[ $seen == *'"results":[{'* ]] || fail "no answer from memory: $seen"
-        wait_for 30 "a health that tells" health_is unhealthy "$(containers worker | head -1)"
+        wait_for 10 "an API that reports that Redis is unavailable" ready_is no
+        [[ $seen == *'"status":"stale"'* ]] || fail "status without Redis: $seen"
+        get "/api/ticker-list/?page=last"
+        [[ $seen == *'"results":[{'* ]] || fail "no response from memory: $seen"
+        wait_for 30 "an unhealthy worker" health_is unhealthy "$(containers worker | head -1)"
         sleep $((2 * SLOT)) # at least one slot begins and ends without Redis
         ;;
     esac
     quietly docker start "$container"
-    wait_for 40 "all well after $service was killed" all_healthy 2 3
+    wait_for 40 "all healthy after $service was killed" all_healthy 2 3
     wait_for 10 "ready" ready_is yes
     still_records 2
-    [ "$service" != redis ] || wait_for 10 "a ledger that knows of it" redis_was_away_since "$from"
-    step "$service was killed and came back"
+    [ "$service" != redis ] || wait_for 10 "slots missed because of Redis" redis_was_unavailable_since "$from"
+    step "$service was killed and recovered"
 }
 
 cut_off() {
     local container
     container=$(containers worker | head -1)
     quietly docker network disconnect "${PROJECT}_data" "$container"
-    wait_for 30 "a worker that knows it is cut off" health_is unhealthy "$container"
+    wait_for 30 "an unhealthy disconnected worker" health_is unhealthy "$container"
     still_records 2
     quietly docker network connect "${PROJECT}_data" "$container"
-    wait_for 30 "the worker is back" health_is healthy "$container"
-    step "a worker was cut off the network and came back"
+    wait_for 30 "the worker to be healthy again" health_is healthy "$container"
+    step "a worker was disconnected from the network and recovered"
 }
 
-# Everything that ends on SIGTERM ends with 0, and in time.
+# Everything that is stopped by SIGTERM exits with 0, in time.
 stopped() {
     local container
     quietly compose stop scheduler worker api
@@ -244,30 +244,30 @@ stopped() {
     done
 }
 
-# history FILE: every sample there is.
+# history FILE: exports all samples.
 history() {
     compose exec -T api cotiza prices export >"$1"
 }
 
-# Whether the samples of the first file all are in the second, and are not few.
+# kept FILE FILE: checks that all samples of the first file, which are not few, are in the second one.
 kept() {
     seen="$(wc -l <"$1") lines, then $(wc -l <"$2")"
     [ "$(wc -l <"$1")" -gt 5 ] || fail "too few samples to compare: $seen"
     ! comm -23 <(sort "$1") <(sort "$2") | grep . || fail "samples were lost: $seen"
 }
 
-# Every slot from $1 to $2 was recorded once, or is in the ledger.
+# audit SINCE UNTIL: checks that every slot is recorded once or missed.
 audit() {
     local expected recorded missed pending gaps doubles
-    ask "/api/coverage/?since=$1&until=$2"
+    get "/api/coverage/?since=$1&until=$2"
     expected=$(field expected) recorded=$(field recorded) missed=$(field missed) pending=$(field pending)
-    step "the books: $seen"
+    step "coverage: $seen"
     [ "$expected" -eq $((($2 - $1 + 1) / SLOT)) ] || fail "slots expected from $1 to $2: $expected"
-    [ $((recorded + missed)) -eq "$expected" ] && [ "$pending" -eq 0 ] || fail "the books do not add up"
+    [ $((recorded + missed)) -eq "$expected" ] && [ "$pending" -eq 0 ] || fail "recorded and missed slots do not add up to the expected ones"
     [ $((2 * recorded)) -gt "$expected" ] || fail "more slots were missed than recorded"
-    ask "/api/gaps/?since=$1&until=$2&page_size=1000"
+    get "/api/gaps/?since=$1&until=$2&page_size=1000"
     gaps=$(grep -o '"slots":[0-9]*' <<<"$seen" | awk -F: '{ sum += $2 } END { print sum + 0 }')
-    [ "$gaps" -eq "$missed" ] || fail "the gaps hold $gaps slots, $missed were missed: $seen"
+    [ "$gaps" -eq "$missed" ] || fail "the gaps have $gaps slots, $missed were missed: $seen"
     history "$work/all"
     doubles=$(grep -o '^[0-9]*' "$work/all" | awk -v slot=$SLOT '{ print int($1 / slot) }' | sort | uniq -d)
     [ -z "$doubles" ] || fail "slots recorded twice: $doubles"
@@ -277,7 +277,7 @@ audit() {
 
 step "with $("${COMPOSE[@]}" version --short), engine $(docker version -f '{{.Server.Version}}')"
 base_images
-step "the base images are here"
+step "the base images are available"
 quietly compose build
 image
 quietly docker stack config -c docker/stack.yml
@@ -293,7 +293,7 @@ step "it is up, healthy and records"
 
 quietly compose up -d --no-recreate --scale worker=3 --scale scheduler=2
 wait_for 30 "three workers and two schedulers" all_healthy 2 3
-step "there are three workers and two schedulers"
+step "three workers and two schedulers run"
 
 for service in worker scheduler api redis; do killed "$service"; done
 cut_off
@@ -310,8 +310,8 @@ step "down and up kept the history"
 
 readme "### Back up"
 readme "### Samples alone"
-grep -q "^imported 0 samples" "$work/output" || fail "samples that are there were imported: $(cat "$work/output")"
-step "the samples went out and in again"
+grep -q "^imported 0 samples" "$work/output" || fail "existing samples were imported again: $(cat "$work/output")"
+step "the samples were exported and imported again"
 history "$work/before"
 quietly compose down --volumes
 readme "### Restore"

@@ -1,4 +1,4 @@
-"""What several checks need: the address of the API, and the processes of `cotiza up`."""
+"""Shared by the checks: requests to the API, and the processes of `cotiza up`."""
 
 import json
 import os
@@ -18,7 +18,7 @@ def get(path):
 
 
 def is_ready():
-    os.kill(int(os.environ["COTIZA_PID"]), 0)  # an error if it has ended already
+    os.kill(int(os.environ["COTIZA_PID"]), 0)  # raises an error if it has ended
     try:
         return get("/health/ready")
     except (urllib.error.URLError, ConnectionError, TimeoutError):
@@ -26,30 +26,30 @@ def is_ready():
 
 
 def readme(language):
-    """The example of the README in a language, with the address of this API."""
+    """Returns the example of the README in a language, with the address of this API."""
     text = (Path(__file__).parents[2] / "README.md").read_text()
     example = text.split(f"```{language}\n")[1].split("```")[0]
     return example.replace("http://localhost:8000", URL)
 
 
 def process(role):
-    """The process id of a role (`api`, `scheduler`), which is a child of `cotiza up`."""
+    """Returns the process id of a role (`api`, `scheduler`), which is a child of `cotiza up`."""
     return child(f" {role} ")
 
 
 def child(pattern):
-    """The process id of the child of `cotiza up` whose command line matches."""
+    """Returns the process id of the child of `cotiza up` whose command line matches the pattern."""
     command = ["pgrep", "-P", os.environ["COTIZA_PID"], "-f", pattern]
     return int(subprocess.check_output(command, text=True))
 
 
 def cotiza(*arguments):
-    """Runs a command of cotiza beside the stack, on its Redis."""
+    """Runs a command of cotiza on the Redis of `cotiza up`."""
     subprocess.run([os.environ["COTIZA_BINARY"], *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def chromium():
-    """The path of Chromium; without one the check is skipped."""
+    """Returns the path of Chromium. The check is skipped if it is not installed."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next((path for path in map(shutil.which, names) if path), None)
     if path is None:
@@ -59,7 +59,7 @@ def chromium():
 
 
 def wait_for(what, condition, seconds=30):
-    """The first value of the condition that is true; an error if there is none in time."""
+    """Waits until the condition is true and returns its value. Exits if it is not true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():

@@ -1,5 +1,5 @@
-"""A page of another origin reads the API in Chromium, without a window: a price and a header of its
-answer, and the stream, which goes on without loss when the API is started again meanwhile."""
+"""A page of another origin reads the API in headless Chromium: a price, headers of the response, and the
+stream, which continues without loss after a restart of the API."""
 
 import json
 import os
@@ -17,16 +17,16 @@ seen = {"opened": 0, "ids": [], "timestamps": [], "error": None, "readme": None}
 
 
 class Site(BaseHTTPRequestHandler):
-    """Serves the page, and takes what it has seen."""
+    """Serves the page, and receives its observations."""
 
     def do_GET(self):
         self.answer(readme("html").encode() if self.path == "/readme" else PAGE)
 
     def do_POST(self):
-        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         # Reports may overtake each other.
-        if len(told["ids"]) >= len(seen["ids"]) and told["opened"] >= seen["opened"]:
-            seen.update(told)
+        if len(report["ids"]) >= len(seen["ids"]) and report["opened"] >= seen["opened"]:
+            seen.update(report)
         self.answer(b"")
 
     def answer(self, body):
@@ -57,11 +57,11 @@ def watch():
     wait_for("the page to connect again", lambda: seen["opened"] >= 2)
     wait_for("events after that", lambda: events(before + 5))
     ids, timestamps = list(seen["ids"]), list(seen["timestamps"])
-    assert ids == sorted(set(ids)), f"ids do not increase: {ids}"
+    assert ids == sorted(set(ids)), f"the ids do not increase: {ids}"
     recorded = get(f"/api/ticker-list/?page_size=1000&since={timestamps[0]}&until={timestamps[-1]}")
     recorded = [ticker["timestamp"] for ticker in recorded["results"]]
-    assert timestamps == recorded, f"the page saw {timestamps}, recorded were {recorded}"
-    print(f"   {len(ids)} events over {seen['opened']} connections, none is missing")
+    assert timestamps == recorded, f"the page received {timestamps}, but {recorded} were recorded"
+    print(f"   {len(ids)} events over {seen['opened']} connections, no event is missing")
 
 
 browser_path = chromium()
@@ -69,7 +69,7 @@ site = ThreadingHTTPServer(("127.0.0.1", 0), Site)
 threading.Thread(target=site.serve_forever, daemon=True).start()
 page = f"http://127.0.0.1:{site.server_port}/?api={URL}"
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-    # Without its sandbox, as it may have to run as root or in a container; it opens this page alone.
+    # The sandbox is disabled, since it does not work for root or in containers; only this page is opened.
     command = [browser_path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                "--no-first-run", f"--user-data-dir={profile}", "--remote-debugging-port=0", page]
     browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""pycoingecko, as it is published, is pointed at the API by its address alone."""
+"""Tests that the published pycoingecko works with the API; only the base URL is changed."""
 
 import time
 
@@ -21,7 +21,7 @@ price = gecko.get_price("bitcoin", "ars", include_24hr_change=True, include_last
 bitcoin = price["bitcoin"]
 assert set(bitcoin) == {"ars", "ars_24h_change", "last_updated_at"}, bitcoin
 assert bitcoin["ars"] > 1_000_000 and is_recent(bitcoin["last_updated_at"] * 1000), bitcoin
-# Nothing is known of yesterday yet.
+# There is no price of yesterday yet.
 assert bitcoin["ars_24h_change"] is None, bitcoin
 
 prices = [ticker["price"] for ticker in get("/api/ticker-list/?page_size=1000")["results"]]
@@ -44,5 +44,5 @@ for wrong in (("dogecoin", "ars"), ("bitcoin", "usd")):
     except ValueError as error:
         assert "error" in error.args[0], error
     else:
-        raise AssertionError(f"{wrong} was answered")
+        raise AssertionError(f"{wrong} was accepted")
 assert gecko.get_price("dogecoin", "ars") == {}

@@ -1,11 +1,11 @@
-"""pandas reads the lists as CSV from their address: columns, types and the number of rows."""
+"""Tests that pandas reads the lists as CSV from their URLs: columns, types and number of rows."""
 
 import pandas as pd
 
 from api import URL, get
 
 REASONS = list(get("/api/coverage/")["reasons"])
-# A range that has ended, so that all formats answer the same.
+# The end of a range in the past, so that all formats have the same rows.
 UNTIL = get("/api/latest/")["timestamp"] - 1
 
 
@@ -14,7 +14,7 @@ def read(path, columns, rows):
     types = {name: str(kind) for name, kind in frame.dtypes.items()}
     assert list(types.items()) == list(columns.items()), f"{path}: {types}"
     assert len(frame) == rows > 0, f"{path}: {len(frame)} rows instead of {rows}"
-    assert not frame.isna().any().any(), f"{path}: there are empty fields"
+    assert not frame.isna().any().any(), f"{path}: some fields are empty"
     return frame
 
 

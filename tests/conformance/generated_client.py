@@ -1,5 +1,5 @@
-"""A client that openapi-python-client writes from the document calls every operation: each is answered
-with 200, and the answer becomes the documented model without a field too many or too few."""
+"""Generates a client with openapi-python-client and calls every operation: each response has status 200, and
+exactly the fields of the documented model."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ from api import URL, get
 HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 NOW = datetime.now(UTC)
 DAY = {"id": "bitcoin", "vs_currency": "ars", "days": "1"}
-# The arguments of each operation. Times are of several of the types that the client takes.
+# The arguments of each operation. Times have different types that the client accepts.
 CALLS = {
     "latest": {"max_age": "1h"},
     "average_price": {"since": HOUR_AGO, "until": "now"},
@@ -48,12 +48,12 @@ CALLS = {
 }
 
 
-# Operations that answer with a picture, which the generator leaves out with a warning.
+# Operations that return an image, which the generator skips with a warning.
 PICTURES = {"/api/chart.svg", "/api/badge.svg"}
 
 
 def unknown_fields(value):
-    """Fields that were answered but are not documented. A map has no fields of its own."""
+    """Returns the fields in the response that are not documented. A map has no fields of its own."""
     if isinstance(value, list):
         return [field for item in value for field in unknown_fields(item)]
     if not attrs.has(type(value)):
@@ -67,7 +67,7 @@ def unknown_fields(value):
 
 def call(operation, arguments, client):
     if operation.__name__.endswith(".stream"):
-        # It never ends, so the request that the client makes is read up to its first event.
+        # The stream never ends, so it is read until the first event.
         with client.get_httpx_client().stream(**operation._get_kwargs(**arguments)) as answer:
             assert answer.status_code == 200, answer.status_code
             assert "event: price" in answer.iter_lines()
@@ -99,7 +99,7 @@ with Client(base_url=URL, timeout=10) as client:
         for described in methods.values():
             name, tag = described["operationId"], described["tags"][0].lower()
             try:
-                assert name in CALLS, "it is not called: add its arguments to CALLS"
+                assert name in CALLS, "no call of this operation: add its arguments to CALLS"
                 module = importlib.import_module(f"generated.api.{tag}.{name}")
                 call(module, CALLS[name], client)
                 called += 1

@@ -1,4 +1,4 @@
-"""The document is valid OpenAPI, and the one in YAML says the same as the one in JSON."""
+"""Tests that the document is valid OpenAPI, and that its YAML and JSON forms are equal."""
 
 import urllib.request
 
@@ -9,7 +9,7 @@ from api import URL, get
 
 document = get("/openapi.json")
 errors = 0
-# One by one: after some errors the validator breaks off with an exception, and they are shown before it.
+# Prints errors one by one, since the validator may raise an exception after some of them.
 for error in OpenAPIV30SpecValidator(document).iter_errors():
     errors += 1
     print(f"   {'/'.join(map(str, error.absolute_path))}: {error.message}")

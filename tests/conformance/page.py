@@ -1,4 +1,4 @@
-"""The page at / in Chromium: a normal visit, its languages, colours, chart, keyboard and accessibility."""
+"""Tests the page at / in Chromium: live data, languages, themes, chart, keyboard and accessibility."""
 
 import urllib.request
 
@@ -21,14 +21,14 @@ def it_is_small_and_live(browser):
     with visit(browser) as visitor:
         paint = visitor.evaluate("performance.getEntriesByName('first-paint')[0]?.startTime ?? 0")
         print(f"   {size} bytes, first paint after {paint:.0f} ms")
-        assert "Simulated prices" in visitor.text("#simulated"), "the simulation is not said"
+        assert "Simulated prices" in visitor.text("#simulated"), "the simulation is not shown"
         visitor.wait_for_new_price()
         visitor.wait("an age", "/^\\d+ s ago/.test(document.getElementById('age').innerText)")
         assert visitor.text("#zone") == "Times in America/Sao Paulo", visitor.text("#zone")
         visitor.check_clean()
 
 
-def it_speaks_two_languages(browser):
+def it_has_two_languages(browser):
     for locale, language, chart in (("es-AR", "es", "Gráfico"), ("en-US", "en", "Chart"), ("de-DE", "en", "Chart")):
         with visit(browser, locale=locale) as visitor:
             assert visitor.evaluate("document.documentElement.lang") == language, locale
@@ -36,19 +36,19 @@ def it_speaks_two_languages(browser):
             other = {"es": "en", "en": "es"}[language]
             visitor.press("languages", other)
             visitor.wait("the other language", "lang => document.documentElement.lang === lang", other)
-            assert visitor.text("#chart-title") != chart, f"{locale}: the switch changes nothing"
+            assert visitor.text("#chart-title") != chart, f"{locale}: the switch does not change the language"
             visitor.page.reload()
-            visitor.wait("the other language, kept", "lang => document.documentElement.lang === lang", other)
-            untold = visitor.evaluate(
+            visitor.wait("the other language after a reload", "lang => document.documentElement.lang === lang", other)
+            missing = visitor.evaluate(
                 "Object.keys(TEXTS.en).filter(name => !(name in TEXTS.es))"
                 ".concat(Object.keys(TEXTS.es).filter(name => !(name in TEXTS.en)))")
-            assert not untold, f"in one language only: {untold}"
+            assert not missing, f"texts in one language only: {missing}"
 
 
 def it_is_light_or_dark(browser):
     with visit(browser, color_scheme="light") as light, visit(browser, color_scheme="dark") as dark:
         colours = [visitor.evaluate(BACKGROUND) for visitor in (light, dark)]
-        assert colours[0] != colours[1], f"the browser wants dark, and it is {colours}"
+        assert colours[0] != colours[1], f"the background does not depend on the colour scheme: {colours}"
         light.press("themes", "dark")
         light.wait("dark", f"colour => {BACKGROUND} === colour", colours[1])
         light.wait("a dark chart", "() => performance.getEntriesByType('resource')"
@@ -59,8 +59,8 @@ def it_is_light_or_dark(browser):
 
 def the_chart_has_ranges(browser):
     with visit(browser) as visitor:
-        asked = [url for url in visitor.requests if "chart.svg" in url]
-        assert f"time_zone={ZONE.replace('/', '%2F')}" in asked[0], asked
+        charts = [url for url in visitor.requests if "chart.svg" in url]
+        assert f"time_zone={ZONE.replace('/', '%2F')}" in charts[0], charts
         for name, span in SPANS.items():
             visitor.press("ranges", name)
             visitor.wait(f"the range {name}", f"span => Math.abs({SPAN} - span) <= 2", span)
@@ -136,7 +136,7 @@ def every_control_is_reached_by_tab_and_has_a_name(browser):
                 .map((nodes) => nodes.map(described));
         }""")
         assert not missed, f"Tab does not reach {missed}"
-        assert not nameless, f"without a name: {nameless}"
+        assert not nameless, f"controls without a name: {nameless}"
 
 
 def it_is_accessible_everywhere(browser):
@@ -153,11 +153,11 @@ def it_fits_a_small_phone(browser):
     for locale in ("es-AR", "en-US"):
         with visit(browser, width=360, height=640, locale=locale, is_mobile=True) as visitor:
             wide = visitor.evaluate("document.documentElement.scrollWidth")
-            assert wide <= 360, f"{locale}: it is {wide} pixels wide on a screen of 360"
+            assert wide <= 360, f"{locale}: the page is {wide} pixels wide on a screen of 360"
 
 
 CHECKS = [
-    it_is_small_and_live, it_speaks_two_languages, it_is_light_or_dark, the_chart_has_ranges,
+    it_is_small_and_live, it_has_two_languages, it_is_light_or_dark, the_chart_has_ranges,
     the_chart_is_zoomed_with_the_mouse_and_kept, the_chart_is_moved_with_keys,
     every_control_is_reached_by_tab_and_has_a_name, it_is_accessible_everywhere, it_fits_a_small_phone,
 ]

@@ -1,5 +1,5 @@
-"""The page in Chromium while something is wrong: a paused queue, an api that ends, Redis that hangs. It says
-so, and goes on by itself, without being loaded again."""
+"""Tests the page in Chromium during faults: a paused queue, a stopped api, a hanging Redis. The page shows
+the fault and recovers without being loaded again."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ PROBLEMS = "document.getElementById('problems').innerText"
 
 @contextmanager
 def stopped(pid):
-    """A process that hangs."""
+    """Stops a process, so that it hangs."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -39,13 +39,13 @@ def a_paused_queue_is_shown_with_its_note(browser):
         visitor.check_clean()
 
 
-def it_goes_on_after_the_api_was_away(browser):
+def it_recovers_after_an_outage_of_the_api(browser):
     with visit(browser) as visitor:
         api = process("api")
-        # While `up` hangs, it does not start another one.
+        # While `up` is stopped, it does not start another api.
         with stopped(int(os.environ["COTIZA_PID"])):
             os.kill(api, signal.SIGTERM)
-            visitor.wait("the page to say that it is alone", "document.getElementById('disconnected').checkVisibility()")
+            visitor.wait("the page to show that it has no connection", "document.getElementById('disconnected').checkVisibility()")
             assert "No connection to the API" in visitor.text("#disconnected")
         visitor.wait("the connection", "!document.getElementById('disconnected').checkVisibility()")
         visitor.wait_for_new_price()
@@ -54,18 +54,18 @@ def it_goes_on_after_the_api_was_away(browser):
         assert visitor.evaluate("window.isSameDocument"), "the page was loaded again"
 
 
-def it_goes_on_after_redis_hung(browser):
+def it_recovers_after_redis_hung(browser):
     with visit(browser) as visitor:
         with stopped(child("redis-server")):
-            visitor.wait("the page to say that Redis is away", f"{PROBLEMS}.includes('Redis is away')")
-            assert not visitor.page.locator("#disconnected").is_visible(), "the api is there, and it says it is not"
-            assert visitor.text("#price").replace(",", "").isdigit(), "the last price is not shown any more"
-        visitor.wait("Redis", f"!{PROBLEMS}.includes('Redis is away')", seconds=60)
+            visitor.wait("the page to report that Redis is unavailable", f"{PROBLEMS}.includes('Redis is unavailable')")
+            assert not visitor.page.locator("#disconnected").is_visible(), "the api is available, but the page shows no connection"
+            assert visitor.text("#price").replace(",", "").isdigit(), "the last price is not shown"
+        visitor.wait("Redis", f"!{PROBLEMS}.includes('Redis is unavailable')", seconds=60)
         visitor.wait_for_new_price()
         assert visitor.evaluate("window.isSameDocument"), "the page was loaded again"
 
 
-CHECKS = [a_paused_queue_is_shown_with_its_note, it_goes_on_after_the_api_was_away, it_goes_on_after_redis_hung]
+CHECKS = [a_paused_queue_is_shown_with_its_note, it_recovers_after_an_outage_of_the_api, it_recovers_after_redis_hung]
 with open_browser() as chromium:
     for check in CHECKS:
         check(chromium)

@@ -1,4 +1,4 @@
-"""Waits until the API is ready and has some prices, and makes a gap: else lists of gaps are empty."""
+"""Waits until the API is ready and has some prices, and causes a gap for the lists of gaps."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from api import get, is_ready, process, wait_for
 wait_for("/health/ready", is_ready, 60)
 wait_for("5 prices", lambda: get("/api/ticker-list/")["count"] >= 5)
 
-# While the scheduler stands still, slots of one second pass without a job.
+# While the scheduler is stopped, slots of one second pass without a job.
 scheduler = process("scheduler")
 os.kill(scheduler, signal.SIGSTOP)
 try:

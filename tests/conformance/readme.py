@@ -1,4 +1,4 @@
-"""The example of the README in Python does what it says."""
+"""Tests that the Python example of the README works."""
 
 from api import readme
 

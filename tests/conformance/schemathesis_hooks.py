@@ -1,6 +1,6 @@
-"""What the document cannot say, above all which parameters depend on each other: OpenAPI describes each
-by itself. These rules are written down here, so that a valid value that is refused for any other reason
-is still a failure. This stands in for the check `positive_data_acceptance`, which knows no exceptions.
+"""Rules that OpenAPI cannot express, mainly dependencies between parameters. A valid value that is refused
+for any other reason is still a failure. This replaces the check `positive_data_acceptance`, which allows
+no exceptions.
 """
 
 import re
@@ -8,14 +8,14 @@ import re
 import schemathesis
 
 MAY_BE_REFUSED = [
-    # The first moment may not be after the last; both are random.
+    # `since` must not be after `until`; both are random.
     r"^since \(.*\) is after until \(.*\)",
-    # `hold` says how long a price counts, which only a mean weighted by time asks.
-    r"^hold: it needs weight=time",
-    # CSV and NDJSON are streams of everything: pages and limits belong to JSON.
-    r"^(page|page_size): CSV and NDJSON have no pages",
-    r"^limit: CSV and NDJSON have all of the range",
-    # The names of the IANA database are too many for the document, and change with its versions.
+    # `hold` only applies to a mean weighted by time.
+    r"^hold: requires weight=time",
+    # CSV and NDJSON contain the whole range: only JSON has pages and limits.
+    r"^(page|page_size): not allowed with CSV and NDJSON",
+    r"^limit: not allowed with CSV and NDJSON",
+    # The document does not list the names of the IANA database, which change with its versions.
     r"^time_zone: .* is not a time zone",
 ]
 

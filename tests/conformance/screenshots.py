@@ -1,7 +1,7 @@
-"""Photographs the page at $COTIZA_URL, whose slots are of $SLOT seconds: screenshots/{light,dark,phone}.png.
+"""Takes screenshots of the page at $COTIZA_URL with slots of $SLOT s: screenshots/{light,dark,phone}.png.
 
-A history of some weeks is imported first: a random walk that ends at the price of now, with gaps. The same
-walk each time, so that the pictures change with the page only.
+Before that it imports a history of several weeks: a random walk with gaps that ends at the current price.
+The walk is the same each time, so that the images only change with the page.
 """
 
 import io
@@ -20,7 +20,7 @@ MOST_BYTES = 150_000
 SLOT = int(os.environ.get("SLOT", "10"))
 DAY = 24 * 3600
 HISTORY = 40 * DAY
-# Of a day, the share by which a price changes.
+# The relative change of the price in a day, as a standard deviation.
 VOLATILITY = 0.022
 LAYOUTS = {
     "light": {"width": 1200, "height": 1500},
@@ -30,13 +30,13 @@ LAYOUTS = {
 
 
 def walk(until, price):
-    """Samples until a second: the last one has nearly that price."""
+    """Returns samples until the given second; the last one has approximately the given price."""
     dice = random.Random(2)
     step = VOLATILITY * math.sqrt(SLOT / DAY)
     logarithm, gap_ends, samples = 0.0, 0, []
     for second in range(until - HISTORY, until, SLOT):
         logarithm = logarithm * (1 - SLOT / (20 * DAY)) + dice.gauss(0, step)
-        # A gap in a day and a half: most are of a minute or two, a few of many.
+        # One gap per day and a half on average: most last a minute or two, a few last many minutes.
         if dice.random() < SLOT / (1.5 * DAY):
             gap_ends = second + dice.lognormvariate(4.5, 1.3)
         if second >= gap_ends:
@@ -47,7 +47,7 @@ def walk(until, price):
 
 def import_history():
     wait_for("/health/ready", is_ready, 60)
-    # An empty list means that nothing was recorded yet.
+    # An empty list means that no price is recorded yet.
     first = wait_for("a price", lambda: get("/api/ticker-list/")["results"], 60)[0]
     samples = walk(first["timestamp"], first["price"])
     path = Path(os.environ["SCRATCH"]) / "history.csv"
@@ -59,7 +59,7 @@ def import_history():
 
 
 def compressed(png):
-    """The same picture with 256 colours: it has hardly more, and takes a third of the bytes."""
+    """Returns the image with 256 colours: it has hardly more, and takes a third of the bytes."""
     few = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     packed = io.BytesIO()
     few.save(packed, "PNG", optimize=True)
@@ -71,7 +71,7 @@ def photograph(browser, name, options):
         visitor.press("ranges", "week")
         visitor.wait("a week", "document.querySelector('#drawing svg').dataset.until - "
                      "document.querySelector('#drawing svg').dataset.since > 600000")
-        # Its ring of focus is not to be seen.
+        # Hides the focus ring of the button.
         visitor.evaluate("document.activeElement.blur()")
         visitor.page.mouse.move(0, 0)
         png = compressed(visitor.page.screenshot(scale="css"))

@@ -1,4 +1,4 @@
-"""A visit of the page in Chromium, and what its checks share. Every wait is bounded and says what for."""
+"""A visit of the page in Chromium, for its checks. Every wait is bounded and names what it waits for."""
 
 import time
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from playwright.sync_api import sync_playwright
 
 from api import URL, chromium
 
-# Times of the page are those of the browser: this zone is not that of the machine.
+# The page uses the time zone of the browser, which differs from that of the machine here.
 ZONE = "America/Sao_Paulo"
 
 
 class Visit:
-    """A page in a browser of its own, without the memory of other visits."""
+    """A page in a browser context of its own, without the storage of other visits."""
 
     def __init__(self, browser, width=1200, height=900, **options):
         options = {"locale": "en-US", "color_scheme": "light", "timezone_id": ZONE,
@@ -33,7 +33,7 @@ class Visit:
         return self.page.evaluate(expression, argument)
 
     def wait(self, what, expression, argument=None, seconds=30):
-        """Waits until an expression is true in the page. Its CSP forbids wait_for_function."""
+        """Waits until an expression is true in the page. The CSP of the page forbids wait_for_function."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.evaluate(expression, argument):
@@ -43,7 +43,7 @@ class Visit:
         raise SystemExit(f"waited {seconds} s for {what}; errors: {self.errors}; notices: {shown!r}")
 
     def wait_for_new_price(self):
-        """Two prices after now: the first one may have been on its way."""
+        """Waits for two new prices, since the first one may have been in transit."""
         for _ in range(2):
             shown = self.page.inner_text("#price")
             self.wait("a new price", "shown => document.getElementById('price').innerText !== shown", shown)
@@ -55,7 +55,7 @@ class Visit:
         self.page.click(f"#{group} [data-value={value}]")
 
     def check_clean(self):
-        """Nothing went wrong, and nothing was asked of others."""
+        """Checks that there were no errors and no requests to other hosts."""
         elsewhere = [url for url in self.requests if not url.startswith((f"{URL}/", "data:"))]
         assert not elsewhere, f"requests to other hosts: {elsewhere}"
         assert not self.errors, f"errors in the console: {self.errors}"
@@ -66,7 +66,7 @@ class Visit:
 def open_browser():
     path = chromium()
     with sync_playwright() as playwright:
-        # Without its sandbox, as it may have to run as root or in a container; it opens this page alone.
+        # The sandbox is disabled, since it does not work for root or in containers; only this page is opened.
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         try:

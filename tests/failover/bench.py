@@ -1,11 +1,12 @@
-"""How soon does Cotiza record again after Redis fails? Prints a table.
+"""Measures how soon Cotiza records again after a failure of Redis. Prints a table.
 
 Usage: bench.py [--binary FILE] [--rounds N] [--json FILE] [GROUP...]     (groups: single, sentinel, cluster)
 
-For each group it starts real servers on free ports of 127.0.0.1, then a scheduler, two workers and an api,
-which run all the time, with slots of one second. Each fault happens N times. Measured is the time from the
-moment when a new client can write to Redis to the first sample after that; half a slot, 0.5 s, is what
-waiting for the next slot takes. Everything ends with this program. The exit code is 1 if Cotiza has a defect.
+For each group it starts real servers on free ports of 127.0.0.1, and a scheduler, two workers and an api
+with slots of one second, which run during all faults. Each fault is caused N times. The result is the time
+from the moment when a new client can write to Redis until the first sample after that. It includes 0.5 s on
+average for the wait for the next slot. All processes end with this program. The exit code is 1 if a defect
+of Cotiza was found.
 """
 
 import argparse
@@ -41,7 +42,7 @@ class Bench:
     def __init__(self, arguments, folder):
         self.arguments, self.folder = arguments, folder
         self.rounds, self.defects = [], []
-        # Warnings and errors in the logs, and how often, by kind of Redis.
+        # Warnings and errors in the logs with their counts, by kind of Redis.
         self.log_lines = {}
 
     def run(self):
@@ -69,7 +70,7 @@ class Bench:
                 self.fail(kind, error)
             finally:
                 self.log_lines[kind.__name__] = cotiza.log_lines()
-            # The scheduler notes slots that a failover has lost ten seconds later.
+            # The scheduler records the slots that a failover lost ten seconds later.
             time.sleep(NOTED_AFTER)
             for one in rounds:
                 evaluate(one, topology, cotiza)
@@ -120,7 +121,7 @@ def parse_arguments():
 
 
 def missing(arguments):
-    """Programs that are needed and are not there."""
+    """Returns the required programs that are not installed."""
     programs = [REDIS_SERVER, arguments.binary]
     if "cluster" in arguments.groups:
         programs.append("redis-cli")
@@ -130,7 +131,7 @@ def missing(arguments):
 def main():
     arguments = parse_arguments()
     if absent := missing(arguments):
-        print(f"bench-failover: skipped, as there is no {', '.join(absent)}")
+        print(f"bench-failover: skipped, since these are missing: {', '.join(absent)}")
         return
     prepare_program()
     folder = Path(tempfile.mkdtemp(prefix="cotiza-failover-"))

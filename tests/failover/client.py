@@ -1,10 +1,10 @@
-"""A small client of Redis for the tests: one connection, RESP2, every wait is bounded."""
+"""A small Redis client for the tests: one connection, RESP2, all waits are bounded."""
 
 import socket
 
 
 class ServerError(Exception):
-    """An error that the server answered."""
+    """An error response of the server."""
 
 
 class Client:
@@ -25,14 +25,14 @@ class Client:
         self.socket.close()
 
     def call(self, *words):
-        """The answer to one command. An error of the server is raised."""
+        """Sends one command and returns the response. An error response is raised."""
         answer = self.pipeline(words)[0]
         if isinstance(answer, ServerError):
             raise answer
         return answer
 
     def pipeline(self, *commands):
-        """The answers to several commands that are sent at once; errors of the server are among them."""
+        """Sends several commands at once and returns their responses, including error responses."""
         self.socket.sendall(b"".join(encode(words) for words in commands))
         return [self._read() for _ in commands]
 
@@ -54,7 +54,7 @@ class Client:
             return self._read_bytes(size)
         if kind == b"*":
             return [self._read() for _ in range(size)]
-        raise ValueError(f"unexpected answer {line!r}")
+        raise ValueError(f"unexpected response {line!r}")
 
     def _read_bytes(self, size):
         data = self.reader.read(size + 2)
@@ -72,13 +72,13 @@ def encode(words):
 
 
 def call(port, *words, timeout=1.0, password=None):
-    """The answer to one command on a connection of its own."""
+    """Sends one command on a connection of its own and returns the response."""
     with Client(port, timeout, password) as client:
         return client.call(*words)
 
 
 def attempt(port, *words, timeout=1.0, password=None):
-    """As `call`, but None if the server cannot be reached or answers with an error."""
+    """Like `call`, but returns None if the server is unreachable or responds with an error."""
     try:
         return call(port, *words, timeout=timeout, password=password)
     except (OSError, ServerError):
@@ -86,11 +86,11 @@ def attempt(port, *words, timeout=1.0, password=None):
 
 
 def info(port, section, timeout=1.0):
-    """A section of INFO as a dictionary; empty if the server cannot be reached."""
+    """Returns a section of INFO as a dictionary; empty if the server is unreachable."""
     text = attempt(port, "INFO", section, timeout=timeout) or ""
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
 def times(answer):
-    """The scores of an answer to ZRANGE WITHSCORES, which are times in whole seconds."""
+    """Returns the scores in a response to ZRANGE WITHSCORES, which are times in whole seconds."""
     return [int(float(score)) for score in answer[1::2]]

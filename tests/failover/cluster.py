@@ -7,13 +7,13 @@ from redis_server import RedisServer, stable_ports
 from stack import Failed, wait_for
 from topology import SCRATCH, Topology, is_in_sync
 
-# A key in each of the two slots that Cotiza uses: of the samples and of the queues.
+# A key in each of the two cluster slots that Cotiza uses: for the samples and for the queues.
 KEYS = (SCRATCH, "{n76}:bench")
 NODE_TIMEOUT_MS = 2000
 
 
 class Cluster(Topology):
-    """Three masters with a replica each."""
+    """Three masters with one replica each."""
 
     def __init__(self, processes):
         super().__init__(processes)
@@ -31,15 +31,15 @@ class Cluster(Topology):
         self.processes.run(["redis-cli", "--cluster", "create", *nodes, "--cluster-replicas", "1",
                             "--cluster-yes"])  # fmt: skip
         self.settle()
-        # Both slots are on one master now. On two of them, a fault affects the samples or the queues.
+        # Both slots are on one master now. On two masters, a fault affects either the samples or the queues.
         samples = self.owner(KEYS[0])
         other = next(server for server in self.masters() if server is not samples)
         self.move_slot(KEYS[1], other)
         self.settle()
 
     def ask(self, key, *words):
-        """The port of the server that has the key and its answer, as a new client finds it; None if there
-        is none."""
+        """Returns the port of the server that has the key, found like by a new client, and its response; None
+        if there is none."""
         ports = [server.port for server in self.servers if server.port not in self.excluded]
         port = next((port for port in ports if attempt(port, "PING", timeout=0.3)), None)
         for _ in range(5):
@@ -55,7 +55,7 @@ class Cluster(Topology):
         return None
 
     def owner(self, key):
-        """The master that has the key."""
+        """Returns the master that has the key."""
         found = self.ask(key, "EXISTS", key)
         if not found:
             raise Failed(f"no node has {key}")
@@ -69,7 +69,7 @@ class Cluster(Topology):
         return self.newest()
 
     def nodes(self, port):
-        """CLUSTER NODES as rows of words: id, address, flags, id of the master, ..., slots."""
+        """Returns CLUSTER NODES as rows of words: id, address, flags, id of the master, ..., slots."""
         return [line.split() for line in (attempt(port, "CLUSTER", "NODES") or "").splitlines()]
 
     def masters(self):
@@ -77,8 +77,8 @@ class Cluster(Topology):
         return [server for server, role in roles if role == "master"]
 
     def move_slot(self, key, target, pause=0.0):
-        """Moves the slot of a key to another master, key by key, as `redis-cli --cluster reshard` does it.
-        The pause is between two keys."""
+        """Moves the slot of a key to another master, key by key, like `redis-cli --cluster reshard`. The
+        pause in seconds is between two keys."""
         source = self.owner(key)
         slot = call(source.port, "CLUSTER", "KEYSLOT", key)
         source_id, target_id = (call(one.port, "CLUSTER", "MYID") for one in (source, target))
@@ -89,13 +89,13 @@ class Cluster(Topology):
             call(source.port, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys, timeout=6)
             time.sleep(pause)
             if time.monotonic() > end:
-                raise Failed(f"the keys of slot {slot} are not moved within 20 s")
+                raise Failed(f"the keys of slot {slot} were not moved within 20 s")
         others = [server for server in self.masters() if server not in (source, target)]
         for server in (target, source, *others):
             call(server.port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
 
     def replicas_of(self, server):
-        """The replicas of a master."""
+        """Returns the replicas of a master."""
         rows = self.nodes(server.port)
         own = next(row[0] for row in rows if "myself" in row[2])
         ports = [int(row[1].partition("@")[0].rpartition(":")[2]) for row in rows if row[3] == own]

@@ -1,4 +1,4 @@
-"""The processes of Cotiza on some Redis, with slots of one second and the simulated exchange."""
+"""The processes of Cotiza on any kind of Redis, with slots of one second and the simulated exchange."""
 
 import json
 import re
@@ -17,14 +17,14 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def interrupted(number, _):
-    # A second signal must not interrupt the end.
+    # A second signal must not interrupt the cleanup.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 def prepare_program():
-    """Lets signals end the program through its `finally`, and requests go directly: all is on this machine."""
+    """Makes signals run the `finally` blocks, and disables proxies, since everything is on this machine."""
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGINT, interrupted)
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
@@ -55,17 +55,17 @@ class Cotiza:
 
     def _check_running(self):
         if ended := self.ended():
-            raise Failed(f"{', '.join(ended)} ended by itself")
+            raise Failed(f"{', '.join(ended)} ended unexpectedly")
 
     def ended(self):
-        """The processes of Cotiza that are not running any more."""
+        """Returns the processes of Cotiza that have ended."""
         return [role for role in self.processes.ended() if role in ROLES]
 
     def run(self, *words):
         return self.processes.run([self.binary, *words])
 
     def ask(self, path, **parameters):
-        """An answer of the api; None if it cannot answer now."""
+        """Returns a response of the api; None if it is not available now."""
         query = urllib.parse.urlencode(parameters)
         try:
             return json.loads(get(f"http://127.0.0.1:{self.api_port}{path}?{query}", "application/json"))
@@ -77,11 +77,11 @@ class Cotiza:
             return None
 
     def newest(self):
-        """The time of the newest sample that the api serves, 0 if there is none."""
+        """Returns the time of the newest sample that the api serves, 0 if there is none."""
         return (self.ask("/api/latest/") or {}).get("timestamp") or 0
 
     def coverage(self, since, until):
-        """What became of the slots from `since` to `until`, once none of them is pending."""
+        """Waits until no slot from `since` to `until` is pending and returns their coverage."""
 
         def settled():
             answer = self.ask("/api/coverage/", since=since, until=until)
@@ -90,7 +90,7 @@ class Cotiza:
         return wait_for("all slots to be recorded or missed", settled, 30)
 
     def reasons(self, slots):
-        """How many of some slots were missed for which reason."""
+        """Returns how many of the slots were missed, by reason."""
         reasons = {}
         for slot in slots:
             for reason, count in self.coverage(slot, slot)["reasons"].items():
@@ -99,7 +99,7 @@ class Cotiza:
         return reasons
 
     def log_lines(self):
-        """Lines of the logs that report a warning or an error, without their times, and how often."""
+        """Returns the warnings and errors in the logs, without times and numbers, with their counts."""
         lines = {}
         for role in ROLES:
             log = self.processes.folder / f"{role}.log"

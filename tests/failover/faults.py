@@ -1,7 +1,7 @@
 """The faults of each kind of Redis.
 
-The cause of a fault is a function of the topology. It returns once Redis may be usable again, and what it
-returns is called after Cotiza has recorded again, to bring back what is still away; None means nothing is.
+The cause of a fault is a function of the topology. It returns as soon as Redis may be usable again. The
+function that it returns repairs the rest after Cotiza has recorded again; None means that nothing is left.
 """
 
 import time
@@ -13,8 +13,8 @@ from cluster import KEYS, NODE_TIMEOUT_MS
 from sentinel import SERVICE
 from stack import wait_for
 
-# Seconds without Redis where the test decides it.
-AWAY = 2
+# Seconds of an outage of Redis, if the test determines its duration.
+OUTAGE = 2
 PAUSED_SINGLE = 8
 PAUSED = 10
 
@@ -23,7 +23,7 @@ PAUSED = 10
 class Fault:
     name: str
     cause: Callable
-    # What is done before, while all is well.
+    # A preparation before the fault, while everything works.
     prepare: Callable = lambda topology: None
 
 
@@ -36,7 +36,7 @@ def sleep_until(moment):
 
 def kill_and_restart(single):
     single.server.kill()
-    time.sleep(AWAY)
+    time.sleep(OUTAGE)
     single.server.start()
 
 
@@ -48,7 +48,7 @@ def pause_and_resume(single):
 
 def shutdown_and_start(single):
     single.server.shutdown()
-    time.sleep(AWAY)
+    time.sleep(OUTAGE)
     single.server.start()
 
 
@@ -75,7 +75,7 @@ def drop_silently(proxied):
 
 
 def without_primary(sentinel):
-    """The primary, which does not count as usable from now on."""
+    """Returns the primary, which does not count as usable from now on."""
     primary = sentinel.server_at(sentinel.primary_port)
     sentinel.excluded = {primary.address}
     return primary
@@ -100,7 +100,7 @@ def pause_primary(sentinel):
 
 
 def pause_host(sentinel):
-    """The primary and the first Sentinel of the URL, as if they were on one machine that hangs."""
+    """Pauses the primary and the first Sentinel of the URL, as if both were on one machine that hangs."""
     first = sentinel.sentinels[0]
     first.pause()
     resume_primary = pause_primary(sentinel)
@@ -113,8 +113,8 @@ def pause_host(sentinel):
 
 
 def cut_off_primary(sentinel, servers_only=False):
-    """With `servers_only`, Cotiza and the Sentinels can be reached and the old primary goes on accepting
-    writes, which it loses when it becomes a replica."""
+    """Cuts the primary off. With `servers_only`, Cotiza and the Sentinels still reach it, and it accepts
+    writes, which are lost when it becomes a replica."""
     primary = without_primary(sentinel)
     primary.proxy.cut_off(servers_only)
     end = time.monotonic() + PAUSED
@@ -134,10 +134,10 @@ def ask_for_failover(sentinel):
     without_primary(sentinel)
 
     def accepted():
-        # A Sentinel does not start one while it remembers the one before.
+        # A Sentinel does not start a failover for some time after the last one.
         return any(attempt(port, "SENTINEL", "FAILOVER", SERVICE) for port in sentinel.sentinel_ports)
 
-    wait_for("a Sentinel that starts a failover", accepted, 20)
+    wait_for("a Sentinel to start a failover", accepted, 20)
 
 
 # Cluster
@@ -179,7 +179,7 @@ def fail_over_samples(cluster):
 
 
 def wait_after_failover(_):
-    """A failover soon after another one counts the votes of that one, and is undone."""
+    """Waits, since a failover too soon after another one counts the votes of that one and is undone."""
     time.sleep(2 * NODE_TIMEOUT_MS / 1000)
 
 
@@ -191,7 +191,7 @@ def fail_over_to(cluster, replica):
 
 
 def give_samples_to_first(cluster):
-    """The first node of the URL becomes the master of the samples."""
+    """Makes the first node of the URL the master of the samples."""
     if cluster.owner(KEYS[0]) is not cluster.servers[0]:
         fail_over_to(cluster, cluster.servers[0])
 

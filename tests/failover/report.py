@@ -1,16 +1,16 @@
-"""The report of the rounds: a line for each, and a table with a row for each fault."""
+"""The report: a line for each round, and a table with a row for each fault."""
 
 import dataclasses
 import math
 import statistics
 
-HEADS = ("fault", "rounds", "away p50", "recorded p50", "max", "served p50", "max", "missed p50", "max",
-         "reasons", "double", "lost")  # fmt: skip
+HEADS = ("fault", "rounds", "outage p50", "recorded p50", "max", "served p50", "max", "missed p50", "max",
+         "reasons", "duplicates", "lost")  # fmt: skip
 
 
 def line(one):
     return (
-        f"{one.fault}: away {seconds(one.away)}, recorded {seconds(one.recorded)}, "
+        f"{one.fault}: outage {seconds(one.outage)}, recorded {seconds(one.recorded)}, "
         f"served {seconds(one.served)} after that" + "".join(f"; DEFECT {defect}" for defect in one.defects)
     )
 
@@ -20,7 +20,7 @@ def seconds(number):
 
 
 def median(numbers):
-    """The median; a round without a sample counts as longer than all others."""
+    """Returns the median; a round without a sample counts as longer than all others."""
     found = statistics.median_high(math.inf if math.isnan(number) else number for number in numbers)
     return seconds(math.nan if math.isinf(found) else found)
 
@@ -30,7 +30,7 @@ def highest(numbers):
 
 
 def add_up(counts):
-    """The sum of dictionaries of numbers, as text."""
+    """Returns the sum of dictionaries of numbers, as text."""
     total = {}
     for one in counts:
         for name, count in one.items():
@@ -47,7 +47,7 @@ def row(name, rounds):
     return (
         name,
         len(rounds),
-        median([one.away for one in rounds]),
+        median([one.outage for one in rounds]),
         median(recorded),
         highest(recorded),
         median(served),
@@ -66,14 +66,14 @@ def table(rounds):
 
 
 def aligned(rows):
-    """Rows as lines of columns."""
+    """Returns the rows as text with aligned columns."""
     texts = [[str(cell) for cell in cells] for cells in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in texts)
 
 
 def logs(lines_by_kind):
-    """Warnings and errors of the logs, most frequent first."""
+    """Returns the warnings and errors in the logs as text, the most frequent ones first."""
     lines = []
     for kind, found in lines_by_kind.items():
         lines += [f"{kind}: warnings and errors in the logs: {sum(found.values())}"]
@@ -83,7 +83,7 @@ def logs(lines_by_kind):
 
 
 def as_json(one):
-    """A round as a dictionary; a time that was not reached is null."""
+    """Returns a round as a dictionary; a time that was not reached is None."""
     values = dataclasses.asdict(one) | {"witnessed": sorted(one.witnessed)}
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""One round of a fault: what is measured while it happens, and what is found out afterwards."""
+"""One round of a fault: measurements during the fault, and the evaluation afterwards."""
 
 import math
 import random
@@ -11,27 +11,27 @@ from client import attempt, times
 from stack import Failed, wait_for
 
 POLL = 0.02
-# Seconds that Redis may take to be usable again, and Cotiza to record after that.
+# Limits in seconds until Redis is usable again, and until Cotiza records after that.
 USABLE_WITHIN = 30
 RECORDED_WITHIN = 30
-# Longer than this after Redis is usable is reported as a defect.
+# A longer time after Redis is usable is reported as a defect.
 RECORDS_SOON = 5
 
 
 @dataclass
 class Round:
     fault: str
-    # The slots from `since` to before `until` belong to the round.
+    # The slots of the round: from `since` until before `until`.
     since: int
     until: int = 0
-    # Seconds from the fault to Redis being usable, and from then to the first sample in Redis and in an
-    # answer of the api.
-    away: float = math.nan
+    # Seconds from the fault until Redis is usable, and from then until the first sample is in Redis and in a
+    # response of the api.
+    outage: float = math.nan
     recorded: float = math.nan
     served: float = math.nan
-    # Times of samples that the server had which the fault is about.
+    # Times of the samples that the affected server had.
     witnessed: set = field(default_factory=set)
-    # Slots that are missed, and reasons; slots with two samples; samples that a failover lost.
+    # Number of missed slots and their reasons; slots with two samples; samples that a failover lost.
     missed: int = 0
     reasons: dict = field(default_factory=dict)
     doubles: list = field(default_factory=list)
@@ -41,7 +41,7 @@ class Round:
 
 
 def poll(what, condition, seconds):
-    """As `wait_for`, every 20 ms and for any value but None; returns when it was so, too."""
+    """Like `wait_for`, but checks every 20 ms and accepts any value but None. Returns its time, too."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (value := condition()) is not None:
@@ -51,7 +51,7 @@ def poll(what, condition, seconds):
 
 
 class Witness:
-    """Notes the samples of one server until it is ended, also those that the server loses later."""
+    """Collects the samples of one server until it is closed, including those that the server loses later."""
 
     def __init__(self, server, password):
         self.server, self.password = server, password
@@ -75,7 +75,7 @@ class Witness:
 
 
 def wait_for_steady(topology, slots=3):
-    """Waits until so many slots in a row are recorded, the last of them now."""
+    """Waits until the last slots up to now are all recorded."""
 
     def is_steady():
         newest, now = set(topology.samples()[-slots - 1 :]), int(time.time())
@@ -88,7 +88,7 @@ def run_round(fault, topology, cotiza):
     name = fault.name
     fault.prepare(topology)
     wait_for_steady(topology)
-    # At any moment of a slot.
+    # The fault happens at a random time within a slot.
     time.sleep(random.random())
     result = Round(name, since=int(time.time()) - 2)
     topology.excluded = set()
@@ -109,16 +109,16 @@ def run_round(fault, topology, cotiza):
     try:
         wait_for_steady(topology)
     except Failed as error:
-        result.defects.append(f"{name}, when all servers were back: {error}")
+        result.defects.append(f"{name}, after all servers were running again: {error}")
     if ended := cotiza.ended():
-        raise Failed(f"{name}: {', '.join(ended)} ended by itself")
+        raise Failed(f"{name}: {', '.join(ended)} ended unexpectedly")
     result.until = int(time.time()) - 1
     return result
 
 
 def measure(result, began, topology, cotiza):
     usable_at, newest_then = poll("Redis to be usable", topology.usable, USABLE_WITHIN)
-    result.away = usable_at - began
+    result.outage = usable_at - began
 
     def recorded():
         newest = topology.newest()
@@ -139,7 +139,7 @@ def measure(result, began, topology, cotiza):
 
 
 def evaluate(result, topology, cotiza):
-    """Fills in what became of the slots of the round. Called when later rounds cannot change it."""
+    """Evaluates the slots of the round. Must be called when later rounds cannot change them."""
     counts = Counter(moment for moment in topology.samples() if result.since <= moment < result.until)
     coverage = cotiza.coverage(result.since, result.until - 1)
     result.missed = coverage["missed"]
@@ -153,10 +153,10 @@ def evaluate(result, topology, cotiza):
     if coverage["recorded"] != len(counts):
         result.defects.append(
             f"{result.fault}: the api counts {coverage['recorded']} recorded slots from {result.since} "
-            f"to {result.until - 1}, Redis has {len(counts)}"
+            f"to {result.until - 1}, Redis has samples in {len(counts)}"
         )
     if sum(result.reasons.values()) != result.missed:
-        result.defects.append(f"{result.fault}: {result.missed} missed, but reasons {result.reasons}")
+        result.defects.append(f"{result.fault}: {result.missed} slots missed, but reasons {result.reasons}")
     listed = cotiza.ask("/api/gaps/", since=result.since, until=result.until - 1, page_size=1000)
     if listed is None or sum(gap["slots"] for gap in listed["results"]) != result.missed:
         result.defects.append(f"{result.fault}: /api/gaps/ and /api/coverage/ differ: {listed}")

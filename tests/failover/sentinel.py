@@ -1,4 +1,4 @@
-"""A primary with replicas that Sentinels watch."""
+"""A primary with replicas that is monitored by Sentinels."""
 
 from client import attempt, call
 from proxy import SERVER_ADDRESS
@@ -11,8 +11,8 @@ SENTINELS = 3
 
 
 class Sentinel(Topology):
-    """A primary, two replicas and three Sentinels. Each server is behind a proxy, so that it can be cut off;
-    its own connections come from another address, so that the proxies can tell them from clients."""
+    """A primary, two replicas and three Sentinels. Each server is behind a proxy, so that it can be cut off.
+    Connections of servers come from another address, so that the proxies can tell them from clients."""
 
     def __init__(self, processes, min_replicas=0):
         super().__init__(processes)
@@ -58,7 +58,7 @@ sentinel parallel-syncs {SERVICE} 2
         self.sentinels.append(sentinel)
 
     def primary(self):
-        """The port that a majority of the Sentinels names, else None."""
+        """Returns the port of the primary according to a majority of the Sentinels, else None."""
         named = [attempt(sentinel.port, "SENTINEL", "get-master-addr-by-name", SERVICE, timeout=0.3)
                  for sentinel in self.sentinels if not sentinel.is_paused]  # fmt: skip
         ports = [int(answer[1]) for answer in named if answer]
@@ -72,7 +72,7 @@ sentinel parallel-syncs {SERVICE} 2
         return set_and_newest(primary)
 
     def settle(self):
-        wait_for("two replicas that the Sentinels know", self._is_settled, 30)
+        wait_for("the Sentinels to know two replicas", self._is_settled, 30)
 
     def close(self):
         super().close()
@@ -80,7 +80,7 @@ sentinel parallel-syncs {SERVICE} 2
             sentinel.close()
 
     def _is_settled(self):
-        """Whether all Sentinels name the same primary, know its replicas, and see no fault."""
+        """Returns whether all Sentinels report the same primary, its replicas, and no fault."""
         primary = self.primary()
         if primary is None:
             return False

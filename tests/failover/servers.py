@@ -1,11 +1,11 @@
-"""Does Cotiza record on these servers? Prints a table.
+"""Tests whether Cotiza records on the given servers. Prints a table.
 
 Usage: servers.py [--binary FILE] [--slots N] [NAME=PATH | FOLDER]...
        servers.py $(tests/failover/fetch_servers.sh FOLDER)
 
-Each server is started twice, for the two protocols of Redis, with all processes of Cotiza and slots of one
-second. In a folder, each program `<name>-server` is one; without arguments it is the redis-server of the
-PATH. The exit code is 1 if Cotiza fails on a server.
+Each server is started twice, once for each protocol of Redis, with all processes of Cotiza and slots of one
+second. In a FOLDER, each program `<name>-server` is a server. Without arguments, the server is redis-server
+from the PATH. The exit code is 1 if Cotiza fails on a server.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from stack import Failed, Processes, wait_for
 
 TARGET = os.environ.get("CARGO_TARGET_DIR") or Path(__file__).resolve().parents[2] / "target"
 PROTOCOLS = {"RESP2": "", "RESP3": "?protocol=resp3"}
-# The oldest Redis that Cotiza works on.
+# The oldest Redis that Cotiza supports.
 OLDEST = (6, 2)
 QUEUES = {"fetch_btc_ars", "housekeeping"}
 
 
 class TooOld(Exception):
-    """The server is one that Cotiza is not made for."""
+    """The server is older than those that Cotiza supports."""
 
 
 class Run:
@@ -56,7 +56,7 @@ class Run:
 
     def version(self):
         facts = info(self.server.port, "server")
-        # Forks of Redis report under redis_version a version of Redis that they are compatible with.
+        # Forks of Redis report the Redis version that they are compatible with as redis_version.
         for fork in ("valkey", "redict"):
             if version := facts.get(f"{fork}_version"):
                 return f"{fork} {version}"
@@ -66,7 +66,7 @@ class Run:
         return times(attempt(self.server.port, "ZRANGE", "prices", 0, -1, "WITHSCORES") or [])
 
     def check(self, slots):
-        """Fails if something is not as it should be; to be called after so many slots."""
+        """Fails if Cotiza does not work. Must be called after the given number of slots."""
         recorded = self.samples()
         counts = Counter(recorded)
         if doubles := [moment for moment, count in counts.items() if count > 1]:
@@ -78,13 +78,13 @@ class Run:
         self.check_protocol()
         self.check_commands(counts)
         if ended := self.cotiza.ended():
-            raise Failed(f"{', '.join(ended)} ended by itself")
+            raise Failed(f"{', '.join(ended)} ended unexpectedly")
 
     def check_protocol(self):
-        """Servers before Redis 7 do not list the protocol of a connection."""
+        """Checks the protocol of all connections. Servers before Redis 7 do not report it."""
         clients = (attempt(self.server.port, "CLIENT", "LIST") or "").splitlines()
         named = [dict(word.partition("=")[::2] for word in client.split()) for client in clients]
-        # Without this connection.
+        # This connection is excluded.
         used = {client["resp"] for client in named if "resp" in client and client["cmd"] != "client|list"}
         if used and used != {self.protocol}:
             raise Failed(f"connections use the protocols {sorted(used)}")
@@ -103,7 +103,7 @@ class Run:
             raise Failed(f"cotiza queue ls has {sorted(names)}")
 
     def end(self):
-        """Ends everything; the ends of Cotiza's processes are checked too."""
+        """Ends all processes of Cotiza and checks their exit codes."""
         codes = {}
         for role, process in list(self.processes.running.items()):
             if process is not self.processes.running.get("redis"):
@@ -118,14 +118,14 @@ class Run:
 
 
 def run_server(name, program, arguments, folder):
-    """A row of the table for each protocol."""
+    """Returns a row of the table for each protocol."""
     runs, results, rows = {}, {}, []
     try:
         for protocol, query in PROTOCOLS.items():
             run = runs[protocol] = Run(folder / f"{name}-{protocol}", program, arguments.binary, query)
             results[protocol] = result_of(run.start)
         if "ok" in results.values():
-            # The first slots may pass while it starts.
+            # The first slots may pass during the start.
             time.sleep(arguments.slots + 1)
         for protocol, run in runs.items():
             version, samples = run.version(), len(run.samples())
@@ -144,7 +144,7 @@ def run_server(name, program, arguments, folder):
 
 
 def result_of(step):
-    """`ok`, or why not."""
+    """Returns `ok`, or the reason of the failure."""
     try:
         step()
     except TooOld as error:
@@ -155,12 +155,12 @@ def result_of(step):
 
 
 def found_servers(arguments):
-    """Names and paths of the servers."""
+    """Returns the names and paths of the servers."""
     servers = {}
     for text in arguments.servers or [f"redis-server={REDIS_SERVER}"]:
         name, _, path = text.partition("=")
         if path:
-            # Not resolved: redis-server may be a link, and its name decides what it does.
+            # Links are not resolved, since the name of the program determines its behaviour.
             servers[name] = Path(path).absolute()
         elif Path(text).is_dir():
             for program in sorted(Path(text).absolute().glob("*-server")):
@@ -185,7 +185,7 @@ def main():
     arguments = parse_arguments()
     servers = found_servers(arguments)
     if not shutil.which(arguments.binary):
-        print(f"test-servers: skipped, as there is no {arguments.binary}")
+        print(f"test-servers: skipped, since {arguments.binary} does not exist")
         return
     prepare_program()
     folder = Path(tempfile.mkdtemp(prefix="cotiza-servers-"))
@@ -193,7 +193,7 @@ def main():
     try:
         for name, program in servers.items():
             if not shutil.which(program):
-                print(f"{name}: skipped, as there is no {program}")
+                print(f"{name}: skipped, since {program} does not exist")
                 continue
             for row in run_server(name, program, arguments, folder):
                 rows.append(row)

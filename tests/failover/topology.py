@@ -1,17 +1,17 @@
-"""What all kinds of Redis of the tests have in common, and the kinds that are used as one server."""
+"""The base class of all kinds of Redis in the tests, and the kinds with a single address."""
 
 from client import Client, ServerError, attempt, call, info, times
 from proxy import Proxy
 from redis_server import RedisServer, stable_ports
 from stack import wait_for
 
-# A key in the slot of the samples, which Cotiza does not use.
+# A key that Cotiza does not use, in the cluster slot of the samples.
 SCRATCH = "{prices}:bench"
 
 
 class Topology:
-    """Several servers that are used as one Redis. A subclass sets `servers`, `url` and `primary_port`, the
-    port of the server that has the samples."""
+    """Servers that are used as one Redis. A subclass sets `servers`, `url` and `primary_port`, the port of
+    the server that has the samples."""
 
     url = ""
     primary_port = 0
@@ -20,27 +20,27 @@ class Topology:
     def __init__(self, processes):
         self.processes = processes
         self.servers = []
-        # Variables of the environment of Cotiza.
+        # Environment variables for Cotiza.
         self.environment = {}
-        # Ports of servers that do not count as usable, since a fault is replacing them.
+        # Ports of servers that do not count as usable, since they are being replaced because of a fault.
         self.excluded = set()
 
     def server_at(self, address):
         return next(server for server in self.servers if server.address == address)
 
     def samples(self):
-        """The times of all samples, of the server that has them now."""
+        """Returns the times of all samples on the current primary."""
         answer = attempt(self.primary_port, "ZRANGE", "prices", 0, -1, "WITHSCORES", password=self.password)
         return times(answer or [])
 
     def newest(self):
-        """The time of the newest sample, 0 if there is none."""
+        """Returns the time of the newest sample, 0 if there is none."""
         newest = ("ZRANGE", "prices", -1, -1, "WITHSCORES")
         answer = attempt(self.primary_port, *newest, timeout=0.5, password=self.password)
         return max(times(answer or []), default=0)
 
     def settle(self):
-        """Waits until the next fault may come."""
+        """Waits until the next fault may be caused."""
 
     def close(self):
         for server in self.servers:
@@ -48,7 +48,7 @@ class Topology:
 
 
 def set_and_newest(port, password=None):
-    """The time of the newest sample if a new connection can write now, else None."""
+    """Returns the time of the newest sample if a new connection can write now, else None."""
     try:
         with Client(port, timeout=0.3, password=password) as client:
             newest = ("ZRANGE", "prices", -1, -1, "WITHSCORES")
@@ -66,7 +66,7 @@ def is_in_sync(port):
 
 
 class Single(Topology):
-    """One server with a password, which Cotiza reads from a file."""
+    """One server with a password that Cotiza reads from a file."""
 
     def __init__(self, processes, program=None):
         super().__init__(processes)
@@ -91,7 +91,7 @@ class Single(Topology):
 
 
 class Proxied(Topology):
-    """A primary and a replica behind one address, as a load balancer offers it."""
+    """A primary and a replica behind one address, as with a load balancer."""
 
     def __init__(self, processes):
         super().__init__(processes)
@@ -109,7 +109,7 @@ class Proxied(Topology):
         self.settle()
 
     def swap(self):
-        """The replica becomes the primary; the proxy sends new connections there and keeps the old ones."""
+        """Promotes the replica. The proxy sends new connections to it and keeps the old ones."""
         self.primary_port, self.replica_port = self.replica_port, self.primary_port
         call(self.primary_port, "REPLICAOF", "NO", "ONE")
         self.proxy.target = self.primary_port

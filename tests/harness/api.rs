@@ -1,4 +1,4 @@
-//! The API, served over real HTTP from this process.
+//! The API, served by this process over real HTTP.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Database, SOON, eventually};
 
-/// A served API; it stops with the test.
+/// A running API, which stops when it is dropped.
 pub struct Api {
     pub origin: String,
     client: reqwest::Client,
@@ -27,15 +27,15 @@ pub struct Api {
     following: JoinHandle<()>,
 }
 
-/// What stands at an address, if anybody answers there.
+/// Returns the body of the response at the URL; `None` if no response arrives.
 pub async fn get_text(url: &str) -> Option<String> {
     let client = http_client::local(Duration::from_secs(10)).expect("no TLS");
     client.get(url).send().await.ok()?.text().await.ok()
 }
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
@@ -46,7 +46,7 @@ impl Api {
         Self::with_config(database, &Config::default()).await
     }
 
-    /// An API that has loaded what is stored.
+    /// Starts an API and waits until it has loaded the stored samples.
     pub async fn with_config(database: &Database, config: &Config) -> Self {
         let api = Self::unready(database, config).await;
         eventually(SOON, "the API is ready", || async {
@@ -56,7 +56,7 @@ impl Api {
         api
     }
 
-    /// An API that may not have loaded anything.
+    /// Starts an API without waiting until it has loaded the stored samples.
     pub async fn unready(database: &Database, config: &Config) -> Self {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let server = HttpServer::listen(listen, (&config.api).into()).expect("a port");
@@ -77,11 +77,11 @@ impl Api {
     }
 
     /// Gets a path, or a whole link.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> ApiResponse {
         self.request(Method::GET, path, &[]).await
     }
 
-    /// Follows the stream; the headers of the answer are those of a success.
+    /// Opens a stream of events and checks that the response is a success.
     pub async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Events {
         let request = self.client.get(format!("{}{path}", self.origin)).timeout(SOON * 6);
         let request =
@@ -92,14 +92,19 @@ impl Api {
         Events { response, text: String::new(), comments: 0 }
     }
 
-    /// The same, or nothing if it is refused.
+    /// Opens a stream of events; `None` if it is refused.
     pub async fn stream_or_refusal(&self, path: &str) -> Option<Events> {
         let response = self.client.get(format!("{}{path}", self.origin)).send().await.ok()?;
         let is_stream = response.status() == StatusCode::OK;
         is_stream.then(|| Events { response, text: String::new(), comments: 0 })
     }
 
-    pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> ApiResponse {
         let link =
             if path.starts_with('/') { format!("{}{path}", self.origin) } else { path.into() };
         let request = self.client.request(method, link);
@@ -107,18 +112,18 @@ impl Api {
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let response = request.send().await.expect("answered");
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("text") }
+        ApiResponse { status, headers, text: response.text().await.expect("text") }
     }
 }
 
-/// Server-Sent Events as they come.
+/// The Server-Sent Events of a response.
 pub struct Events {
     response: reqwest::Response,
     text: String,
     comments: usize,
 }
 
-/// An event: its name, its id, its data.
+/// An event with its name, id and data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub name: String,
@@ -127,7 +132,7 @@ pub struct Event {
 }
 
 impl Events {
-    /// The next event; comments are skipped. `None` if the stream ends.
+    /// Returns the next event and counts the comments before it; `None` if the stream ends.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -150,17 +155,17 @@ impl Events {
         }
     }
 
-    /// How many comments have come.
+    /// Returns the number of comments received.
     pub fn comments(&self) -> usize {
         self.comments
     }
 
-    /// The next so many events.
+    /// Returns the given number of next events.
     pub async fn take(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();
         for _ in 0..count {
             let next = tokio::time::timeout(SOON, self.next()).await.expect("an event in time");
-            events.push(next.expect("the stream goes on"));
+            events.push(next.expect("the stream has not ended"));
         }
         events
     }
@@ -173,15 +178,15 @@ impl Drop for Api {
     }
 }
 
-impl Answer {
-    /// The body of a success.
+impl ApiResponse {
+    /// Checks that the status is 200 and returns the body.
     #[track_caller]
     pub fn ok(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         self.json()
     }
 
-    /// The problem details of an error with this status, checked for their shape.
+    /// Checks the status and the format of the problem details and returns them.
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);

@@ -1,4 +1,4 @@
-//! An exchange as a real HTTP server that does what a test tells it.
+//! A fake exchange: a real HTTP server whose responses the test sets.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use cotiza::{
     clock::Clock,
     config::{self, Config},
-    domain::{Doubt, Price},
+    domain::{Price, PriceFilter},
     exchange::Sources,
 };
 use poem::{
@@ -23,7 +23,7 @@ use poem::{
 use tokio::{task::JoinHandle, time::sleep};
 use url::Url;
 
-/// An exchange; it stops with the test.
+/// A fake exchange, which stops when it is dropped.
 pub struct FakeExchange {
     pub url: Url,
     state: Arc<State>,
@@ -31,33 +31,33 @@ pub struct FakeExchange {
 }
 
 struct State {
-    asked: AtomicUsize,
-    answer: Mutex<(Duration, u16, Body)>,
-    /// The prices that were served counting up, each with the unix second.
+    request_count: AtomicUsize,
+    response: Mutex<(Duration, u16, Body)>,
+    /// The prices served in the mode [`Body::CountUp`], each with its unix second.
     served: Mutex<Vec<(String, i64)>>,
 }
 
 #[derive(Clone)]
 enum Body {
     Text(String),
-    /// A ticker with a price of its own each time.
+    /// A ticker with a new price in each response.
     CountUp,
 }
 
 impl FakeExchange {
-    /// An exchange that sells bitcoin for 84436700.0 until told otherwise.
+    /// Starts an exchange whose ask is 84436700.0 until the test sets another response.
     pub async fn start() -> Self {
-        let answer = (Duration::ZERO, 200, Body::Text(Self::ticker("84436700.0")));
-        let (answer, served) = (Mutex::new(answer), Mutex::default());
-        let state = Arc::new(State { asked: AtomicUsize::new(0), answer, served });
+        let response = (Duration::ZERO, 200, Body::Text(Self::ticker("84436700.0")));
+        let (response, served) = (Mutex::new(response), Mutex::default());
+        let state = Arc::new(State { request_count: AtomicUsize::new(0), response, served });
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a port");
         let address = acceptor.local_addr()[0].as_socket_addr().expect("TCP").to_owned();
         let shared = Arc::clone(&state);
         let endpoint = make(move |_| {
             let state = Arc::clone(&shared);
             async move {
-                let number = state.asked.fetch_add(1, Ordering::SeqCst);
-                let (latency, status, body) = state.answer.lock().expect("no panic").clone();
+                let number = state.request_count.fetch_add(1, Ordering::SeqCst);
+                let (latency, status, body) = state.response.lock().expect("no panic").clone();
                 sleep(latency).await;
                 let status = StatusCode::from_u16(status).expect("a status");
                 let body = match body {
@@ -79,52 +79,52 @@ impl FakeExchange {
         Self { url, state, server }
     }
 
-    /// An answer in the shape of the real one.
+    /// Returns a body in the format of the real exchange.
     pub fn ticker(price: &str) -> String {
         format!(
             r#"{{"object":{{"btcars":{{"selling_price":"{price}","purchase_price":"0.5"}}}},"errors":[]}}"#
         )
     }
 
-    /// The sources of a configuration that asks nobody else.
+    /// Returns the configuration of this exchange as the only source.
     pub fn config(&self) -> config::Sources {
         let mut sources = Config::default().sources;
         sources.named.get_mut("buenbit").expect("a source").url = self.url.clone();
         sources
     }
 
-    /// This exchange alone, asked for so long, once a slot of that length.
+    /// Returns this exchange as the only source, with the timeout and the length of slots.
     pub fn sources(&self, timeout: Duration, slot: Duration) -> Sources {
         let mut config = self.config();
         config.named.get_mut("buenbit").expect("a source").timeout = timeout;
         Sources::new(&config, slot, &Clock::machine()).expect("no TLS")
     }
 
-    /// Believes any price.
-    pub fn no_doubt() -> Doubt {
+    /// Returns a filter that accepts any price.
+    pub fn permissive_filter() -> PriceFilter {
         let price = Price::from_pesos;
-        Doubt::new(price(1), price(u64::MAX), 1e9)
+        PriceFilter::new(price(1), price(u64::MAX), 1e9)
     }
 
-    /// What it answers from now on.
-    pub fn answers(&self, latency: Duration, status: u16, body: impl Into<String>) {
+    /// Sets the response to all following requests.
+    pub fn set_response(&self, latency: Duration, status: u16, body: impl Into<String>) {
         let body = Body::Text(body.into());
-        *self.state.answer.lock().expect("no panic") = (latency, status, body);
+        *self.state.response.lock().expect("no panic") = (latency, status, body);
     }
 
-    /// From now on each answer has a price of its own.
-    pub fn counts_up(&self) {
-        *self.state.answer.lock().expect("no panic") = (Duration::ZERO, 200, Body::CountUp);
+    /// Returns a new price in each of the following responses.
+    pub fn count_up(&self) {
+        *self.state.response.lock().expect("no panic") = (Duration::ZERO, 200, Body::CountUp);
     }
 
-    /// What was served counting up: the price and the unix second.
+    /// Returns the prices served since [`Self::count_up`], each with its unix second.
     pub fn served(&self) -> Vec<(String, i64)> {
         self.state.served.lock().expect("no panic").clone()
     }
 
-    /// How often it has been asked.
-    pub fn asked(&self) -> usize {
-        self.state.asked.load(Ordering::SeqCst)
+    /// Returns the number of requests received.
+    pub fn request_count(&self) -> usize {
+        self.state.request_count.load(Ordering::SeqCst)
     }
 }
 

@@ -1,12 +1,12 @@
-//! Wrong clocks: of our processes, by libfaketime, and of a Redis.
+//! Wrong clocks of processes, set by libfaketime, and of a Redis.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// The environment of a process whose clock differs from the right one, such as "+1h". `None`, with a
-/// line that says so, where libfaketime is not installed; `make needs` installs it where it knows how.
+/// Returns the environment of a process whose clock is wrong by the offset, such as "+1h". Prints a line
+/// and returns `None` if libfaketime is not installed; `make needs` installs it on some systems.
 pub fn wrong_clock(offset: &str) -> Option<Vec<(&'static str, String)>> {
     let Some(library) = library() else {
         println!("skipped: libfaketime is not installed");
@@ -15,13 +15,13 @@ pub fn wrong_clock(offset: &str) -> Option<Vec<(&'static str, String)>> {
     Some(vec![
         ("FAKETIME", offset.to_owned()),
         ("LD_PRELOAD", library.display().to_string()),
-        // The clock that tells how much time has passed is never set.
+        // The monotonic clock is never set.
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ("DONT_FAKE_MONOTONIC", "1".to_owned()),
     ])
 }
 
-/// The environment of a Redis whose clock can be set by [`set_clock`], given the folder of its data.
+/// Returns the environment of a Redis whose clock [`set_clock`] can set; `folder` is its data folder.
 pub fn settable_clock(folder: &Path) -> Vec<(&'static str, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/settable_clock.c");
     let library = folder.join("settable_clock.so");
@@ -37,9 +37,9 @@ pub fn settable_clock(folder: &Path) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Sets the clock of a Redis apart from that of this machine, in seconds.
+/// Sets the offset of the clock of a Redis from the clock of this machine, in seconds.
 pub fn set_clock(folder: &Path, seconds: i64) {
-    // In its place: the file is mapped into the memory of the Redis.
+    // The file is mapped into the memory of the Redis, so it is overwritten and not replaced.
     let mut file = std::fs::OpenOptions::new();
     let file = file.write(true).create(true).truncate(false).open(folder.join("clock"));
     let file = file.expect("opened");

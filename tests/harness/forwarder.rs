@@ -1,5 +1,5 @@
-//! A load balancer in front of a Redis: forwards connections to a server that can be replaced, and can lose
-//! the packets of those that are open.
+//! A load balancer in front of a Redis: forwards connections to a server that can be changed, and can drop
+//! the packets of open connections.
 
 use std::sync::{
     Arc,
@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A running forwarder; ended with the test.
+/// A running forwarder, which stops when it is dropped.
 pub struct Forwarder {
     pub port: u16,
     state: Arc<State>,
@@ -24,10 +24,10 @@ pub struct Forwarder {
 
 struct State {
     target: AtomicU16,
-    /// Connections of an earlier epoch lose what is sent on them.
+    /// The current epoch; packets of connections of an earlier epoch are dropped.
     epoch: AtomicU64,
-    /// Whether the next answer is lost with its connection.
-    cuts: AtomicBool,
+    /// Whether the next response is dropped and its connection closed.
+    drops_response: AtomicBool,
 }
 
 impl Forwarder {
@@ -37,7 +37,7 @@ impl Forwarder {
         let state = Arc::new(State {
             target: target.into(),
             epoch: AtomicU64::default(),
-            cuts: AtomicBool::default(),
+            drops_response: AtomicBool::default(),
         });
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -61,23 +61,23 @@ impl Forwarder {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Sends new connections to another server; those that are open stay where they are.
-    pub fn point_to(&self, target: u16) {
+    /// Forwards new connections to another server; open connections keep theirs.
+    pub fn set_target(&self, target: u16) {
         self.state.target.store(target, Ordering::SeqCst);
     }
 
-    /// Closes a connection in place of the next answer, when the server has carried out the request.
-    pub fn cut_next_answer(&self) {
-        self.state.cuts.store(true, Ordering::SeqCst);
+    /// Closes the connection instead of forwarding the next response; the server has executed the request.
+    pub fn drop_next_response(&self) {
+        self.state.drops_response.store(true, Ordering::SeqCst);
     }
 
-    /// Whether that has happened.
-    pub fn has_cut(&self) -> bool {
-        !self.state.cuts.load(Ordering::SeqCst)
+    /// Whether that response has been dropped.
+    pub fn has_dropped_response(&self) -> bool {
+        !self.state.drops_response.load(Ordering::SeqCst)
     }
 
-    /// Loses from now on what is sent on open connections, which stay open.
-    pub fn lose_open_connections(&self) {
+    /// Drops all further packets of the open connections, which stay open.
+    pub fn black_hole_open_connections(&self) {
         self.state.epoch.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -93,11 +93,11 @@ async fn copy(
     mut to: OwnedWriteHalf,
     epoch: u64,
     state: Arc<State>,
-    are_answers: bool,
+    are_responses: bool,
 ) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        if are_answers && state.cuts.swap(false, Ordering::SeqCst) {
+        if are_responses && state.drops_response.swap(false, Ordering::SeqCst) {
             return;
         }
         if state.epoch.load(Ordering::SeqCst) == epoch
@@ -106,7 +106,7 @@ async fn copy(
             return;
         }
     }
-    // Nobody hears of the end of a connection whose packets are lost.
+    // The end of a connection whose packets are dropped is not forwarded either.
     if state.epoch.load(Ordering::SeqCst) != epoch {
         std::future::pending::<()>().await;
     }

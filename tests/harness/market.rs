@@ -1,11 +1,11 @@
-//! Several exchanges, and the job that asks them.
+//! Several exchanges and the job that fetches prices from them.
 
 use std::time::Duration;
 
 use cotiza::{
     clock::Clock,
     config::{self, Config},
-    domain::{Doubt, Price, Slot, Slots},
+    domain::{Price, PriceFilter, Slot, Slots},
     exchange::Sources,
     jobs::{Context, FetchBtcArs},
     queue::Job,
@@ -14,7 +14,7 @@ use cotiza::{
 
 use super::{Api, Database, FakeExchange};
 
-/// Exchanges named a, b, c ... and a job that asks them in this order.
+/// Exchanges named a, b and c, with a job that sends requests to them in this order.
 pub struct Market {
     pub database: Database,
     pub exchanges: Vec<FakeExchange>,
@@ -51,8 +51,8 @@ impl Market {
         let (lowest, highest) = (Price::from_pesos(1_000_000), Price::from_pesos(u64::MAX));
         let sources =
             Sources::new(&self.config.sources, self.slots.length(), &Clock::machine()).unwrap();
-        let doubt = Doubt::new(lowest, highest, self.config.sources.max_jump);
-        self.database.context(self.slots, sources, doubt)
+        let price_filter = PriceFilter::new(lowest, highest, self.config.sources.max_jump);
+        self.database.context(self.slots, sources, price_filter)
     }
 
     pub fn now(&self) -> Slot {
@@ -64,12 +64,12 @@ impl Market {
         job.run(context.clone(), 1).await.map_err(|error| error.to_string())
     }
 
-    /// Runs the job of the current slot.
+    /// Runs the job for the current slot.
     pub async fn fetch(&self) -> Result<(), String> {
         self.fetch_with(&self.context(), self.now()).await
     }
 
-    /// The price and the source of the only sample.
+    /// Returns the price and the source of the only sample.
     pub async fn recorded(&self) -> (f64, String) {
         let list = Api::start(&self.database).await.get("/api/ticker-list/").await.ok();
         assert_eq!(list["count"], 1, "{list}");
@@ -77,8 +77,8 @@ impl Market {
         (sample["price"].as_f64().unwrap(), sample["source"].as_str().unwrap().to_owned())
     }
 
-    /// What `/api/sources/` says.
-    pub async fn told(&self) -> serde_json::Value {
+    /// Returns the body of `/api/sources/`.
+    pub async fn sources_report(&self) -> serde_json::Value {
         Api::with_config(&self.database, &self.config).await.get("/api/sources/").await.ok()
     }
 }

@@ -1,4 +1,4 @@
-//! What is stored, read in the simplest way: the model that histories are compared with.
+//! The stored samples, read in the simplest way: the naive model that histories are compared with.
 
 use cotiza::{
     domain::{Extremes, Slots, Summary, Timestamp},
@@ -7,12 +7,12 @@ use cotiza::{
 
 use super::Database;
 
-/// All samples, oldest first: time and price in 1/10000 peso.
+/// All samples, oldest first: timestamp and price in 1/10000 peso.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Naive(pub Vec<(Timestamp, i64)>);
+pub struct NaiveModel(pub Vec<(Timestamp, i64)>);
 
-impl Naive {
-    /// Reads the text of all samples, and the blocks of hours whose text was dropped.
+impl NaiveModel {
+    /// Reads all samples in text form, and the blocks of hours without text form.
     pub async fn read(database: &Database) -> Self {
         let text: Vec<(String, f64)> =
             database.command(&["ZRANGE", keys::PRICES, "0", "-1", "WITHSCORES"]).await;
@@ -33,13 +33,13 @@ impl Naive {
         Self(samples)
     }
 
-    /// The samples between two times, both inclusive.
+    /// Returns the samples between two unix times, both inclusive.
     pub fn within(&self, since: f64, until: f64) -> Self {
         let inside = |(at, _): &&(Timestamp, i64)| (since..=until).contains(&at.score());
         Self(self.0.iter().filter(inside).copied().collect())
     }
 
-    /// Adds up one after the other.
+    /// Returns the summary of all samples.
     pub fn summary(&self, slots: Slots) -> Summary {
         let slot = |at: &Timestamp| slots.containing(at.second());
         let mut taken: Vec<_> = self.0.iter().map(|(at, _)| slot(at)).collect();
@@ -60,8 +60,9 @@ impl Naive {
         }
     }
 
-    /// The prices between two times, each multiplied by the microseconds for which it was valid: until
-    /// the next sample, for at most so many seconds. And these microseconds.
+    /// Returns the sum of the prices between two unix times, each multiplied by the microseconds for which
+    /// it was valid, and the sum of these microseconds. A price is valid until the next sample, but at most
+    /// `hold` seconds.
     pub fn held(&self, since: f64, until: f64, hold: i64) -> (i128, i64) {
         let micros = |at: f64| Timestamp::from_score(at).unwrap().micros();
         let (since, until) = (micros(since), micros(until));

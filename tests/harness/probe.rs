@@ -1,4 +1,4 @@
-//! A job that does what a test tells it, and a queue to run it on.
+//! A job whose behaviour the test sets, and a queue that runs it.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 use cotiza::{
     config::Config,
     metrics::Metrics,
-    queue::{self, Enqueued, Enqueuer, GiveUp, GivenUp, Job, Pulse},
+    queue::{self, DiscardReason, Enqueued, Enqueuer, Job, JobError, Liveness},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinHandle, time::sleep};
@@ -20,31 +20,32 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Database, SOON, eventually};
 
-/// A job that does what it says and notes that it ran.
+/// A job that behaves as `act` says and records its runs in the [`Log`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Probe {
     pub id: u32,
     pub act: Act,
 }
 
+/// What a [`Probe`] does when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Act {
     Succeed,
-    GiveUp,
+    Fail,
     Panic,
     Sleep(Duration),
 }
 
-/// How often each job began, which ones came to their end, how many the queue gave up.
+/// How often each job was started, whether it ended, and how many jobs the queue discarded.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Mutex<BTreeMap<u32, (u32, bool)>>>, Arc<AtomicU32>);
 
 impl Log {
-    pub fn begun(&self, id: u32) -> u32 {
-        self.0.lock().unwrap().get(&id).map_or(0, |(begun, _)| *begun)
+    pub fn starts(&self, id: u32) -> u32 {
+        self.0.lock().unwrap().get(&id).map_or(0, |(starts, _)| *starts)
     }
 
-    pub fn given_up(&self) -> u32 {
+    pub fn discarded(&self) -> u32 {
         self.1.load(Ordering::SeqCst)
     }
 
@@ -61,24 +62,24 @@ impl Job for Probe {
         self.id.to_string()
     }
 
-    async fn run(self, log: Log, _tries: u32) -> Result<(), GiveUp> {
+    async fn run(self, log: Log, _tries: u32) -> Result<(), JobError> {
         log.0.lock().unwrap().entry(self.id).or_default().0 += 1;
         match self.act {
             Act::Succeed => {}
-            Act::GiveUp => return Err("told to".into()),
-            Act::Panic => panic!("told to"),
+            Act::Fail => return Err("as requested".into()),
+            Act::Panic => panic!("as requested"),
             Act::Sleep(time) => sleep(time).await,
         }
         log.0.lock().unwrap().entry(self.id).or_default().1 = true;
         Ok(())
     }
 
-    async fn given_up(self, log: Log, _why: GivenUp) {
+    async fn discarded(self, log: Log, _why: DiscardReason) {
         log.1.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// A payload that no worker can read, in the queue of the probes.
+/// A job in the queue of the probes whose payload no worker can read.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unreadable(pub String);
 
@@ -90,7 +91,7 @@ impl Job for Unreadable {
         self.0.clone()
     }
 
-    async fn run(self, (): (), _tries: u32) -> Result<(), GiveUp> {
+    async fn run(self, (): (), _tries: u32) -> Result<(), JobError> {
         Ok(())
     }
 }
@@ -101,7 +102,7 @@ pub struct Worker {
     pub running: JoinHandle<()>,
 }
 
-/// A queue of probes in a database of its own.
+/// A queue of probes in its own database.
 pub struct QueueBench {
     pub database: Database,
     pub config: Config,
@@ -114,7 +115,7 @@ impl QueueBench {
     }
 
     pub async fn at(database: Database) -> Self {
-        database.answers().await;
+        database.wait_until_ready().await;
         let mut config = Config::default();
         config.worker.concurrency = 2;
         Self { database, config, log: Log::default() }
@@ -123,10 +124,10 @@ impl QueueBench {
     pub fn worker(&self, name: &str) -> Worker {
         let (server, log) = (self.database.server.clone(), self.log.clone());
         let (config, name, stop) = (self.config.clone(), name.to_owned(), CancellationToken::new());
-        let told = stop.clone();
+        let stopped = stop.clone();
         let running = tokio::spawn(async move {
-            let (pulse, metrics) = (Pulse::default(), Metrics::default());
-            queue::work::<Probe>(&server, &config, log, &name, pulse, metrics, &told).await;
+            let (liveness, metrics) = (Liveness::default(), Metrics::default());
+            queue::work::<Probe>(&server, &config, log, &name, liveness, metrics, &stopped).await;
         });
         Worker { stop, running }
     }
@@ -140,11 +141,11 @@ impl QueueBench {
         assert_eq!(enqueued, Enqueued::New);
     }
 
-    pub async fn has_ended(&self, id: u32) {
+    pub async fn wait_until_ended(&self, id: u32) {
         eventually(SOON, &format!("job {id} ends"), || async { self.log.ended(id) }).await;
     }
 
-    /// The ids in one of the queue's sets of finished jobs.
+    /// Returns the number of finished jobs in the set: `done` or `dead`.
     pub async fn finished(&self, set: &str) -> u32 {
         self.database.command(&["SCARD", &format!("probe:{set}")]).await
     }

@@ -1,4 +1,4 @@
-//! The real binary as a child process.
+//! The real binary as a child process of the test.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -18,14 +18,14 @@ use tokio::{
 
 use super::{SOON, eventually};
 
-/// A running `cotiza`; killed with the test.
+/// A running `cotiza`, which is killed when it is dropped.
 pub struct Cotiza {
     child: Child,
     pid: Pid,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a command that ended left behind.
+/// The exit code and the output of a command that has ended.
 pub struct Output {
     pub code: i32,
     pub stdout: String,
@@ -36,9 +36,9 @@ fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command_after("exec", arguments, environment)
 }
 
-/// The command, run by a shell after `prefix`.
+/// Returns the command, run by a shell after `prefix`.
 fn command_after(prefix: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    // Where the tests run under nohup, their children would be too.
+    // If the tests run under nohup, their children would ignore SIGHUP too.
     let script = format!("{prefix} env --default-signal=HUP \"$@\"");
     let mut command = Command::new("/bin/sh");
     command
@@ -54,7 +54,7 @@ fn command_after(prefix: &str, arguments: &[&str], environment: &[(&str, &str)])
     command
 }
 
-/// Runs a command that ends by itself.
+/// Runs a command and waits until it ends.
 pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let child = command(arguments, environment).spawn().expect("the binary");
     let output = timeout(SOON, child.wait_with_output()).await.expect("it ends").expect("waited");
@@ -70,7 +70,7 @@ impl Cotiza {
         Self::run(command(arguments, environment))
     }
 
-    /// One that may open only so many files.
+    /// Starts a process that may open at most `files` files.
     pub fn with_files(files: u32, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let prefix = format!("ulimit -n {files}; exec");
         Self::run(command_after(&prefix, arguments, environment))
@@ -85,16 +85,16 @@ impl Cotiza {
         Self { child, pid, lines }
     }
 
-    /// All lines it has printed so far.
+    /// Returns all lines printed so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("no panic").clone()
     }
 
-    /// Waits until it has printed a line that contains the text; gives that line.
-    pub async fn says(&self, text: &str) -> String {
+    /// Waits for a line that contains the text and returns it.
+    pub async fn wait_for_line(&self, text: &str) -> String {
         let find = || self.lines().into_iter().find(|line| line.contains(text));
         eventually(SOON, &format!("a line with {text:?}"), || async { find().is_some() }).await;
-        find().expect("just seen")
+        find().expect("the line that was just found")
     }
 
     pub fn id(&self) -> Pid {
@@ -102,21 +102,24 @@ impl Cotiza {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(self.pid, signal).expect("it lives");
+        kill(self.pid, signal).expect("it is running");
     }
 
-    /// Waits for the end.
-    pub async fn ended(mut self) -> ExitStatus {
+    /// Waits until the process ends.
+    pub async fn wait_for_exit(mut self) -> ExitStatus {
         timeout(SOON, self.child.wait()).await.expect("it ends").expect("waited")
     }
 
-    /// Sends the signal and waits for the end.
+    /// Sends the signal and waits until the process ends; fails the test after `limit`.
     pub async fn end(mut self, signal: Signal, limit: Duration) -> ExitStatus {
         self.signal(signal);
         let Ok(ended) = timeout(limit, self.child.wait()).await else {
             let lines = self.lines();
             let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default();
-            panic!("it has not ended within {limit:?}; its last lines:\n{}", last.join("\n"));
+            panic!(
+                "the process did not end within {limit:?}; its last lines:\n{}",
+                last.join("\n")
+            );
         };
         ended.expect("waited")
     }

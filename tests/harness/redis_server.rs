@@ -1,4 +1,4 @@
-//! A real redis-server, shared by the tests of this binary or owned by one of them.
+//! A real redis-server, shared by the tests or owned by one test.
 
 use std::{
     path::Path,
@@ -13,29 +13,29 @@ use cotiza::{
     clock::Clock,
     config::Config,
     connection::Server,
-    domain::{Doubt, Observation, Sample, Slots, Timestamp},
+    domain::{Observation, PriceFilter, Sample, Slots, Timestamp},
     exchange::Sources,
     history::{History, Limits, Retention},
     jobs::{Context, Progress, QUEUES},
     metrics::Metrics,
-    queue::Caretaker,
-    store::{Recorded, Store},
+    queue::Janitor,
+    store::{Recorded, Store, keys},
 };
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{eventually, fake_time, free_port, guarded::Guarded, recorder};
+use super::{eventually, fake_time, free_port, recorder, server_process::ServerProcess};
 
-/// Room for everything, and patience without end.
-pub const LIMITS: Limits = Limits { memory: usize::MAX, stale_for: Duration::MAX };
+/// Unlimited memory, and no limit on the age of stale data.
+pub const UNLIMITED: Limits = Limits { memory: usize::MAX, stale_for: Duration::MAX };
 
-/// A sample of unknown origin.
+/// Returns a sample without provenance.
 pub fn observation(second: i64, price: &str) -> Observation {
     let timestamp = Timestamp::from_second(second);
     Sample { timestamp, price: price.parse().expect("a price") }.into()
 }
 
-/// The server that most tests share, each in a database of its own.
+/// The server that most tests share; each test has its own database.
 static SHARED: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
 static NEXT_DATABASE: AtomicU32 = AtomicU32::new(0);
 
@@ -44,7 +44,7 @@ pub struct RedisServer {
     pub port: u16,
     folder: TempDir,
     environment: Vec<(&'static str, String)>,
-    server: Option<Guarded>,
+    server: Option<ServerProcess>,
 }
 
 /// An empty database of the shared server.
@@ -59,12 +59,12 @@ impl RedisServer {
         Self::start_with(|_| Vec::new())
     }
 
-    /// A server whose clock [`RedisServer::set_clock`] sets.
+    /// Starts a server whose clock [`RedisServer::set_clock`] can set.
     pub fn with_settable_clock() -> Self {
         Self::start_with(fake_time::settable_clock)
     }
 
-    /// Sets its clock apart from that of this machine, in seconds.
+    /// Sets the offset of its clock from the clock of this machine, in seconds.
     pub fn set_clock(&self, seconds: i64) {
         fake_time::set_clock(self.folder.path(), seconds);
     }
@@ -76,7 +76,7 @@ impl RedisServer {
         Self { port, folder, environment, server }
     }
 
-    fn spawn(port: u16, folder: &TempDir, environment: &[(&'static str, String)]) -> Guarded {
+    fn spawn(port: u16, folder: &TempDir, environment: &[(&'static str, String)]) -> ServerProcess {
         let folder = folder.path();
         let words = format!(
             "redis-server --port {port} --bind 127.0.0.1 --dir {} --appendonly yes \
@@ -85,7 +85,7 @@ impl RedisServer {
         );
         let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
         words.push(String::new());
-        Guarded::start(&words, environment, &folder.join("log"))
+        ServerProcess::start(&words, environment, &folder.join("log"))
     }
 
     pub fn url(&self) -> String {
@@ -97,42 +97,42 @@ impl RedisServer {
     }
 
     pub fn signal(&self, signal: Signal) {
-        self.server.as_ref().expect("it lives").signal(signal);
+        self.server.as_ref().expect("it is running").signal(signal);
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the server, as a power failure would.
     pub fn kill(&mut self) {
         self.server = None;
     }
 
-    /// Starts it again on its port, with its data.
+    /// Starts the server again on the same port with its data.
     pub fn restart(&mut self) {
         self.server = Some(Self::spawn(self.port, &self.folder, &self.environment));
     }
 
-    /// The folder of its data.
+    /// Returns its data folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Forgets what it has on disk.
+    /// Deletes its data on disk.
     pub fn wipe(&self) {
         std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).expect("an AOF");
     }
 }
 
 impl Database {
-    /// An empty database that no other test uses, on a server that answers.
+    /// Returns an empty database of the shared server that no other test uses.
     pub async fn new() -> Self {
         let number = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
         let database = Self::at(format!("redis://127.0.0.1:{}/{number}", SHARED.port));
-        database.answers().await;
+        database.wait_until_ready().await;
         database
     }
 
     fn at(url: String) -> Self {
         let client = redis::Client::open(url.as_str()).expect("a URL");
-        let server = Server::at(&url).expect("a URL");
+        let server = Server::from_url(&url).expect("a URL");
         Self { url, client, server }
     }
 
@@ -140,49 +140,49 @@ impl Database {
         self.store_of(Duration::from_secs(10))
     }
 
-    /// A store of samples in slots of that length.
+    /// Returns a store with slots of the given length.
     pub fn store_of(&self, slot: Duration) -> Store {
         let slots = Slots::new(slot).expect("a length");
         Store::new(&self.server, slots, Clock::machine())
     }
 
-    /// A history of everything that is stored now.
+    /// Returns a history that has loaded everything that is stored now.
     pub async fn history(&self) -> History {
-        let history = History::new(self.store(), LIMITS);
+        let history = History::new(self.store(), UNLIMITED);
         history.refresh().await.expect("loaded");
         history
     }
 
-    /// What jobs work with, in slots of that length.
-    pub fn context(&self, slots: Slots, sources: Sources, doubt: Doubt) -> Context {
+    /// Returns the context of jobs with the given slots, sources and filter.
+    pub fn context(&self, slots: Slots, sources: Sources, price_filter: PriceFilter) -> Context {
         let store = self.store_of(slots.length());
         Context {
             slots,
             sources,
-            doubt,
-            history: Arc::new(History::new(store.clone(), LIMITS)),
+            price_filter,
+            history: Arc::new(History::new(store.clone(), UNLIMITED)),
             store,
             retention: Retention::default(),
-            caretaker: self.caretaker(),
+            janitor: self.janitor(),
             metrics: Metrics::default(),
             progress: Progress::default(),
         }
     }
 
-    pub fn caretaker(&self) -> Caretaker {
+    pub fn janitor(&self) -> Janitor {
         let config = Config::default().queue;
-        Caretaker::new(&self.server, QUEUES.to_vec(), &config)
+        Janitor::new(&self.server, QUEUES.to_vec(), &config)
     }
 
-    /// Waits until the server answers.
-    pub async fn answers(&self) {
-        eventually(Duration::from_secs(10), "Redis answers", || async {
+    /// Waits until the server responds.
+    pub async fn wait_until_ready(&self) {
+        eventually(Duration::from_secs(10), "Redis responds", || async {
             self.store().counts().await.is_ok()
         })
         .await;
     }
 
-    /// Runs a command and gives its answer.
+    /// Sends a command and returns the response.
     pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut connection = recorder::connect(&self.client).await.expect("connected");
         let mut command = redis::cmd(words[0]);
@@ -190,14 +190,14 @@ impl Database {
         command.query_async(&mut connection).await.expect("answered")
     }
 
-    /// Puts members into `prices`, as pairs of score and member.
+    /// Adds members to the key `prices`, given as pairs of score and member.
     pub async fn put_prices(&self, members: &[(&str, &str)]) {
         for (score, member) in members {
-            self.command::<()>(&["ZADD", "prices", score, member]).await;
+            self.command::<()>(&["ZADD", keys::PRICES, score, member]).await;
         }
     }
 
-    /// Records samples, given as seconds and prices; gives how many were stored.
+    /// Records samples, given as unix seconds and prices, and returns how many were stored.
     pub async fn record(&self, samples: &[(i64, &str)]) -> usize {
         let recorded = samples.iter().map(async |(second, price)| {
             let observation = observation(*second, price);
@@ -206,14 +206,14 @@ impl Database {
         futures_util::future::join_all(recorded).await.into_iter().filter(|stored| *stored).count()
     }
 
-    /// Records a sample of any time.
+    /// Records an observation of any time.
     pub async fn record_one(&self, observation: &Observation) -> Recorded {
         let slots = Slots::new(Duration::from_secs(10)).expect("a length");
         recorder::record(&self.client, slots, observation).await.expect("answered")
     }
 
-    /// The members of `prices`, oldest first.
+    /// Returns the members of the key `prices`, oldest first.
     pub async fn prices(&self) -> Vec<String> {
-        self.command(&["ZRANGE", "prices", "0", "-1"]).await
+        self.command(&["ZRANGE", keys::PRICES, "0", "-1"]).await
     }
 }

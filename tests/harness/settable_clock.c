@@ -1,6 +1,6 @@
-/* Loaded before the C library of a Redis, it sets that Redis' clock apart from the machine's: by the
- * number of seconds that the file CLOCK_FILE holds, a binary long that may be changed at any time.
- * libfaketime cannot do that: it does not start together with jemalloc, the allocator of Redis. */
+/* Preloaded into a Redis, this library adds an offset to its clock. The file CLOCK_FILE contains the offset
+ * in seconds as a binary long, which may be changed at any time. libfaketime cannot be used here: it does
+ * not work together with jemalloc, the allocator of Redis. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

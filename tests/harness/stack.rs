@@ -1,4 +1,4 @@
-//! All roles as processes, with a slot a second, on any Redis.
+//! All roles as processes, with slots of one second, on any Redis.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,12 +17,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// `environment` is that of all roles, with `REDIS_URL`.
+    /// Starts all roles with the given environment, which contains `REDIS_URL`.
     pub async fn start(environment: &[(&str, &str)]) -> Self {
         Self::with_urls(environment, &[]).await
     }
 
-    /// Gives each process a URL of its own, in turn.
+    /// Starts all roles and assigns the URLs to the processes in turn.
     pub async fn with_urls(environment: &[(&str, &str)], urls: &[String]) -> Self {
         let exchange = FakeExchange::start().await;
         let listen = format!("127.0.0.1:{}", free_port());
@@ -47,13 +47,13 @@ impl Stack {
         let deadline = Instant::now() + SOON * 2;
         while stack.get("/health/ready").await.is_none() {
             let lines: Vec<String> = stack.processes.iter().flat_map(Cotiza::lines).collect();
-            assert!(Instant::now() < deadline, "the api does not serve:\n{}", lines.join("\n"));
+            assert!(Instant::now() < deadline, "the API is not ready:\n{}", lines.join("\n"));
             sleep(Duration::from_millis(50)).await;
         }
         stack
     }
 
-    /// The answer of the api; `None` if it is not 200.
+    /// Returns the JSON response of the API; `None` if it is not a success.
     pub async fn get(&self, path: &str) -> Option<Value> {
         let answer = self.client.get(format!("{}{path}", self.origin)).send().await.ok()?;
         if !answer.status().is_success() {
@@ -62,19 +62,19 @@ impl Stack {
         serde_json::from_str(&answer.text().await.ok()?).ok()
     }
 
-    /// The second of the newest sample, as the api knows it.
+    /// Returns the unix second of the newest sample of the API; 0 if it has none.
     pub async fn newest(&self) -> i64 {
         let latest = self.get("/api/latest/").await.unwrap_or_default();
         second(&latest)
     }
 
-    /// Waits until two more slots are recorded; gives how long the first one took.
-    pub async fn records(&self, what: &str, limit: Duration) -> Duration {
-        let (before, asked) = (self.newest().await, Instant::now());
+    /// Waits until two more slots are recorded and returns how long the first one took.
+    pub async fn wait_for_samples(&self, what: &str, limit: Duration) -> Duration {
+        let (before, started) = (self.newest().await, Instant::now());
         eventually(limit, &format!("recording {what}"), || async { self.newest().await > before })
             .await;
-        let first = asked.elapsed();
-        eventually(SOON, &format!("recording on {what}"), || async {
+        let first = started.elapsed();
+        eventually(SOON, &format!("recording continues {what}"), || async {
             self.newest().await > before + 1
         })
         .await;
@@ -82,7 +82,7 @@ impl Stack {
     }
 
     /// Checks that no slot has two samples.
-    pub async fn check_nothing_is_double(&self) {
+    pub async fn check_no_duplicates(&self) {
         let list = self.get("/api/ticker-list/?page=last&page_size=1000").await.expect("a page");
         let times: Vec<i64> =
             list["results"].as_array().expect("samples").iter().map(second).collect();
@@ -90,10 +90,10 @@ impl Stack {
         assert_eq!(seconds.len(), times.len(), "a slot has two samples: {times:?}");
     }
 
-    /// Checks that each slot that has ended has one sample or a reason, from the first one recorded on. Gives
-    /// how many were missed for each reason.
-    pub async fn settles(&self) -> BTreeMap<String, u64> {
-        self.check_nothing_is_double().await;
+    /// Checks that each ended slot since the first recorded one has exactly one sample or a reason. Returns
+    /// the number of missed slots of each reason.
+    pub async fn check_slots(&self) -> BTreeMap<String, u64> {
+        self.check_no_duplicates().await;
         let mut last = None;
         for _ in 0..40 {
             let until = self.newest().await - 2;
@@ -109,18 +109,19 @@ impl Stack {
             }
             sleep(Duration::from_millis(500)).await;
         }
-        panic!("slots without a sample and a reason: {last:?}");
+        panic!("slots have neither a sample nor a reason: {last:?}");
     }
 
-    /// The warnings and errors of all processes. A missed slot is none: on a busy machine a second is short.
-    pub fn complaints(&self) -> Vec<String> {
+    /// Returns the warnings and errors that all processes logged, without those of missed slots: on a busy
+    /// machine a slot of one second may be missed.
+    pub fn warnings(&self) -> Vec<String> {
         let lines = self.processes.iter().flat_map(Cotiza::lines);
-        let is_bad = |line: &String| line.contains(" WARN ") || line.contains(" ERROR ");
-        lines.filter(is_bad).filter(|line| !line.contains("gave up a job")).collect()
+        let is_warning = |line: &String| line.contains(" WARN ") || line.contains(" ERROR ");
+        lines.filter(is_warning).filter(|line| !line.contains("job failed")).collect()
     }
 }
 
-/// The second of a sample; 0 if it is none.
+/// Returns the unix second of a sample; 0 if the value is not a sample.
 #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
 fn second(sample: &Value) -> i64 {
     sample["timestamp"].as_f64().unwrap_or_default() as i64

@@ -1,4 +1,4 @@
-//! Several redis-servers that belong together: a primary with replicas and Sentinels, or a cluster.
+//! Groups of redis-servers: a primary with replicas and Sentinels, or a cluster.
 
 use std::{
     collections::HashMap, fmt::Write as _, net::TcpListener, path::Path, process::Command,
@@ -9,18 +9,18 @@ use nix::sys::signal::Signal;
 use redis::{AsyncConnectionConfig, RedisResult};
 use tempfile::TempDir;
 
-use super::{SOON, eventually, free_port, guarded::Guarded};
+use super::{SOON, eventually, free_port, server_process::ServerProcess};
 
-/// One redis-server or Sentinel of a group, ended with it.
+/// One redis-server or Sentinel, which is killed when it is dropped.
 pub struct Node {
     pub port: u16,
     folder: TempDir,
     words: Vec<String>,
-    server: Option<Guarded>,
+    server: Option<ServerProcess>,
 }
 
 impl Node {
-    /// A server with these settings on a free port, with an append-only file.
+    /// Starts a server with these settings and an append-only file on a free port.
     pub fn start(settings: &str) -> Self {
         Self::on(free_port(), settings)
     }
@@ -40,7 +40,7 @@ impl Node {
         node
     }
 
-    /// A Sentinel of a primary at that port.
+    /// Starts a Sentinel of the primary at the port.
     fn sentinel(primary: u16, settings: &str) -> Self {
         let port = free_port();
         let text = format!(
@@ -50,7 +50,7 @@ impl Node {
         Self { port, ..Self::bare_sentinel(&text) }
     }
 
-    /// A Sentinel with all of its settings given.
+    /// Starts a Sentinel with exactly these settings.
     pub fn bare_sentinel(settings: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("sentinel.conf");
@@ -62,10 +62,10 @@ impl Node {
         node
     }
 
-    /// Starts it, with its data, if it was killed.
+    /// Starts the server again with its data.
     pub fn restart(&mut self) {
         let log = self.folder.path().join("log");
-        self.server = Some(Guarded::start(&self.words, &[], &log));
+        self.server = Some(ServerProcess::start(&self.words, &[], &log));
     }
 
     pub fn kill(&mut self) {
@@ -73,10 +73,10 @@ impl Node {
     }
 
     pub fn signal(&self, signal: Signal) {
-        self.server.as_ref().expect("it lives").signal(signal);
+        self.server.as_ref().expect("it is running").signal(signal);
     }
 
-    /// The folder of its data.
+    /// Returns its data folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -89,21 +89,21 @@ impl Node {
         format!("redis://{}/0", self.address())
     }
 
-    /// The answer to a command, on a connection of its own.
-    pub async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
-        ask(&self.url(), words).await
+    /// Sends a command on its own connection and returns the response.
+    pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+        redis_command(&self.url(), words).await
     }
 
-    pub async fn answers(&self) {
-        eventually(SOON, "a node answers", || async {
-            self.ask::<String>(&["PING"]).await.is_ok()
+    pub async fn wait_until_ready(&self) {
+        eventually(SOON, "a node responds", || async {
+            self.command::<String>(&["PING"]).await.is_ok()
         })
         .await;
     }
 }
 
-/// The answer of the Redis at a URL to a command, on a connection of its own.
-pub async fn ask<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> RedisResult<T> {
+/// Sends a command to the Redis at the URL on its own connection and returns the response.
+pub async fn redis_command<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> RedisResult<T> {
     let client = redis::Client::open(url)?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(2)))
@@ -114,14 +114,14 @@ pub async fn ask<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> RedisRe
     command.query_async(&mut connection).await
 }
 
-/// A primary with two replicas, which three Sentinels watch under the name `main`.
-pub struct Watched {
+/// A primary with two replicas, monitored by three Sentinels under the name `main`.
+pub struct SentinelGroup {
     pub servers: Vec<Node>,
     pub sentinels: Vec<Node>,
 }
 
-impl Watched {
-    /// `server` and `sentinel` are settings of each server and of each Sentinel.
+impl SentinelGroup {
+    /// Starts the group; `server` and `sentinel` are the settings of each server and of each Sentinel.
     pub async fn start(server: &str, sentinel: &str) -> Self {
         let mut servers = vec![Node::start(server)];
         for _ in 0..2 {
@@ -133,14 +133,14 @@ impl Watched {
         Self { servers, sentinels }
     }
 
-    /// Waits until every Sentinel knows the two replicas and the two other Sentinels.
-    pub async fn is_ready(&self) {
+    /// Waits until every Sentinel has found the two replicas and the two other Sentinels.
+    pub async fn wait_until_ready(&self) {
         for sentinel in &self.sentinels {
-            eventually(SOON, "the Sentinels know each other", || async {
-                let known =
-                    sentinel.ask::<HashMap<String, String>>(&["SENTINEL", "MASTER", "main"]);
-                known.await.is_ok_and(|known| {
-                    known["num-slaves"] == "2" && known["num-other-sentinels"] == "2"
+            eventually(SOON, "the Sentinels have found each other", || async {
+                let state =
+                    sentinel.command::<HashMap<String, String>>(&["SENTINEL", "MASTER", "main"]);
+                state.await.is_ok_and(|state| {
+                    state["num-slaves"] == "2" && state["num-other-sentinels"] == "2"
                 })
             })
             .await;
@@ -152,13 +152,13 @@ impl Watched {
         format!("redis+sentinel://{}/main/0", hosts.join(","))
     }
 
-    /// The position of the server that the Sentinels call the primary.
+    /// Returns the position of the server that is the primary according to the Sentinels.
     pub async fn primary(&self) -> usize {
         let mut found = None;
-        eventually(SOON, "a Sentinel names the primary", || async {
+        eventually(SOON, "a Sentinel returns the primary", || async {
             for sentinel in &self.sentinels {
                 let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];
-                if let Ok((_, port)) = sentinel.ask::<(String, u16)>(&words).await {
+                if let Ok((_, port)) = sentinel.command::<(String, u16)>(&words).await {
                     return self.servers.iter().any(|server| server.port == port);
                 }
             }
@@ -167,7 +167,7 @@ impl Watched {
         .await;
         for sentinel in &self.sentinels {
             let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"];
-            if let Ok((_, port)) = sentinel.ask::<(String, u16)>(&words).await {
+            if let Ok((_, port)) = sentinel.command::<(String, u16)>(&words).await {
                 found = self.servers.iter().position(|server| server.port == port);
             }
         }
@@ -175,13 +175,13 @@ impl Watched {
     }
 }
 
-/// Three masters with a replica each.
+/// A cluster of three masters with one replica each.
 pub struct Cluster {
     pub nodes: Vec<Node>,
 }
 
 impl Cluster {
-    /// `None` if redis-cli, which creates the cluster, is not installed.
+    /// Starts a cluster; `None` if redis-cli, which creates it, is not installed.
     pub async fn start() -> Option<Self> {
         if Command::new("redis-cli").arg("--version").output().is_err() {
             println!("skipped: redis-cli is not installed");
@@ -191,7 +191,7 @@ impl Cluster {
                         cluster-replica-validity-factor 0";
         let nodes: Vec<Node> = (0..6).map(|_| Node::on(free_bus_port(), settings)).collect();
         for node in &nodes {
-            node.answers().await;
+            node.wait_until_ready().await;
         }
         let made = Command::new("redis-cli")
             .args(["--cluster", "create"])
@@ -204,7 +204,7 @@ impl Cluster {
         eventually(SOON, "the replicas have the data of their masters", || async {
             let mut linked = 0;
             for node in &cluster.nodes {
-                let info: String = node.ask(&["INFO", "replication"]).await.unwrap_or_default();
+                let info: String = node.command(&["INFO", "replication"]).await.unwrap_or_default();
                 linked += usize::from(info.contains("master_link_status:up"));
             }
             linked == 3
@@ -213,16 +213,17 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// A URL that names one of the nodes.
+    /// Returns the URL of one of the nodes.
     pub fn url(&self, node: usize) -> String {
         self.nodes[node].url()
     }
 
-    /// The position of the master of a slot.
+    /// Returns the position of the master of a hash slot.
     pub async fn master_of(&self, slot: u16) -> usize {
         type Slots = Vec<(u16, u16, (String, u16))>;
         for node in &self.nodes {
-            let Ok(slots) = node.ask::<Vec<Vec<redis::Value>>>(&["CLUSTER", "SLOTS"]).await else {
+            let Ok(slots) = node.command::<Vec<Vec<redis::Value>>>(&["CLUSTER", "SLOTS"]).await
+            else {
                 continue;
             };
             let ranges: Slots = slots.iter().filter_map(|range| range_of(range)).collect();
@@ -231,7 +232,7 @@ impl Cluster {
                 return self.nodes.iter().position(|node| node.port == *port).expect("a node");
             }
         }
-        panic!("no node knows the master of slot {slot}");
+        panic!("no node returns the master of slot {slot}");
     }
 }
 
@@ -242,7 +243,7 @@ fn range_of(range: &[redis::Value]) -> Option<(u16, u16, (String, u16))> {
     Some((number(range.first()?)?, number(range.get(1)?)?, (host, number(master.get(1)?)?)))
 }
 
-/// A free port whose bus of the cluster, 10,000 further, is free too.
+/// Returns a free port such that the port of the cluster bus, which is 10,000 higher, is free too.
 fn free_bus_port() -> u16 {
     loop {
         let port = free_port();

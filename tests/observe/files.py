@@ -1,4 +1,4 @@
-"""What is read from docker/: the expressions of the dashboard, and the rules for a fast test."""
+"""Reads the dashboard and the rules from docker/, and speeds up the rules for a fast test."""
 
 import json
 import re
@@ -6,17 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "docker/prometheus"
+RUNBOOK = "src/api/page/runbook.md"
 DASHBOARD = ROOT / "docker/grafana/dashboards/cotiza.json"
 
 # A slot of the test lasts 1 s instead of 10 s, so all times are divided by this.
 SPEED = 10
-# Limits in seconds that depend on the length of a slot: the text in rules.yml. Other limits stay.
+# Limits in seconds that depend on the length of a slot, as in rules.yml. Other limits are unchanged.
 LIMITS = ("cotiza:price_age_seconds > 60", "(cotiza_queue_oldest_due_age_seconds) > 30")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def faster(rules):
-    """rules.yml with every `for`, range and offset divided by SPEED, and the LIMITS as well."""
+    """Returns rules.yml with every `for`, range and offset divided by SPEED, and the LIMITS too."""
 
     def divided(match):
         before, number, unit = match.groups()
@@ -32,7 +33,7 @@ def faster(rules):
 
 
 def untested_alerts():
-    """Alerts that rules.test.yml does not expect to fire, or does not expect to be silent."""
+    """Returns alerts that rules.test.yml does not expect to fire, or does not expect to be silent."""
     alerts = set(re.findall(r"- alert: (\w+)", (PROMETHEUS / "rules.yml").read_text()))
     tests = (PROMETHEUS / "rules.test.yml").read_text()
     fire = set(re.findall(r"alertname: (\w+)\n +exp_alerts:\n", tests))
@@ -41,15 +42,15 @@ def untested_alerts():
 
 
 def anchors():
-    """What links into README.md may name: its headings as GitHub writes them, and ids."""
-    text = (ROOT / "README.md").read_text()
+    """Returns the possible anchors of links into the runbook: its headings as slugs of GitHub, and ids."""
+    text = (ROOT / RUNBOOK).read_text()
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     return slugs | set(re.findall(r'<a (?:id|name)="([^"]+)"', text))
 
 
 def dashboard_defects(dashboard):
-    """What a good dashboard does not have."""
+    """Returns the defects of the dashboard."""
     defects, taken = [], {}
     panels = dashboard["panels"]
     if len({panel["id"] for panel in panels}) < len(panels):
@@ -60,7 +61,7 @@ def dashboard_defects(dashboard):
             for y in range(place["y"], place["y"] + place["h"]):
                 other = taken.setdefault((x, y), title)
                 if other != title or x >= 24:
-                    defects.append(f"{title}: its place is that of {other}, or beyond the edge")
+                    defects.append(f"{title}: overlaps with {other}, or exceeds the width")
         if panel["type"] == "row":
             continue
         if not panel.get("description"):
@@ -71,12 +72,12 @@ def dashboard_defects(dashboard):
             if target["datasource"]["uid"] != "${datasource}":
                 defects.append(f"{title}: does not use the variable of the data source")
             if re.search(r"\[\d", target["expr"]):
-                defects.append(f"{title}: a range that is not $__rate_interval")
+                defects.append(f"{title}: uses a range other than $__rate_interval")
     return sorted(set(defects))
 
 
 def dashboard_expressions(dashboard, rate_interval):
-    """Pairs of a title and an expression, with the variables replaced by what Grafana puts there."""
+    """Returns pairs of a title and an expression, with the variables replaced as by Grafana."""
     found = []
     for panel in dashboard["panels"]:
         found += [(panel["title"], target["expr"]) for target in panel.get("targets", [])]
@@ -102,7 +103,7 @@ def dashboard_expressions(dashboard, rate_interval):
 
 
 def selectors(expression):
-    """The series that an expression reads, such as `cotiza_processes{role="worker"}`."""
+    """Returns the series that an expression reads, such as `cotiza_processes{role="worker"}`."""
     return re.findall(r'\b(?:cotiza[a-z0-9_:]*|up|ALERTS)(?:\{[^}]*\})?', expression)
 
 

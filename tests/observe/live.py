@@ -1,4 +1,4 @@
-"""The live test of run.sh: prints a line for each check, and exits with 1 at the first one that fails."""
+"""The live test of run.sh: prints a line for each check and exits with 1 at the first failure."""
 
 import json
 import shutil
@@ -17,12 +17,12 @@ START = time.monotonic()
 # A rate needs at least two scrapes, one a second.
 RATE_INTERVAL = "10s"
 
-# Why a series that an alert reads, or an expression of the dashboard, may have no data in this test.
+# Series of alerts and expressions of the dashboard that may have no data in this test, and why.
 NO_DATA = {
-    # As Prometheus prints it.
-    'cotiza_http_request_duration_seconds_count{status!="503",status=~"5.."}': "the api makes no such error",
+    # In the notation of Prometheus.
+    'cotiza_http_request_duration_seconds_count{status!="503",status=~"5.."}': "no such error occurs",
 }
-# The slots that the faults cost stay missed, so this one goes on firing.
+# The slots that were missed during the faults stay missed, so this alert keeps firing.
 LASTING = {"CotizaLowCoverage"}
 
 
@@ -51,7 +51,7 @@ class Test:
     # Processes
 
     def start_redis(self):
-        # With a limit, so that the share of it that is used has a value.
+        # With a memory limit, so that the used share has a value.
         self.processes.start("redis", [
             "redis-server", "--bind", "127.0.0.1", "--port", self.redis, "--dir", self.folder,
             "--appendonly", "yes", "--save", "", "--maxmemory", "200mb",
@@ -66,7 +66,7 @@ class Test:
         self.processes.start("scheduler", [BINARY, "scheduler"])
 
     def start_workers(self):
-        # One of them reports itself, under the names that the apis use for the whole system.
+        # One of them serves its own metrics, under the names that the apis use for the whole system.
         address = f"127.0.0.1:{self.worker}"
         self.processes.start("worker-1", [BINARY, "worker"], COTIZA__METRICS__LISTEN=address)
         self.processes.start("worker-2", [BINARY, "worker"])
@@ -130,7 +130,7 @@ scrape_configs:
         ok("promtool check config and check rules")
         self.processes.run(["promtool", "test", "rules", folder / "rules.test.yml"])
         if untested := files.untested_alerts():
-            raise Failed(f"rules.test.yml does not let these fire and be silent: {untested}")
+            raise Failed(f"rules.test.yml does not test that these fire and are silent: {untested}")
         ok("promtool test rules: each alert fires and is silent")
         if defects := files.dashboard_defects(files.load_dashboard()):
             raise Failed("the dashboard:\n" + "\n".join(defects))
@@ -146,17 +146,17 @@ scrape_configs:
         ok(f"promtool check metrics, {when}: {', '.join(urls)}")
 
     def check_calm(self):
-        """For ten seconds everything is scraped and no alert fires."""
+        """Checks that everything is scraped and no alert fires for ten seconds."""
         wait_for("all targets to be scraped", lambda: self.prometheus.value("sum(up)") == 3, 15)
         wait_for("a rate of samples", lambda: self.prometheus.value("max(rate(cotiza_source_samples_total[10s]))"), 20)
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            # So that there are requests to measure.
+            # Makes requests that are measured.
             get(self.api(0, "/api/ticker-list/"))
             get(self.api(1, "/api/latest/"))
-            self.expect_only(set(), "all is well")
+            self.expect_only(set(), "without a fault")
             time.sleep(0.5)
-        ok("no alert fires while all is well")
+        ok("no alert fires without a fault")
 
     def check_runbooks(self):
         anchors = files.anchors()
@@ -169,12 +169,13 @@ scrape_configs:
             if not annotations.get("summary") or not annotations.get("description"):
                 raise Failed(f"{name} has no summary or no description")
             file, _, anchor = annotations.get("runbook", "").partition("#")
-            if file != "README.md" or anchor not in anchors:
-                raise Failed(f"{name}: README.md has no section for {annotations.get('runbook')}")
-        ok("each alert has a severity, texts, and a section in README.md")
+            if file != files.RUNBOOK or anchor not in anchors:
+                raise Failed(f"{name}: the runbook has no section for {annotations.get('runbook')}")
+        ok("each alert has a severity, texts, and a section in the runbook")
 
     def check_expressions(self, since):
-        """Run after the faults: then failures, dead jobs and missed slots have happened."""
+        """Checks that all expressions have data. It must run after the faults, which cause failures, dead jobs and
+        missed slots."""
         empty, count = [], 0
         for title, expression in files.dashboard_expressions(files.load_dashboard(), RATE_INTERVAL):
             count += 1
@@ -201,11 +202,12 @@ scrape_configs:
         if unexpected := self.prometheus.firing() - allowed - LASTING:
             raise Failed(f"{during}: {sorted(unexpected)} fires")
         if ended := self.processes.ended():
-            raise Failed(f"{during}: {ended} ended by itself")
+            raise Failed(f"{during}: {ended} ended unexpectedly")
 
     def fault(self, name, cause, repair, expected, allowed=(), later=(), seconds=40, gone_within=90):
-        """Causes it until the expected alerts fire, repairs it until they are gone. Of other alerts,
-        only the allowed ones may fire meanwhile. Those of `later` may go on; the next fault waits for them."""
+        """Causes a fault, waits until the expected alerts fire, repairs it, and waits until they are gone.
+        Meanwhile only the allowed other alerts may fire. Those of `later` may keep firing; the next fault
+        waits for their end."""
         expected, allowed = set(expected), set(expected) | set(allowed)
         began = time.monotonic()
 
@@ -226,7 +228,7 @@ scrape_configs:
         ok(f"{name}: gone {time.monotonic() - repaired:.0f} s after the repair")
 
     def faults(self):
-        # A slot without a worker or an answer is a job that is given up.
+        # The job of a slot without a worker or a response is given up.
         lost = ["CotizaNoPrice", "CotizaJobsDying"]
         self.fault("no worker", self.kill_workers, self.start_workers,
                    ["CotizaNoWorker", "CotizaNoPrice"], lost)  # fmt: skip
@@ -254,14 +256,14 @@ scrape_configs:
         self.fault("one api is stopped", lambda: self.processes.end("api-1"), lambda: self.start_api(1),
                    ["CotizaApiAway"])  # fmt: skip
         wait_for("CotizaLowCoverage to fire", lambda: self.prometheus.firing() == LASTING, 40)
-        ok("CotizaLowCoverage fires, as the faults have cost slots of the last hour")
+        ok("CotizaLowCoverage fires, since slots of the last hour were missed during the faults")
 
     def stop_redis(self):
         self.processes.end("redis")
-        wait_for("an api that reports that Redis is away", self.redis_is_away, 15)
+        wait_for("the apis to report that Redis is unavailable", self.redis_is_unavailable, 15)
         self.check_exposition("without Redis")
 
-    def redis_is_away(self):
+    def redis_is_unavailable(self):
         return "\ncotiza_redis_up 0" in get(self.api(0, "/metrics")) and "\ncotiza_redis_up 0" in get(
             self.api(1, "/metrics")
         )
@@ -276,7 +278,7 @@ scrape_configs:
         self.check_files()
         self.start()
         since = time.time()
-        self.check_exposition("all is well")
+        self.check_exposition("without a fault")
         self.check_calm()
         self.faults()
         self.check_expressions(since)
@@ -284,7 +286,7 @@ scrape_configs:
 
 
 def interrupted(number, _):
-    # `timeout` sends the signal twice; the second one must not interrupt the end.
+    # `timeout` sends the signal twice; the second one must not interrupt the cleanup.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(128 + number)
@@ -293,7 +295,7 @@ def interrupted(number, _):
 def main():
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGINT, interrupted)
-    # Everything is on this machine.
+    # Everything runs on this machine, so no proxy is used.
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
     folder = Path(tempfile.mkdtemp(prefix="cotiza-observe-"))
     test = Test(folder)
@@ -303,7 +305,7 @@ def main():
     except (Failed, OSError, AssertionError) as error:
         test.processes.logs()
         try:
-            alerts = test.prometheus.ask("alerts")["alerts"]
+            alerts = test.prometheus.request("alerts")["alerts"]
             print("--- alerts", *(f"{a['state']} {a['labels']}" for a in alerts), sep="\n")
         except (Failed, OSError):
             pass

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Do the dashboard and the alerts work on a live system? This starts Redis, a simulated exchange,
-# schedulers, workers and apis with slots of one second, and Debian's Prometheus with the rules of
-# docker/prometheus/. It then checks:
+# Tests the dashboard and the alerts on a live system. It starts Redis, a simulated exchange, a scheduler,
+# workers and apis with slots of one second, and Debian's Prometheus with the rules of
+# docker/prometheus/. Then it checks:
 #
-#   promtool        configuration, rules, unit tests of the rules, and what the processes expose
-#   expressions     each one of the dashboard and of the rules returns data
-#   alerts          one fault after the other: the right alert fires, and is gone after the repair
+#   promtool        configuration, rules, unit tests of the rules, and the metrics of the processes
+#   expressions     each expression of the dashboard and of the rules returns data
+#   alerts          for one fault after the other, the expected alert fires and is gone after the repair
 #
 # Usage: tests/observe/run.sh [BINARY]   (default: ${CARGO_TARGET_DIR:-target}/debug/cotiza)
 #
@@ -20,12 +20,12 @@ binary=$(realpath -m "${1:-${CARGO_TARGET_DIR:-target}/debug/cotiza}")
 
 for program in prometheus promtool; do
     if ! command -v "$program" >/dev/null; then
-        echo "test-observe: skipped, as there is no $program (Debian: prometheus)"
+        echo "test-observe: skipped, since $program is not installed (Debian: prometheus)"
         exit 0
     fi
 done
 fail() { echo "test-observe: $*" >&2; exit 1; }
-[ -x "$binary" ] || fail "there is no $binary: build it, or give the path of the binary"
+[ -x "$binary" ] || fail "$binary does not exist: build it, or give the path of the binary"
 for program in redis-server python3; do
     command -v "$program" >/dev/null || fail "$program is missing (Debian: $program)"
 done

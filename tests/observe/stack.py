@@ -1,4 +1,4 @@
-"""Processes of the test: each is started with a log of its own, and ended by its id."""
+"""The processes of a test, each with a log of its own, and clients for HTTP and Prometheus."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Failed(Exception):
-    """A check that did not hold."""
+    """A failed check."""
 
 
 def free_ports(count):
@@ -25,7 +25,7 @@ def free_ports(count):
 
 
 def wait_for(what, condition, seconds):
-    """The first value of the condition that is true; fails if there is none in time."""
+    """Waits until the condition is true and returns its value. Fails if it is not true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():
@@ -44,7 +44,7 @@ class Processes:
     def __init__(self, folder, environment):
         self.folder = folder
         self.running = {}
-        # Nothing that the developer has set.
+        # Without the settings of the developer.
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -83,7 +83,7 @@ class Processes:
             self.end(name)
 
     def ended(self):
-        """Names of processes that should run, but do not."""
+        """Returns the names of processes that have ended unexpectedly."""
         return [name for name, process in self.running.items() if process.poll() is not None]
 
     def run(self, command):
@@ -108,7 +108,7 @@ class Processes:
 
 
 class CheapExchange:
-    """Answers as the exchange does, but with a price of one peso, which is rejected."""
+    """Responds like the exchange, but with a price of one peso, which is rejected."""
 
     def __init__(self, port):
         body = json.dumps(
@@ -145,7 +145,7 @@ class Prometheus:
         except OSError:
             return None
 
-    def ask(self, path, **parameters):
+    def request(self, path, **parameters):
         query = urllib.parse.urlencode(parameters)
         try:
             return json.loads(get(f"{self.url}/api/v1/{path}?{query}"))["data"]
@@ -153,17 +153,17 @@ class Prometheus:
             raise Failed(f"{path} {parameters}: {error.read().decode()}") from error
 
     def value(self, expression):
-        result = self.ask("query", query=expression)["result"]
+        result = self.request("query", query=expression)["result"]
         return float(result[0]["value"][1]) if result else None
 
     def has_data(self, expression, since):
-        """Whether it had a number at any time since then."""
-        series = self.ask("query_range", query=expression, start=since, end=time.time(), step=1)
+        """Returns whether the expression had a number at any time since then."""
+        series = self.request("query_range", query=expression, start=since, end=time.time(), step=1)
         return any(value != "NaN" for one in series["result"] for _, value in one["values"])
 
     def rules(self):
-        return [rule for group in self.ask("rules")["groups"] for rule in group["rules"]]
+        return [rule for group in self.request("rules")["groups"] for rule in group["rules"]]
 
     def firing(self):
-        alerts = self.ask("alerts")["alerts"]
+        alerts = self.request("alerts")["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}

@@ -1,4 +1,4 @@
-//! What is answered about candles.
+//! Response types of candles.
 
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
@@ -7,63 +7,65 @@ use crate::{
     api::{
         coverage::Reasons,
         formats::ListBody,
-        numbers::{number, units},
+        numbers::{number, ten_thousandths_to_pesos},
     },
     domain::Candle,
 };
 
-/// The answer to a question for candles.
+/// Response to a request for candles.
 #[derive(ApiResponse)]
 pub(super) enum CandlesAnswer {
-    /// Candles as JSON, or all of the range as CSV or NDJSON.
+    /// Candles: up to `limit` as JSON, or the whole range as CSV or NDJSON.
     #[oai(status = 200)]
     List(
         ListBody<CandleList, CandleResponse>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
 }
 
-/// Some candles.
+/// List of candles.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct CandleList {
-    /// The address of the candles after these; null if there are none.
+    /// URL of the next candles; null if there are none.
     pub(super) next: Option<String>,
-    /// The candles, in the order that was asked for.
+    /// Candles in the requested order.
     pub(super) results: Vec<CandleResponse>,
 }
 
-/// What the prices of one interval come to. Prices are in pesos.
+/// Prices of one interval, in pesos per bitcoin.
 #[derive(Debug, Object, Serialize)]
 pub(super) struct CandleResponse {
-    /// The first second of the interval, in unix seconds (UTC).
+    /// Start of the interval: Unix time in seconds (UTC).
     timestamp: i64,
-    /// The first price.
+    /// First price of the interval.
     open: f64,
-    /// The highest price.
+    /// Highest price of the interval.
     high: f64,
-    /// The lowest price.
+    /// Lowest price of the interval.
     low: f64,
-    /// The last price.
+    /// Last price of the interval.
     close: f64,
-    /// The mean price, rounded to 2 decimals.
+    /// Mean of the prices, rounded half to even to 2 decimals. In a filled interval, this and the other
+    /// prices are the last price before it.
     mean: f64,
-    /// The number of prices; 0 if the interval was filled.
+    /// Number of prices; 0 if the interval was filled.
     count: u64,
-    /// The slots that begin in the interval, from the first one ever recorded up to now.
+    /// Number of slots that begin in the interval, from the first slot ever recorded up to the current one.
     expected: u64,
-    /// Those that ended without a price.
+    /// Number of expected slots that ended without a price.
     missed: u64,
     /// Whether the interval has ended.
     complete: bool,
-    /// The missed slots by reason, if they were asked for.
+    /// Missed slots by reason; present only with `reasons=true`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     reasons: Option<Reasons>,
 }
 
-/// The names of the columns as CSV.
+/// Returns the names of the CSV columns.
 pub(super) fn columns(with_reasons: bool) -> Vec<&'static str> {
     let reasons: &[&str] = if with_reasons { &Reasons::COLUMNS } else { &[] };
     let own = [
@@ -83,7 +85,8 @@ pub(super) fn columns(with_reasons: bool) -> Vec<&'static str> {
 
 impl CandleResponse {
     pub(super) fn new(candle: &Candle, now: i64) -> Self {
-        let [open, high, low, close] = candle.prices().unwrap_or_default().map(units);
+        let [open, high, low, close] =
+            candle.prices().unwrap_or_default().map(ten_thousandths_to_pesos);
         let Candle { start, end, ref summary, expected, missed, ref reasons, .. } = *candle;
         let mean = if summary.count > 0 { number(summary.total().average()) } else { close };
         Self {

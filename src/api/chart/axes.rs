@@ -1,4 +1,4 @@
-//! Where the marks of the axes of a chart are, and what they say.
+//! The marks of the axes of a chart and their labels. May use the domain.
 
 use chrono::NaiveDateTime;
 
@@ -8,7 +8,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// The distances of marks of time: what is short of a day in seconds.
+/// The possible distances between marks on the time axis.
 const STEPS: [Interval; 22] = [
     Interval::Seconds(5),
     Interval::Seconds(10),
@@ -34,17 +34,17 @@ const STEPS: [Interval; 22] = [
     Interval::Months(12),
 ];
 
-/// Marks on the axis of time.
+/// The marks on the time axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TimeAxis {
-    /// The unix seconds of the marks.
+    /// The positions of the marks in Unix seconds.
     pub(super) marks: Vec<i64>,
     format: &'static str,
     zone: Zone,
 }
 
 impl TimeAxis {
-    /// At most so many marks between two unix seconds, at full times of a zone.
+    /// Creates about `most` marks between two Unix seconds, at round times of the time zone.
     pub(super) fn new(since: i64, until: i64, most: i64, zone: Zone) -> Self {
         let apart = (until - since) / most.max(1);
         let step = STEPS.into_iter().find(|step| length(*step) >= apart);
@@ -60,14 +60,14 @@ impl TimeAxis {
         Self { marks: marks(since, until, step, zone), format, zone }
     }
 
-    /// What stands at a mark.
+    /// Returns the label of a mark.
     pub(super) fn label(&self, second: i64) -> String {
         let local: Option<NaiveDateTime> = self.zone.local(second);
         local.map(|local| local.format(self.format).to_string()).unwrap_or_default()
     }
 }
 
-/// About how long a step is, in seconds.
+/// Returns the approximate length of a step in seconds.
 fn length(step: Interval) -> i64 {
     match step {
         Interval::Seconds(seconds) => seconds,
@@ -87,7 +87,7 @@ fn marks(since: i64, until: i64, step: Interval, zone: Zone) -> Vec<i64> {
     while start <= until {
         let end = calendar.end_of(start, zone);
         match step {
-            // From the beginning of the day on, as clocks count.
+            // Counted from the start of the day, so that marks are at round times of the clock.
             Interval::Seconds(seconds) => {
                 let first = start + (since - start).max(0) / seconds * seconds;
                 let of_day = std::iter::successors(Some(first), |mark| Some(mark + seconds));
@@ -104,7 +104,8 @@ fn marks(since: i64, until: i64, step: Interval, zone: Zone) -> Vec<i64> {
     marks
 }
 
-/// A price in millions of pesos, with as many decimals as prices that are `apart` need to differ.
+/// Formats a price in millions of pesos, with enough decimals to distinguish prices that are `apart` pesos
+/// apart.
 pub(super) fn price_label(pesos: f64, apart: f64) -> String {
     let decimals = (1..6).find(|decimals| apart / 1e6 >= 10_f64.powi(-decimals)).unwrap_or(6);
     format!("{:.*} M", usize::try_from(decimals).unwrap_or_default(), pesos / 1e6)
@@ -120,9 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_at_full_times_of_the_zone() {
+    fn marks_are_at_round_times_of_the_time_zone() {
         let zone = "America/Argentina/Buenos_Aires";
-        let midnight = 1_717_124_400; // 2024-05-31 there
+        let midnight = 1_717_124_400; // 2024-05-31 in Buenos Aires
         let day = labels(midnight, midnight + DAY, zone);
         assert_eq!(day, ["00:00", "06:00", "12:00", "18:00", "00:00"]);
         let hour = labels(midnight + 61, midnight + HOUR, zone);
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_have_the_decimals_that_they_need() {
+    fn price_labels_have_enough_decimals_to_differ() {
         assert_eq!(price_label(84_873_600.0, 1e6), "84.9 M");
         assert_eq!(price_label(84_873_600.0, 2000.0), "84.874 M");
         assert_eq!(price_label(84_873_600.0, 0.1), "84.873600 M");

@@ -1,23 +1,23 @@
-//! The badge: a name and a price, side by side.
+//! The badge: an SVG image with a name and a price side by side. May use the domain.
 
 use crate::domain::Price;
 
 const NAME: &str = "BTC/ARS";
-/// The mean width of a character of 11 pixels' height, and the room at each side of a text, in pixels.
+/// The mean width of a character at a font size of 11 pixels, and the total padding of a text, in pixels.
 const CHARACTER: usize = 7;
-const ROOM: usize = 12;
+const PADDING: usize = 12;
 
 const CURRENT: &str = "#0b61b8";
 const STALE: &str = "#6b7280";
 
-/// The badge of a price, which may be stale; `None` if there is none.
+/// Returns the badge of a price with whether it is stale; `None` if there is no price.
 pub(super) fn badge(price: Option<(Price, bool)>) -> String {
     let (text, colour) = match price {
         None => ("-".to_owned(), STALE),
-        Some((price, true)) => (format!("{} (stale)", in_groups(price)), STALE),
-        Some((price, false)) => (in_groups(price), CURRENT),
+        Some((price, true)) => (format!("{} (stale)", grouped(price)), STALE),
+        Some((price, false)) => (grouped(price), CURRENT),
     };
-    let [left, right] = [NAME, &text].map(|text| text.chars().count() * CHARACTER + ROOM);
+    let [left, right] = [NAME, &text].map(|text| text.chars().count() * CHARACTER + PADDING);
     let width = left + right;
     let [name_at, text_at] = [left / 2, left + right / 2];
     format!(
@@ -31,8 +31,8 @@ pub(super) fn badge(price: Option<(Price, bool)>) -> String {
     )
 }
 
-/// Whole pesos in groups of three digits, as they are written in Argentina: 84.873.600.
-fn in_groups(price: Price) -> String {
+/// Formats a price in whole pesos with digits in groups of three, as in Argentina: 84.873.600.
+fn grouped(price: Price) -> String {
     let whole = ((price.ten_thousandths() + 5000) / 10_000).to_string();
     let mut text = String::new();
     for (at, digit) in whole.chars().enumerate() {
@@ -49,16 +49,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pesos_are_whole_and_in_groups() {
+    fn prices_are_rounded_to_pesos_and_grouped() {
         for (price, text) in
             [("84873600.5", "84.873.601"), ("999.4", "999"), ("1000000", "1.000.000")]
         {
-            assert_eq!(in_groups(price.parse().unwrap()), text);
+            assert_eq!(grouped(price.parse().unwrap()), text);
         }
     }
 
     #[test]
-    fn a_stale_price_says_so() {
+    fn a_stale_price_is_marked() {
         let price = "84873600".parse().unwrap();
         assert!(badge(Some((price, true))).contains("84.873.600 (stale)"));
         assert!(!badge(Some((price, false))).contains("stale"));

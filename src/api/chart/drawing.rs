@@ -1,4 +1,4 @@
-//! Draws candles as SVG.
+//! Draws candles as an SVG chart. May use the domain.
 
 use std::{error::Error, fmt::Write as _};
 
@@ -14,13 +14,14 @@ use plotters::{
 use super::axes::{TimeAxis, price_label};
 use crate::domain::{Candle, Zone};
 
-/// What is drawn.
+/// The data and options of a chart.
 pub(super) struct Drawing<'a> {
     pub(super) candles: &'a [Candle],
-    /// The unix seconds of the left and the right edge.
+    /// The Unix second of the left edge.
     pub(super) since: i64,
+    /// The Unix second of the right edge.
     pub(super) until: i64,
-    /// The unix seconds between which each slot should have a price.
+    /// The Unix seconds between which each slot should have a price.
     pub(super) expected: (i64, i64),
     /// The length of a candle in seconds.
     pub(super) length: i64,
@@ -64,14 +65,17 @@ const DARK: Palette = Palette {
 type Plot<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Times, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// The room of a label of time, and of one character, in pixels.
+/// The width of a time label, the font size, and the width of the price labels, in pixels.
 const TIME_LABEL: u32 = 72;
 const TEXT_SIZE: i32 = 12;
 const PRICE_LABELS: u32 = 74;
 
 impl Drawing<'_> {
-    /// The SVG document. Its root tells where the plot is: `data-since` and `data-until` are the unix
-    /// seconds at `data-left` and `data-right`.
+    /// Returns the SVG document. Attributes of its root give the position of the plot: `data-since` and
+    /// `data-until` are the Unix seconds at `data-left` and `data-right`.
+    ///
+    /// # Errors
+    /// Returns an error if the chart cannot be drawn.
     pub(super) fn svg(&self) -> Result<String, Box<dyn Error>> {
         let mut text = String::new();
         let area = {
@@ -90,7 +94,7 @@ impl Drawing<'_> {
              data-left=\"{left}\" data-right=\"{right}\" data-top=\"{top}\" data-bottom=\"{bottom}\" \
              font-family=\"system-ui, sans-serif\" "
         )?;
-        // The font is that of the page.
+        // The font is set once, on the root element.
         Ok(text.replacen("<svg ", &attributes, 1).replace(" font-family=\"sans-serif\"", ""))
     }
 
@@ -98,7 +102,7 @@ impl Drawing<'_> {
         if self.is_dark { &DARK } else { &LIGHT }
     }
 
-    /// The lowest and the highest price that the plot has room for, in pesos.
+    /// Returns the lowest and the highest price on the price axis, in pesos.
     fn prices(&self) -> (f64, f64) {
         let all = self.candles.iter().filter_map(pesos);
         let bounds = all.fold(None, |bounds: Option<(f64, f64)>, [_, high, low, _]| {
@@ -109,7 +113,7 @@ impl Drawing<'_> {
         (low - margin, high + margin)
     }
 
-    #[allow(clippy::type_complexity, reason = "taken apart at once")]
+    #[allow(clippy::type_complexity, reason = "the caller destructures it at once")]
     fn draw(
         &self,
         root: &DrawingArea<SVGBackend<'_>, Shift>,
@@ -158,7 +162,7 @@ impl Drawing<'_> {
         Ok(((x.start, x.end), (y.start, y.end)))
     }
 
-    /// Marks the time without prices.
+    /// Shades the expected time without prices.
     fn gaps(&self, plot: &mut Plot<'_, '_>, (low, high): (f64, f64)) -> Drawn {
         let style = self.palette().gap.mix(0.10).filled();
         let (first, last) = self.expected;
@@ -172,7 +176,7 @@ impl Drawing<'_> {
         Ok(())
     }
 
-    /// A line from price to price; where a candle has several, down to the lowest and up to the highest.
+    /// Draws a line through the prices. A candle with several prices adds its lowest and its highest.
     fn line(&self, plot: &mut Plot<'_, '_>) -> Drawn {
         let style = ShapeStyle::from(&self.palette().line).stroke_width(2);
         let is_next = |one: &Candle, next: &Candle| next.start <= one.end;
@@ -190,11 +194,12 @@ impl Drawing<'_> {
         Ok(())
     }
 
+    /// Draws candlesticks.
     fn bodies(&self, plot: &mut Plot<'_, '_>) -> Drawn {
         let palette = self.palette();
         let span = u32::try_from((self.until - self.since).max(1) / self.length.max(1) + 1);
-        let room = self.width.saturating_sub(PRICE_LABELS + 12) / span.unwrap_or(u32::MAX).max(1);
-        let width = (room * 7 / 10).clamp(1, 40);
+        let space = self.width.saturating_sub(PRICE_LABELS + 12) / span.unwrap_or(u32::MAX).max(1);
+        let width = (space * 7 / 10).clamp(1, 40);
         plot.draw_series(self.candles.iter().filter_map(|candle| {
             let [open, high, low, close] = pesos(candle)?;
             let middle = float(candle.start) + float(candle.end - candle.start) / 2.0;
@@ -205,7 +210,7 @@ impl Drawing<'_> {
     }
 }
 
-/// The axis of time, in unix seconds, with the marks that it was given.
+/// The time axis in Unix seconds, with predefined marks.
 struct Times {
     seconds: RangedCoordf64,
     marks: Vec<f64>,
@@ -228,7 +233,7 @@ impl Ranged for Times {
     }
 }
 
-/// The points of a line that a candle is.
+/// Returns the points that a candle adds to a line.
 fn points(candle: &Candle) -> Vec<(f64, f64)> {
     let Some([open, high, low, close]) = pesos(candle) else { return Vec::new() };
     let start = float(candle.start);
@@ -241,9 +246,9 @@ fn points(candle: &Candle) -> Vec<(f64, f64)> {
     vec![(start + length * 0.3, one), (start + length * 0.7, other)]
 }
 
-/// Open, high, low, close in pesos.
+/// Returns open, high, low and close in pesos; `None` if the candle has no prices.
 fn pesos(candle: &Candle) -> Option<[f64; 4]> {
-    candle.prices().map(|prices| prices.map(crate::api::numbers::units))
+    candle.prices().map(|prices| prices.map(crate::api::numbers::ten_thousandths_to_pesos))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "unix seconds are far below 2^53")]

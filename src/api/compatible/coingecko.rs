@@ -1,5 +1,5 @@
-//! The endpoints of CoinGecko's API v3 that have the price of a coin, for bitcoin in ars. Other coins and
-//! currencies are answered as unknown ones. What Cotiza does not know, volumes and capitalisations, is
+//! The endpoints of CoinGecko's API v3 for the price of a coin, for bitcoin in ARS. Other coins and
+//! currencies are treated as unknown. Volumes and market capitalisations, which Cotiza does not have, are
 //! null.
 
 mod answers;
@@ -12,24 +12,26 @@ use poem_openapi::{
     payload::Json,
 };
 
-use self::answers::{ChartResponse, Days, Figure, GeckoAnswer, PingResponse, Prices, Refusal, Row};
+use self::answers::{
+    ChartResponse, Days, Figure, GeckoAnswer, PingResponse, Prices, Rejection, Row,
+};
 use crate::{
     api::{
         Tag,
         answer::Answer,
         error::ApiError,
-        latest::{change_percent, price_of_yesterday},
-        numbers::{pesos, units},
+        latest::{change_percent, price_24h_ago},
+        numbers::{pesos, ten_thousandths_to_pesos},
     },
     domain::{Candle, Candles, Interval, Order, Point, TimeRange, Timestamp, UnixTime, Zone},
-    history::{History, Known},
+    history::{Answered, History},
 };
 
 const COIN: &str = "bitcoin";
 const CURRENCY: &str = "ars";
 const DAY: i64 = 24 * 3600;
-/// The most prices of an answer, the newest ones: those of 27 years at its own granularity, of a month
-/// with `interval=5m`.
+/// The maximum number of prices in a response; the newest ones are kept. It covers 27 years at the default
+/// granularity and a month with `interval=5m`.
 const MOST: usize = 10_000;
 
 pub(in crate::api) struct CoinGecko {
@@ -41,36 +43,35 @@ impl CoinGecko {
         Self { history }
     }
 
-    /// The first price of each interval within the range, and the last price if the range reaches up to
-    /// now.
+    /// Returns the first price of each interval within the range and, if `with_last`, the last price.
     async fn chart(
         &self,
         range: &TimeRange,
         interval: Interval,
         with_last: bool,
-    ) -> Result<Known<ChartResponse>, ApiError> {
-        let Known { value: candles, mut until } = self.candles(range, interval).await?;
+    ) -> Result<Answered<ChartResponse>, ApiError> {
+        let Answered { value: candles, mut until } = self.candles(range, interval).await?;
         let mut points = Vec::with_capacity(candles.len() + 1);
         for candle in &candles {
             points.extend(self.first_within(range, candle).await?);
         }
-        let row = |(at, price): &Point| (at.micros() / 1000, units(*price));
+        let row = |(at, price): &Point| (at.micros() / 1000, ten_thousandths_to_pesos(*price));
         let mut prices: Vec<(i64, f64)> = points.iter().map(row).collect();
         if with_last {
             let latest = self.history.latest().await?;
             until = until.or(latest.until);
             if let Some(last) = latest.value {
                 let last = (last.sample.timestamp.micros() / 1000, pesos(last.sample.price));
-                if prices.last().is_some_and(|known| known.0 < last.0) {
+                if prices.last().is_some_and(|newest| newest.0 < last.0) {
                     prices.push(last);
                 }
             }
         }
-        Ok(Known { value: ChartResponse::new(&prices), until })
+        Ok(Answered { value: ChartResponse::new(&prices), until })
     }
 
-    /// The first sample of a candle that lies in the range. The first candle may begin before it, the
-    /// last one end after it.
+    /// Returns the first sample of a candle that lies in the range. The first candle may begin before the
+    /// range, and the last one may end after it.
     async fn first_within(
         &self,
         range: &TimeRange,
@@ -82,7 +83,7 @@ impl CoinGecko {
             |(at, _): &Point| range.until().is_some_and(|until| at.score() > until.as_score());
         let mut first = candle.summary.extremes.map(|all| all.first);
         if first.as_ref().is_some_and(is_early) {
-            // The first one of the range may lie in a later candle, which has it then.
+            // The first sample of the range may belong to a later candle, which then returns it.
             let of_range = self.history.summary(range).await?.value.extremes;
             let end = Timestamp::from_second(candle.end).score();
             first = of_range.map(|all| all.first).filter(|(at, _)| at.score() < end);
@@ -90,12 +91,12 @@ impl CoinGecko {
         Ok(first.filter(|first| !is_late(first)))
     }
 
-    /// The candles of a range, oldest first; the newest ones if there are too many.
+    /// Returns the candles of a range, oldest first; only the newest [`MOST`] if there are more.
     async fn candles(
         &self,
         range: &TimeRange,
         interval: Interval,
-    ) -> Result<Known<Vec<Candle>>, ApiError> {
+    ) -> Result<Answered<Vec<Candle>>, ApiError> {
         let wanted = Candles {
             interval,
             zone: Zone::UTC,
@@ -103,13 +104,13 @@ impl CoinGecko {
             order: Order::Descending,
             limit: MOST,
         };
-        let Known { value: (mut candles, _), until } =
+        let Answered { value: (mut candles, _), until } =
             self.history.candles(range, &wanted, self.history.now()).await?;
         candles.reverse();
-        Ok(Known { value: candles, until })
+        Ok(Answered { value: candles, until })
     }
 
-    /// The range of the last so many days.
+    /// Returns the range of the last `days`, which has no end.
     fn last(&self, days: Days) -> TimeRange {
         let since = self.history.now().saturating_sub(days.seconds());
         let since = (days != Days::Max).then_some(since.max(UnixTime::MIN.second()));
@@ -117,9 +118,9 @@ impl CoinGecko {
     }
 }
 
-/// The interval of a chart of so many seconds, unless it was asked for.
-fn granularity(seconds: i64, asked: Option<&str>) -> Interval {
-    match asked {
+/// Returns the interval of a chart that spans the given number of seconds; `requested` takes precedence.
+fn granularity(seconds: i64, requested: Option<&str>) -> Interval {
+    match requested {
         Some("5m") => Interval::Seconds(300),
         Some("hourly") => Interval::Seconds(3600),
         Some("daily") => Interval::Days(1),
@@ -129,15 +130,15 @@ fn granularity(seconds: i64, asked: Option<&str>) -> Interval {
     }
 }
 
-/// What is wrong with a request about a coin, if anything is.
-fn refusal(id: &str, currency: Option<&str>) -> Option<Refusal> {
+/// Returns the reason to reject a request for a coin, if there is one.
+fn refusal(id: &str, currency: Option<&str>) -> Option<Rejection> {
     if id != COIN {
-        return Some(Refusal::unknown("coin not found"));
+        return Some(Rejection::unknown("coin not found"));
     }
     match currency {
-        None => Some(Refusal::missing("vs_currency")),
+        None => Some(Rejection::missing("vs_currency")),
         Some(currency) if currency.eq_ignore_ascii_case(CURRENCY) => None,
-        Some(_) => Some(Refusal::invalid("invalid vs_currency")),
+        Some(_) => Some(Rejection::invalid("invalid vs_currency")),
     }
 }
 
@@ -145,7 +146,7 @@ fn refusal(id: &str, currency: Option<&str>) -> Option<Refusal> {
 impl CoinGecko {
     /// CoinGecko: ping
     ///
-    /// Whether the API answers, as CoinGecko says it.
+    /// Returns CoinGecko's greeting, which shows that the API is available.
     #[oai(path = "/api/v3/ping", method = "get", operation_id = "coingecko_ping")]
     async fn ping(&self) -> Answer<PingResponse> {
         let gecko_says = "(V3) To the Moon!".to_owned();
@@ -154,26 +155,30 @@ impl CoinGecko {
 
     /// CoinGecko: simple price
     ///
-    /// The last price of `bitcoin` in `ars`. Other ids are left out, other currencies too.
+    /// Returns the last price of `bitcoin` in `ars`. Other coins and currencies are left out.
     #[oai(path = "/api/v3/simple/price", method = "get", operation_id = "coingecko_simple_price")]
     async fn simple_price(
         &self,
-        /// Coins, separated by commas.
+        /// The ids of coins, separated by commas. Required.
         ids: Query<Option<String>>,
-        /// Currencies, separated by commas.
+        /// The currencies, separated by commas. Required.
         vs_currencies: Query<Option<String>>,
-        /// Whether the change of the last 24 hours is told, in percent.
+        /// Whether to include `ars_24h_change`, the change over the last 24 hours in percent, or null if
+        /// unknown. Only `true` has an effect.
         include_24hr_change: Query<Option<String>>,
-        /// Whether the unix second of the price is told.
+        /// Whether to include `last_updated_at`, the time of the price in Unix seconds (UTC). Only `true` has
+        /// an effect.
         include_last_updated_at: Query<Option<String>>,
-        /// Whether the capitalisation is told: it is not known, so null.
+        /// Whether to include `ars_market_cap`, the market capitalisation, which is unknown and always null.
+        /// Only `true` has an effect.
         include_market_cap: Query<Option<String>>,
-        /// Whether the volume of the last 24 hours is told: it is not known, so null.
+        /// Whether to include `ars_24h_vol`, the volume of the last 24 hours, which is unknown and always
+        /// null. Only `true` has an effect.
         include_24hr_vol: Query<Option<String>>,
     ) -> Result<GeckoAnswer<Prices>, ApiError> {
         let (Some(ids), Some(currencies)) = (&ids.0, &vs_currencies.0) else {
             let name = if ids.0.is_none() { "ids" } else { "vs_currencies" };
-            return Ok(Refusal::missing(name).into());
+            return Ok(Rejection::missing(name).into());
         };
         let is_named = |list: &str, name: &str| {
             list.split(',').any(|one| one.trim().eq_ignore_ascii_case(name))
@@ -182,25 +187,25 @@ impl CoinGecko {
             return Ok(GeckoAnswer::Value(Json(BTreeMap::new()), None));
         }
         let mut fields = BTreeMap::new();
-        let Known { value: latest, until } = self.history.latest().await?;
+        let Answered { value: latest, until } = self.history.latest().await?;
         if let Some(latest) = latest.filter(|_| is_named(currencies, CURRENCY)) {
-            let is_asked = |flag: &Option<String>| flag.as_deref() == Some("true");
-            let mut tell = |name: &str, figure| fields.insert(name.to_owned(), figure);
+            let is_requested = |flag: &Option<String>| flag.as_deref() == Some("true");
+            let mut add = |name: &str, figure| fields.insert(name.to_owned(), figure);
             let price = latest.sample.price;
-            tell(CURRENCY, Figure::of(pesos(price)));
-            if is_asked(&include_market_cap.0) {
-                tell("ars_market_cap", Figure::unknown());
+            add(CURRENCY, Figure::of(pesos(price)));
+            if is_requested(&include_market_cap.0) {
+                add("ars_market_cap", Figure::unknown());
             }
-            if is_asked(&include_24hr_vol.0) {
-                tell("ars_24h_vol", Figure::unknown());
+            if is_requested(&include_24hr_vol.0) {
+                add("ars_24h_vol", Figure::unknown());
             }
-            if is_asked(&include_24hr_change.0) {
-                let change = price_of_yesterday(&self.history, self.history.now()).await?;
+            if is_requested(&include_24hr_change.0) {
+                let change = price_24h_ago(&self.history, self.history.now()).await?;
                 let change = change.map(|before| change_percent(price, before));
-                tell("ars_24h_change", change.map_or_else(Figure::unknown, Figure::of));
+                add("ars_24h_change", change.map_or_else(Figure::unknown, Figure::of));
             }
-            if is_asked(&include_last_updated_at.0) {
-                tell("last_updated_at", Figure::whole(latest.sample.timestamp.second()));
+            if is_requested(&include_last_updated_at.0) {
+                add("last_updated_at", Figure::whole(latest.sample.timestamp.second()));
             }
         }
         Ok(GeckoAnswer::Value(Json(BTreeMap::from([(COIN.to_owned(), fields)])), until))
@@ -208,7 +213,9 @@ impl CoinGecko {
 
     /// CoinGecko: chart
     ///
-    /// Prices of the last days: every 5 minutes for one day, every hour for up to 90 days, daily beyond.
+    /// Returns the prices of the last days, up to and including the last price: one every 5 minutes for one
+    /// day, one every hour for up to 90 days, and one a day (UTC) beyond that. At most 10,000 prices are
+    /// returned, the newest ones.
     #[oai(
         path = "/api/v3/coins/:id/market_chart",
         method = "get",
@@ -218,11 +225,11 @@ impl CoinGecko {
         &self,
         /// The coin: `bitcoin`.
         id: Path<String>,
-        /// The currency: `ars`.
+        /// The currency: `ars`. Required.
         vs_currency: Query<Option<String>>,
-        /// How many days, or `max`.
+        /// The number of days, a whole number from 1 to 999999, or `max` for all. Required.
         days: Query<Option<String>>,
-        /// `5m`, `hourly` or `daily`; without it, as the number of days says.
+        /// The interval between prices: `5m`, `hourly` or `daily`. By default, it depends on `days`.
         interval: Query<Option<String>>,
     ) -> Result<GeckoAnswer<ChartResponse>, ApiError> {
         if let Some(refusal) = refusal(&id, vs_currency.0.as_deref()) {
@@ -238,8 +245,9 @@ impl CoinGecko {
 
     /// CoinGecko: chart of a range
     ///
-    /// The first price of each interval between two times: every 5 minutes for one day, every hour for up
-    /// to 90 days, daily beyond.
+    /// Returns the first price of each interval between two times: one every 5 minutes for one day, one
+    /// every hour for up to 90 days, and one a day (UTC) beyond that. At most 10,000 prices are returned,
+    /// the newest ones.
     #[oai(
         path = "/api/v3/coins/:id/market_chart/range",
         method = "get",
@@ -249,13 +257,13 @@ impl CoinGecko {
         &self,
         /// The coin: `bitcoin`.
         id: Path<String>,
-        /// The currency: `ars`.
+        /// The currency: `ars`. Required.
         vs_currency: Query<Option<String>>,
-        /// The first second, in unix seconds.
+        /// The start of the range, which is included: Unix seconds or RFC 3339. Required.
         from: Query<Option<String>>,
-        /// The last second, in unix seconds.
+        /// The end of the range, which is included: Unix seconds or RFC 3339. Required.
         to: Query<Option<String>>,
-        /// `5m`, `hourly` or `daily`; without it, as the length of the range says.
+        /// The interval between prices: `5m`, `hourly` or `daily`. By default, it depends on the range.
         interval: Query<Option<String>>,
     ) -> Result<GeckoAnswer<ChartResponse>, ApiError> {
         if let Some(refusal) = refusal(&id, vs_currency.0.as_deref()) {
@@ -263,8 +271,8 @@ impl CoinGecko {
         }
         let second = |text: Option<&str>| text.and_then(|text| text.parse::<UnixTime>().ok());
         let missing = |name: &str, value: &Option<String>| match value {
-            None => Refusal::missing(name),
-            Some(_) => Refusal::invalid(format!("invalid {name}")),
+            None => Rejection::missing(name),
+            Some(_) => Rejection::invalid(format!("invalid {name}")),
         };
         let Some(since) = second(from.0.as_deref()) else {
             return Ok(missing("from", &from.0).into());
@@ -279,16 +287,17 @@ impl CoinGecko {
 
     /// CoinGecko: candles
     ///
-    /// Candles of the last days as `[milliseconds, open, high, low, close]`, the time being the end of
-    /// each: of 30 minutes for up to 2 days, of 4 hours for up to 30, of 4 days beyond.
+    /// Returns the candles of the last days as `[time, open, high, low, close]`: the end of the candle in
+    /// milliseconds since the Unix epoch, and prices in pesos. A candle covers 30 minutes for up to 2 days,
+    /// 4 hours for up to 30 days, and 4 days beyond that.
     #[oai(path = "/api/v3/coins/:id/ohlc", method = "get", operation_id = "coingecko_ohlc")]
     async fn ohlc(
         &self,
         /// The coin: `bitcoin`.
         id: Path<String>,
-        /// The currency: `ars`.
+        /// The currency: `ars`. Required.
         vs_currency: Query<Option<String>>,
-        /// How many days, or `max`.
+        /// The number of days, a whole number from 1 to 999999, or `max` for all. Required.
         days: Query<Option<String>>,
     ) -> Result<GeckoAnswer<Vec<Row>>, ApiError> {
         if let Some(refusal) = refusal(&id, vs_currency.0.as_deref()) {
@@ -303,9 +312,9 @@ impl CoinGecko {
             seconds if seconds <= 30 * DAY => Interval::Seconds(4 * 3600),
             _ => Interval::Days(4),
         };
-        let Known { value: candles, until } = self.candles(&self.last(days), interval).await?;
+        let Answered { value: candles, until } = self.candles(&self.last(days), interval).await?;
         let row = |candle: &Candle| {
-            let prices = candle.prices()?.map(units);
+            let prices = candle.prices()?.map(ten_thousandths_to_pesos);
             Some(Row::new(candle.end * 1000, &prices))
         };
         Ok(GeckoAnswer::Value(Json(candles.iter().filter_map(row).collect()), until))

@@ -1,5 +1,5 @@
-//! The endpoints of CriptoYa that have the quotes of a coin, for btc in ars: what each source said last.
-//! Fees are not known, so the totals are the prices.
+//! CriptoYa's endpoints for the quotes of a coin, for BTC in ARS: the last quote of each source. Fees are
+//! unknown, so the totals equal the prices.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,31 +13,30 @@ use poem_openapi::{
 use crate::{
     api::{Tag, answer::Found, error::ApiError, numbers::pesos},
     config,
-    domain::Price,
     history::History,
     store::SourceReport,
 };
 
 pub(in crate::api) struct CriptoYa {
     history: Arc<History>,
-    /// The sources that are asked.
+    /// The names of the enabled sources.
     names: Vec<String>,
 }
 
-/// What a source said last, in pesos.
+/// The last quote of a source, in pesos for one bitcoin.
 #[derive(Debug, Object)]
 struct QuoteResponse {
-    /// What a buyer pays.
+    /// The price that a buyer pays.
     ask: f64,
-    /// The same.
+    /// The same as `ask`: fees are unknown.
     #[oai(rename = "totalAsk")]
     total_ask: f64,
-    /// What a seller gets; null if the source does not tell.
+    /// The price that a seller receives; null if the source does not report it.
     bid: Option<f64>,
-    /// The same.
+    /// The same as `bid`: fees are unknown.
     #[oai(rename = "totalBid")]
     total_bid: Option<f64>,
-    /// When it was said, in unix seconds (UTC).
+    /// The time at which the quote was received, in Unix seconds (UTC).
     time: i64,
 }
 
@@ -54,22 +53,24 @@ impl CriptoYa {
     }
 }
 
-/// The last quote of a source; `None` if there is none.
+/// Returns the last quote of a source; `None` if there is none.
 fn quote(report: &SourceReport) -> Option<QuoteResponse> {
-    let price = |field: &str| report.fields.get(field)?.parse::<Price>().ok().map(pesos);
-    let (ask, bid) = (price("last_ask")?, price("last_bid"));
-    let time = report.fields.get("last_at")?.parse().ok()?;
-    Some(QuoteResponse { ask, total_ask: ask, bid, total_bid: bid, time })
+    let answer = report.last_answer.as_ref()?;
+    let (ask, bid) = (pesos(answer.quote.ask), answer.quote.bid.map(pesos));
+    Some(QuoteResponse { ask, total_ask: ask, bid, total_bid: bid, time: answer.at })
 }
 
-/// Refuses what is not known: other coins and currencies, and a volume that is no number above 0.
+/// Rejects other coins and currencies, and a volume that is not a number above 0.
+///
+/// # Errors
+/// Returns an error if the volume is invalid.
 fn refusal<T: Type + ToJSON>(
     coin: &str,
     fiat: &str,
     volume: &str,
 ) -> Result<Option<Found<T>>, ApiError> {
     if !coin.eq_ignore_ascii_case("btc") || !fiat.eq_ignore_ascii_case("ars") {
-        return Ok(Some(Found::nothing("Invalid pair: there is btc in ars alone.")));
+        return Ok(Some(Found::nothing("Invalid pair: only btc in ars is available.")));
     }
     if volume.parse().is_ok_and(|volume: f64| volume > 0.0 && volume.is_finite()) {
         return Ok(None);
@@ -83,7 +84,7 @@ fn refusal<T: Type + ToJSON>(
 impl CriptoYa {
     /// CriptoYa: all quotes
     ///
-    /// What each source that is asked said last.
+    /// Returns the last quote of each enabled source, by its name. Sources without a quote are left out.
     #[oai(path = "/api/:coin/:fiat/:volume", method = "get", operation_id = "criptoya_quotes")]
     async fn all(
         &self,
@@ -91,7 +92,7 @@ impl CriptoYa {
         coin: Path<String>,
         /// The currency: `ars`.
         fiat: Path<String>,
-        /// How much is traded, in bitcoin. It changes nothing, as the sources tell one price.
+        /// The amount to trade, in bitcoin. It does not affect the quote: each source has a single price.
         volume: Path<String>,
     ) -> Result<Found<BTreeMap<String, QuoteResponse>>, ApiError> {
         if let Some(refusal) = refusal(&coin, &fiat, &volume)? {
@@ -103,7 +104,7 @@ impl CriptoYa {
 
     /// CriptoYa: quote of one exchange
     ///
-    /// What a source said last.
+    /// Returns the last quote of an enabled source.
     #[oai(
         path = "/api/:exchange/:coin/:fiat/:volume",
         method = "get",
@@ -111,13 +112,13 @@ impl CriptoYa {
     )]
     async fn one(
         &self,
-        /// The name of the source.
+        /// The name of the source, in lower or upper case.
         exchange: Path<String>,
         /// The coin: `btc`.
         coin: Path<String>,
         /// The currency: `ars`.
         fiat: Path<String>,
-        /// How much is traded, in bitcoin. It changes nothing, as the sources tell one price.
+        /// The amount to trade, in bitcoin. It does not affect the quote: each source has a single price.
         volume: Path<String>,
     ) -> Result<Found<QuoteResponse>, ApiError> {
         if let Some(refusal) = refusal(&coin, &fiat, &volume)? {
@@ -128,8 +129,7 @@ impl CriptoYa {
             Some(name) => self.quotes(&[name]).await?.remove(name),
             None => None,
         };
-        let unknown =
-            || Found::nothing("Invalid exchange: no source of this name has said a price.");
+        let unknown = || Found::nothing("Invalid exchange: no source with this name has a quote.");
         Ok(quote.map_or_else(unknown, |quote| Found::Value(Json(quote), None)))
     }
 }

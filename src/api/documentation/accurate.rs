@@ -1,23 +1,23 @@
-//! What poem-openapi leaves out of the OpenAPI document or writes in a way that generators of clients do
-//! not understand: null, enums with a description, examples, the order of tags.
+//! Corrects what poem-openapi omits from the OpenAPI document or writes in a form that client generators do
+//! not understand: nullable fields, enums with a description, examples, the order of tags.
 
-#![allow(clippy::indexing_slicing, reason = "of JSON: what is not there is null, or is added")]
+#![allow(clippy::indexing_slicing, reason = "of JSON: a missing key is null, or is added")]
 
 use serde_json::{Map, Value, json};
 
-/// The tags in the order of use.
+/// The tags in the order in which they are shown.
 const TAGS: [&str; 6] = ["Prices", "Coverage", "Sources", "Operation", "Health", "Compatible"];
-/// Fields that are left out where there is no value; all others are null then.
-const LEFT_OUT: [(&str, &str); 3] =
+/// Fields that are omitted if they have no value; all other fields are null then.
+const OMITTED: [(&str, &str); 3] =
     [("Problem", "parameter"), ("AveragePriceResponse", "covered"), ("CandleResponse", "reasons")];
 /// The names of the queues.
 const QUEUES: [&str; 2] = ["fetch_btc_ars", "housekeeping"];
-/// Where the schemas are, as references write it.
+/// Prefix of references to schemas.
 const SCHEMAS: &str = "#/components/schemas/";
-/// An answer of each operation, by its id.
+/// Example response of each operation, by operation id.
 const EXAMPLES: &str = include_str!("examples.json");
 
-/// The document as it should be.
+/// Returns the corrected document.
 pub(super) fn document(text: &str) -> Value {
     let mut document: Value = serde_json::from_str(text).unwrap_or_default();
     let schemas = document.pointer("/components/schemas").and_then(Value::as_object);
@@ -39,24 +39,24 @@ pub(super) fn document(text: &str) -> Value {
     document
 }
 
-/// The schema of an object: each of its fields is there, and null if there is no value.
+/// Returns the schema of an object: its fields are required, and nullable if they may have no value.
 fn object(name: &str, schema: &Value, schemas: &Map<String, Value>) -> Value {
     let mut schema = schema.clone();
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
     let Some(fields) = fields else { return schema };
-    let is_there = |field: &str| !LEFT_OUT.contains(&(name, field));
+    let is_always_present = |field: &str| !OMITTED.contains(&(name, field));
     for (field, described) in fields.iter_mut() {
-        let is_nullable = is_there(field) && !required.iter().any(|name| name == field);
+        let is_nullable = is_always_present(field) && !required.iter().any(|name| name == field);
         *described = field_schema(described, is_nullable, schemas);
     }
-    let there: Vec<String> = fields.keys().filter(|field| is_there(field)).cloned().collect();
-    schema["required"] = json!(there);
+    let present = fields.keys().filter(|field| is_always_present(field));
+    schema["required"] = json!(present.cloned().collect::<Vec<String>>());
     schema
 }
 
-/// The schema of a field. One that is an enum, or an object or null, has the schema in itself: a reference
-/// can have neither a description nor null beside it.
+/// Returns the schema of a field. The schema of an enum or of a nullable object is inlined, because a
+/// reference can be combined neither with a description nor with `nullable`.
 fn field_schema(field: &Value, is_nullable: bool, schemas: &Map<String, Value>) -> Value {
     let mut field = field.clone();
     let reference = field.pointer("/allOf/0/$ref").and_then(Value::as_str);
@@ -97,7 +97,7 @@ fn operations(paths: &mut Value) {
                 parameter["schema"] =
                     json!({"type": "string", "enum": QUEUES, "example": QUEUES[0]});
             }
-            if let Some(schema) = foreign(&name) {
+            if let Some(schema) = compatible_parameter(&name) {
                 parameter["schema"] = schema;
                 parameter["required"] = json!(true);
             }
@@ -112,7 +112,7 @@ fn operations(paths: &mut Value) {
     }
 }
 
-/// An example of a parameter: a time is relative to now, so that something is recorded there.
+/// Returns an example of a parameter. Times are relative to now, so that prices exist for them.
 fn example_of(parameter: &str) -> Option<Value> {
     match parameter {
         "since" => Some(json!("-1h")),
@@ -124,9 +124,9 @@ fn example_of(parameter: &str) -> Option<Value> {
     }
 }
 
-/// The schema of a parameter of other APIs. These are read as text, so that what is wrong or missing is
-/// answered as the original answers it.
-fn foreign(parameter: &str) -> Option<Value> {
+/// Returns the schema of a parameter of the compatible endpoints. These parameters are read as text, so that
+/// an invalid or missing value gets the same error as in the original API.
+fn compatible_parameter(parameter: &str) -> Option<Value> {
     let text = |pattern: &str, example: &str| {
         Some(json!({"type": "string", "pattern": pattern, "example": example}))
     };
@@ -148,13 +148,13 @@ fn foreign(parameter: &str) -> Option<Value> {
     }
 }
 
-/// The answer to a client that asks too often.
+/// Returns the description of the response 429.
 fn too_many() -> Value {
     json!({
-        "description": "Too many requests from this address, where the operator has set a limit.",
+        "description": "Too many requests from this address; only if the operator sets a limit.",
         "content": {"application/problem+json": {"schema": {"$ref": format!("{SCHEMAS}Problem")}}},
         "headers": {"Retry-After": {
-            "description": "Seconds after which to try again.",
+            "description": "Number of seconds after which to retry.",
             "required": true, "deprecated": false,
             "schema": {"type": "integer", "format": "uint64"},
         }},

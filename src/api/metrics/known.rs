@@ -1,4 +1,4 @@
-//! What an api knows without Redis: the recorded prices.
+//! The metrics of the recorded prices, which an api process has in memory, so that they do not need Redis.
 
 use std::sync::atomic::AtomicU64;
 
@@ -37,17 +37,17 @@ pub(super) fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// Adds what the history has: price, coverage, size.
+/// Adds the metrics of the history: the latest price, coverage, size.
 pub(super) async fn register(registry: &mut Registry, history: &History, config: &Config) {
     price(registry, history, config).await;
     coverage(registry, history).await;
     let size = history.size();
     gauge(registry, "history_samples", "Recorded prices", float(size.samples));
-    let help = "Memory that this process keeps prices in";
+    let help = "Memory that this process uses for recorded prices";
     gauge(registry, "history_memory_bytes", help, float(size.memory as u64));
     let jumps = Counter::<u64>::default();
     jumps.inc_by(history.store().clock().jumps());
-    let help = "How often the clock of Redis was set by more than a second, as this process saw it";
+    let help = "Changes of the clock of Redis by more than a second, seen by this process";
     registry.register("clock_jumps", help, jumps);
 }
 
@@ -57,30 +57,30 @@ async fn price(registry: &mut Registry, history: &History, config: &Config) {
     let second = latest.sample.timestamp.second();
     let age = (history.now() - second).max(0);
     let is_stale = age > config.stale_after();
-    gauge(registry, "price_pesos", "The last price of one bitcoin", pesos(latest.sample.price));
-    gauge(registry, "price_age_seconds", "The age of the last price", float(age.unsigned_abs()));
-    let help = "Whether the last price is so old that something is wrong";
+    gauge(registry, "price_pesos", "Latest price of one bitcoin", pesos(latest.sample.price));
+    gauge(registry, "price_age_seconds", "Age of the latest price", float(age.unsigned_abs()));
+    let help = "Whether the latest price is stale, see api.stale_after";
     gauge(registry, "price_stale", help, f64::from(u8::from(is_stale)));
-    let help = "When the last price was observed, in unix seconds";
+    let help = "Unix time at which the latest price was observed";
     let second = u64::try_from(second).unwrap_or_default();
     gauge(registry, "last_price_timestamp_seconds", help, float(second));
 }
 
 async fn coverage(registry: &mut Registry, history: &History) {
     let now = history.now();
-    if let Ok(all) = history.counted(&TimeRange::default(), now).await {
-        gauge(registry, "recorded_slots", "Slots with a price", float(all.value.recorded));
+    if let Ok(all) = history.coverage_without_reasons(&TimeRange::default(), now).await {
+        gauge(registry, "recorded_slots", "Slots that have a price", float(all.value.recorded));
     }
     let ratios = Gauges::default();
     for (window, seconds) in [("1h", HOUR), ("24h", DAY)] {
         let Ok(range) = TimeRange::new(Some(UnixTime::from_seconds(now - seconds)), None) else {
             continue;
         };
-        let counted = history.counted(&range, now).await.ok();
-        if let Some(share) = counted.and_then(|counted| counted.value.share()) {
+        let coverage = history.coverage_without_reasons(&range, now).await.ok();
+        if let Some(share) = coverage.and_then(|coverage| coverage.value.share()) {
             set(&ratios, &[("window", window)], share);
         }
     }
-    let help = "The share of the slots of a window that have a price";
+    let help = "Share of the slots in a window that have a price";
     registry.register("coverage_ratio", help, ratios);
 }

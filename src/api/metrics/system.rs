@@ -1,4 +1,4 @@
-//! What Redis tells of all of Cotiza.
+//! The metrics of all processes, read from Redis.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use super::known::{Gauges, Labels, float, gauge, set};
 use crate::{
     api::numbers::seconds,
     config::Config,
-    domain::{CircuitState, Missed, Reason, TimeRange},
+    domain::{CircuitState, MissedReason, MissedSlots, TimeRange},
     history::History,
-    metrics::exposed,
+    metrics::collector,
     queue::{Inspector, JobState, QueueReport},
     store::{ProcessReport, Role, ServerReport, SourceReport},
 };
 
 type Counters = Family<Labels, Counter>;
 
-/// What `redis_up` says.
+/// The help text of `redis_up`.
 pub(super) const REDIS_UP: &str = "Whether Redis can be reached";
 
-/// Adds what Redis tells. What cannot be read, since something else is under its key, is left out.
+/// Adds the metrics that are read from Redis. Metrics that cannot be read are left out.
 pub(super) async fn register(
     registry: &mut Registry,
     server: &ServerReport,
@@ -55,31 +55,32 @@ pub(super) async fn register(
         sources(registry, &names, &reports);
     }
     if let Some(sums) = readable("sums", sums) {
-        registry.register_collector(Box::new(exposed(sums, |is_shared| is_shared)));
+        registry.register_collector(Box::new(collector(sums, |is_shared| is_shared)));
     }
 }
 
-/// What was read, or nothing.
+/// The value that was read, if any.
 fn readable<T>(what: &str, read: Result<T, impl std::fmt::Display>) -> Option<T> {
-    read.inspect_err(|error| tracing::debug!(%error, what, "a scrape leaves something out")).ok()
+    read.inspect_err(|error| tracing::debug!(%error, what, "some metrics are left out of a scrape"))
+        .ok()
 }
 
 fn redis(registry: &mut Registry, server: &ServerReport) {
     gauge(registry, "redis_up", REDIS_UP, 1.0);
     if let Some(memory) = server.memory {
-        gauge(registry, "redis_memory_bytes", "Memory that Redis' data takes", float(memory));
+        gauge(registry, "redis_memory_bytes", "Memory used by the data of Redis", float(memory));
     }
     if let Some(most) = server.max_memory {
-        gauge(registry, "redis_max_memory_bytes", "Memory that it may take", float(most));
+        gauge(registry, "redis_max_memory_bytes", "Memory limit of Redis", float(most));
     }
     let latency = server.latency.as_secs_f64();
-    gauge(registry, "redis_latency_seconds", "How long Redis took to answer a PING", latency);
+    gauge(registry, "redis_latency_seconds", "Time that Redis took to answer a request", latency);
 }
 
-fn missed(registry: &mut Registry, missed: &Missed) {
+fn missed(registry: &mut Registry, missed: &MissedSlots) {
     let gauges = Gauges::default();
-    let told = Reason::ALL.iter().map(|reason| reason.name()).zip(missed.told);
-    for (reason, count) in told.chain([("not_scheduled", missed.not_scheduled)]) {
+    let by_reason = MissedReason::ALL.map(MissedReason::name).into_iter().zip(missed.by_reason);
+    for (reason, count) in by_reason.chain([("not_scheduled", missed.not_scheduled)]) {
         set(&gauges, &[("reason", reason)], float(count));
     }
     registry.register("missed_slots", "Slots that ended without a price, by reason", gauges);
@@ -96,13 +97,13 @@ fn queues(registry: &mut Registry, queues: &[QueueReport]) {
         set(&ages, &[("queue", queue.name)], age);
         set(&paused, &[("queue", queue.name)], f64::from(u8::from(queue.paused.is_some())));
     }
-    registry.register("queue_jobs", "Jobs that a queue remembers, by state", jobs);
-    let help = "The time since the oldest waiting job was enqueued; 0 if none waits";
+    registry.register("queue_jobs", "Jobs in a queue, by state", jobs);
+    let help = "Time since the oldest waiting job was enqueued; 0 if no job waits";
     registry.register("queue_oldest_due_age_seconds", help, ages);
     registry.register("queue_paused", "Whether an operator has paused a queue", paused);
 }
 
-/// Processes at work by role, and the clock of each machine: of its processes, the one that differs most.
+/// The number of live processes by role, and for each host the largest clock skew of its processes.
 fn processes(registry: &mut Registry, processes: &[ProcessReport]) {
     let (counts, skews) = (Gauges::default(), Gauges::default());
     let mut hosts: BTreeMap<&str, f64> = BTreeMap::new();
@@ -121,7 +122,7 @@ fn processes(registry: &mut Registry, processes: &[ProcessReport]) {
     for (host, skew) in hosts {
         set(&skews, &[("host", host)], skew);
     }
-    registry.register("processes", "Processes at work, by role", counts);
+    registry.register("processes", "Live processes, by role", counts);
     let help = "How far the clock of a machine is ahead of the clock of Redis";
     registry.register("clock_skew_seconds", help, skews);
 }
@@ -135,23 +136,14 @@ fn sources(registry: &mut Registry, names: &[&str], reports: &[SourceReport]) {
             let labels = labels.into_iter().map(|(label, value)| (label, value.to_owned()));
             counters.get_or_create(&labels.collect()).inc_by(count);
         };
-        add(&answers, &[], report.counted("answered"));
-        add(&samples, &[], report.counted("samples"));
-        for reason in [
-            Reason::ExchangeTimeout,
-            Reason::ExchangeError,
-            Reason::BadAnswer,
-            Reason::PriceRejected,
-        ] {
-            add(&failures, &[("reason", reason.name())], report.counted(reason.name()));
+        add(&answers, &[], report.answered);
+        add(&samples, &[], report.samples);
+        for (reason, count) in MissedReason::OF_SOURCES.into_iter().zip(report.failed) {
+            add(&failures, &[("reason", reason.name())], count);
         }
-        for (state, is) in [
-            ("closed", (|state| state == CircuitState::Closed) as fn(CircuitState) -> bool),
-            ("half_open", |state| state == CircuitState::HalfOpen),
-            ("open", |state| matches!(state, CircuitState::Open(_))),
-        ] {
-            let count = report.circuits.iter().filter(|circuit| is(**circuit)).count();
-            set(&workers, &[("source", name), ("state", state)], float(count as u64));
+        for state in CircuitState::REPORTED {
+            let count = report.circuits.iter().filter(|circuit| circuit.state == state).count();
+            set(&workers, &[("source", name), ("state", state.name())], float(count as u64));
         }
     }
     registry.register("source_answers", "Requests that a source answered with a price", answers);

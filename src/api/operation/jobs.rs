@@ -1,4 +1,4 @@
-//! What is answered about jobs.
+//! Response types of jobs. May use the domain and the queue.
 
 use poem_openapi::Object;
 use redis::RedisResult;
@@ -14,34 +14,34 @@ use crate::{
 /// A job in a queue.
 #[derive(Debug, Object, Serialize)]
 pub struct JobResponse {
-    /// Its id: the ids of later jobs are greater.
+    /// Unique id. Jobs that are enqueued later have greater ids.
     pub id: String,
-    /// The name of its queue, which is that of the job.
+    /// Name of the queue, which is also the kind of the job.
     pub queue: String,
-    /// What is to be done, such as the slot whose price is to be fetched.
+    /// Parameters of the job, such as the slot whose price it fetches (its first Unix second).
     pub job: Value,
-    /// Where it is.
+    /// State of the job.
     pub state: JobState,
-    /// When it was enqueued, in unix seconds (UTC).
+    /// Time at which the job was enqueued, in Unix seconds (UTC) with milliseconds; null if unknown.
     pub enqueued_at: Option<f64>,
-    /// When it was begun, the last time.
+    /// Start of the last attempt, in Unix seconds (UTC) with milliseconds; null before the first attempt.
     pub started_at: Option<f64>,
-    /// When it has ended.
+    /// End of the job, in Unix seconds (UTC) with milliseconds; null if it has not ended.
     pub ended_at: Option<f64>,
-    /// The seconds that it took.
+    /// Duration of the last attempt in seconds; null if the job has not ended.
     pub duration: Option<f64>,
-    /// How many times it was begun: more than once if a worker died with it.
+    /// Number of attempts: more than one if a worker terminated while it ran the job.
     pub tries: u32,
-    /// The worker that has begun it, the last time.
+    /// Name of the worker of the last attempt; null before the first attempt.
     pub worker: Option<String>,
-    /// Why it was given up.
+    /// Reason why the job is dead; null for jobs that are not dead.
     pub error: Option<String>,
 }
 
-/// One page of jobs, newest first; `None` past the end.
+/// Returns one page of jobs, newest first; `None` if the page does not exist.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub async fn job_page(
     inspector: &Inspector,
     queues: &[&'static str],
@@ -60,17 +60,17 @@ pub async fn job_page(
 
 impl From<JobReport> for JobResponse {
     fn from(report: JobReport) -> Self {
-        let took = report.ended_ms.zip(report.begun_ms).map(|(ended, begun)| ended - begun);
+        let elapsed = report.ended_ms.zip(report.started_ms).map(|(ended, begun)| ended - begun);
         Self {
             id: report.id,
             queue: report.queue.to_owned(),
             job: report.job,
             state: report.state,
             enqueued_at: report.enqueued_ms.map(seconds),
-            started_at: report.begun_ms.map(seconds),
+            started_at: report.started_ms.map(seconds),
             ended_at: report.ended_ms.map(seconds),
-            duration: took.filter(|took| *took >= 0).map(seconds),
-            tries: report.tries,
+            duration: elapsed.filter(|elapsed| *elapsed >= 0).map(seconds),
+            tries: report.attempts,
             worker: report.worker,
             error: report.error,
         }

@@ -1,4 +1,4 @@
-//! What is wrong, as the status tells it.
+//! The problems in the status. May use the store.
 
 use poem_openapi::{Enum, Object, types::ToJSON};
 use serde_json::Value;
@@ -12,17 +12,17 @@ use crate::{
     store::{ServerReport, StoreError},
 };
 
-/// The share of Redis' memory from which it is nearly full.
+/// The share of the memory limit of Redis above which a problem is reported.
 const NEARLY_FULL: f64 = 0.9;
 
-/// Something that is wrong.
+/// A current problem.
 #[derive(Debug, Clone, PartialEq, Eq, Object)]
 pub struct ProblemResponse {
-    /// What kind of problem it is.
+    /// Kind of the problem.
     pub code: ProblemCode,
-    /// What is wrong, in a sentence.
+    /// Description of the problem in English.
     pub text: String,
-    /// The section of `/help`, and of the README, that says what to do.
+    /// Anchor of the section in `/help` that describes the solution.
     pub help: String,
 }
 
@@ -30,39 +30,39 @@ pub struct ProblemResponse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case")]
 pub enum ProblemCode {
-    /// Redis cannot be reached.
+    /// Redis is unavailable.
     RedisAway,
-    /// No scheduler is at work.
+    /// No scheduler is running.
     NoScheduler,
-    /// No worker is at work.
+    /// No worker is running.
     NoWorker,
     /// The last price is too old.
     PriceStale,
-    /// No price was ever recorded.
+    /// No price has been recorded yet.
     NothingRecorded,
     /// An operator has paused a queue.
     QueuePaused,
-    /// A source has failed so often that it is not asked for a while.
+    /// A source has failed repeatedly or has requested a pause: its circuit breaker is open or half-open.
     SourceFailing,
-    /// The memory of Redis is nearly full.
+    /// The memory of Redis is more than 90 % full.
     RedisMemory,
-    /// Something under Cotiza's keys in Redis cannot be read.
+    /// The data under one of Cotiza's keys in Redis cannot be read.
     RedisData,
 }
 
-/// What is wrong.
+/// Collects the current problems.
 #[derive(Default)]
 pub(super) struct Problems(pub(super) Vec<ProblemResponse>);
 
 impl Problems {
     fn add(&mut self, code: ProblemCode, text: String) {
-        // A section is called as its problem.
+        // The anchor of a section is the code of its problem, with hyphens.
         let name = code.to_json().as_ref().and_then(Value::as_str).map(str::to_owned);
         let help = name.unwrap_or_default().replace('_', "-");
         self.0.push(ProblemResponse { code, text, help });
     }
 
-    /// What was read; a problem if it cannot be, though Redis answers.
+    /// Returns the value that was read. Adds a problem if it cannot be read although Redis is available.
     pub(super) fn read<T>(
         &mut self,
         what: &str,
@@ -80,7 +80,7 @@ impl Problems {
         let server = match server {
             Ok(server) => server,
             Err(error) => {
-                let text = format!("Redis cannot be used: {error}");
+                let text = format!("Redis is unavailable: {error}");
                 return self.add(ProblemCode::RedisAway, text);
             }
         };
@@ -96,11 +96,11 @@ impl Problems {
     pub(super) fn of_processes(&mut self, counts: Option<&ProcessCounts>) {
         let Some(counts) = counts else { return };
         if counts.scheduler == 0 {
-            let text = "No scheduler is at work: no job is enqueued.".to_owned();
+            let text = "No scheduler is running, so no jobs are enqueued.".to_owned();
             self.add(ProblemCode::NoScheduler, text);
         }
         if counts.worker == 0 {
-            let text = "No worker is at work: no price is fetched.".to_owned();
+            let text = "No worker is running, so no prices are fetched.".to_owned();
             self.add(ProblemCode::NoWorker, text);
         }
     }
@@ -119,7 +119,7 @@ impl Problems {
 
     pub(super) fn of_price(&mut self, price: Option<&StatusPrice>, is_empty: bool) {
         if is_empty {
-            let text = "No price was recorded yet.".to_owned();
+            let text = "No price has been recorded yet.".to_owned();
             self.add(ProblemCode::NothingRecorded, text);
         }
         if let Some(price) = price.filter(|price| price.stale) {
@@ -130,8 +130,8 @@ impl Problems {
 
     pub(super) fn of_sources(&mut self, sources: &[SourceSummary]) {
         for source in sources.iter().filter(|source| source.enabled && source.is_failing()) {
-            let why = source.last_failure.as_deref().unwrap_or("it fails");
-            let text = format!("The source {} is not asked for a while: {why}", source.name);
+            let why = source.last_failure.as_deref().unwrap_or("its requests fail");
+            let text = format!("Requests to the source {} are suspended: {why}", source.name);
             self.add(ProblemCode::SourceFailing, text);
         }
     }

@@ -1,4 +1,4 @@
-//! What is answered about processes.
+//! Response types of processes. May use the queue and the store.
 
 use poem_openapi::{Enum, Object};
 use serde_json::Value;
@@ -10,70 +10,70 @@ use crate::{
     store::{ProcessReport, Role, Store, StoreError},
 };
 
-/// The most running jobs that are read.
+/// The maximum number of running jobs that are read.
 const MOST_RUNNING: usize = 1000;
 
 /// The processes of Cotiza.
 #[derive(Debug, Object)]
 pub struct ProcessListResponse {
-    /// Those that were at work within the last hour and have not said that they end.
+    /// Processes that sent a heartbeat within the last hour and have not shut down since.
     pub processes: Vec<ProcessResponse>,
 }
 
-/// A process.
+/// A process of Cotiza.
 #[derive(Debug, Object)]
 pub struct ProcessResponse {
-    /// Its name among all processes.
+    /// Unique name of the process.
     pub name: String,
-    /// What it does.
+    /// Role of the process.
     pub role: RoleResponse,
-    /// The name of its machine or container.
+    /// Name of the machine or container.
     pub host: String,
-    /// Its number there.
+    /// Process id on that host; null if unknown.
     pub pid: Option<u32>,
-    /// The version of Cotiza that it is, with the commit.
+    /// Version of Cotiza, with the commit; null if unknown.
     pub version: Option<String>,
-    /// When it was started, in unix seconds (UTC).
+    /// Start time, in Unix seconds (UTC); null if unknown.
     pub started_at: Option<i64>,
-    /// When it was last at work, in unix seconds (UTC).
+    /// Time of the last heartbeat, in Unix seconds (UTC).
     pub last_seen: i64,
-    /// Whether it is at work: it was within the last 10 seconds.
+    /// Whether the last heartbeat is at most 10 seconds old.
     pub alive: bool,
-    /// How far the clock of its machine is ahead of the clock of Redis, in seconds.
+    /// Number of seconds by which the clock of the machine is ahead of the clock of Redis; null if unknown.
     pub clock_skew: Option<f64>,
-    /// The jobs that it runs.
+    /// Jobs that the process is running.
     pub work: Vec<WorkResponse>,
 }
 
-/// What a process does.
+/// The role of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub enum RoleResponse {
-    /// It enqueues a job for each slot.
+    /// Enqueues a job for each slot.
     Scheduler,
-    /// It runs jobs.
+    /// Runs jobs.
     Worker,
-    /// It answers questions.
+    /// Serves the HTTP API.
     Api,
 }
 
-/// A job that a worker runs.
+/// A job that a worker is running.
 #[derive(Debug, Object)]
 pub struct WorkResponse {
-    /// The name of its queue.
+    /// Name of the queue.
     pub queue: String,
-    /// Its id.
+    /// Id of the job.
     pub id: String,
-    /// What is to be done.
+    /// Parameters of the job.
     pub job: Value,
-    /// When it was begun, in unix seconds (UTC).
+    /// Start of the attempt, in Unix seconds (UTC) with milliseconds; null if unknown.
     pub started_at: Option<f64>,
 }
 
-/// The processes that were at work within the last hour.
+/// Returns the processes that sent a heartbeat within the last hour and have not shut down since.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub async fn processes(
     store: &Store,
     inspector: &Inspector,
@@ -88,7 +88,7 @@ pub async fn processes(
 }
 
 fn response(report: ProcessReport, running: &[JobReport]) -> ProcessResponse {
-    // A worker of a queue is called as its process, with a number behind.
+    // The name of a worker is the name of its process, a hyphen and a number.
     let is_of = |job: &&JobReport| {
         let worker = job.worker.as_deref().and_then(|worker| worker.rsplit_once('-'));
         worker.is_some_and(|(process, _)| process == report.name)
@@ -97,7 +97,7 @@ fn response(report: ProcessReport, running: &[JobReport]) -> ProcessResponse {
         queue: job.queue.to_owned(),
         id: job.id.clone(),
         job: job.job.clone(),
-        started_at: job.begun_ms.map(seconds),
+        started_at: job.started_ms.map(seconds),
     });
     ProcessResponse {
         work: work.collect(),
@@ -111,7 +111,7 @@ fn response(report: ProcessReport, running: &[JobReport]) -> ProcessResponse {
         pid: report.pid,
         version: report.version,
         started_at: report.started_at,
-        last_seen: report.last_seen,
+        last_seen: report.last_heartbeat,
         clock_skew: report.clock_skew.map(rounded),
         name: report.name,
     }

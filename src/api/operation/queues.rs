@@ -1,4 +1,4 @@
-//! What is answered about queues.
+//! Response types of queues. May use the queue and the errors of the store.
 
 use poem_openapi::Object;
 
@@ -11,52 +11,52 @@ use crate::{
 /// The queues of jobs.
 #[derive(Debug, Object)]
 pub struct QueueListResponse {
-    /// One for each kind of job.
+    /// The queues, one for each kind of job.
     pub queues: Vec<QueueResponse>,
 }
 
 /// A queue of jobs.
 #[derive(Debug, Clone, Object)]
 pub struct QueueResponse {
-    /// Its name, which is that of its jobs.
+    /// Name of the queue, which is also the kind of its jobs.
     pub name: String,
-    /// Set while it is paused: then nothing is enqueued into it, and workers take nothing from it.
+    /// The pause, during which no jobs are enqueued and workers take no jobs; null if there is none.
     pub paused: Option<PauseResponse>,
-    /// Jobs that wait for a worker.
+    /// Number of jobs that wait for a worker.
     pub waiting: u64,
-    /// Jobs that workers run.
+    /// Number of jobs that workers are running.
     pub running: u64,
-    /// Jobs that have ended well and are still remembered.
+    /// Number of jobs that succeeded and have not been deleted yet (see `queue.keep_done`).
     pub done: u64,
-    /// Jobs that were given up and are still remembered.
+    /// Number of jobs that failed and have not been deleted yet (see `queue.keep_dead`).
     pub dead: u64,
-    /// The seconds since the oldest waiting job was enqueued; null if none waits.
+    /// Time since the oldest waiting job was enqueued, in seconds; null if no jobs are waiting.
     pub oldest_due_age: Option<f64>,
-    /// Workers that take jobs from it.
+    /// Number of workers that take jobs from the queue.
     pub workers: u64,
 }
 
-/// That a queue is paused.
+/// The pause of a queue.
 #[derive(Debug, Clone, Object)]
 pub struct PauseResponse {
-    /// Since when, in unix seconds (UTC).
+    /// Start of the pause, in Unix seconds (UTC).
     pub since: i64,
-    /// By whom.
+    /// The operator who paused the queue.
     pub by: String,
-    /// Why, in the words of the operator; may be empty.
+    /// The operator's note on the reason; may be empty.
     pub note: String,
 }
 
-/// How the queues are.
+/// Returns the status of all queues.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub async fn queues(inspector: &Inspector) -> Result<QueueListResponse, StoreError> {
     let queues = inspector.queues().await.map_err(failed)?;
     Ok(QueueListResponse { queues: queues.into_iter().map(Into::into).collect() })
 }
 
-/// An error of Redis, when a queue was to be read.
+/// Converts an error of Redis that occurred while queues were read.
 pub(super) fn failed(cause: redis::RedisError) -> StoreError {
     StoreError::Redis { operation: "read the queues", cause }
 }

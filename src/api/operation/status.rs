@@ -1,4 +1,5 @@
-//! How everything is, and what is wrong.
+//! The status of the whole system. May use the configuration, the domain, the history, the queue and the
+//! store.
 
 use poem_openapi::Object;
 
@@ -14,107 +15,107 @@ use crate::{
         sources::{SourceSummary, summaries},
     },
     config::{Config, SIMULATED},
-    domain::{Missed, Observation, TimeRange, UnixTime},
+    domain::{MissedSlots, Observation, TimeRange, UnixTime},
     history::{Freshness, History},
     queue::Inspector,
     store::{ProcessReport, Role, ServerReport},
 };
 
-/// How everything is.
+/// The status of the whole system.
 #[derive(Debug, Object)]
 pub struct StatusResponse {
-    /// The time of the answer, in unix seconds (UTC).
+    /// Time of the response, in Unix seconds (UTC).
     pub now: i64,
-    /// The version of the process that answers, with the commit.
+    /// Version of the API process, with the commit.
     pub version: String,
-    /// Whether the prices are those of a simulated exchange.
+    /// Whether the prices come from the simulated exchange.
     pub simulated: bool,
-    /// What is wrong; empty if nothing is.
+    /// Current problems; empty if there are none.
     pub problems: Vec<ProblemResponse>,
-    /// The last price; null if none was ever recorded, or if it is not known now.
+    /// Last price; null if no price has been recorded yet or the last one is unknown at the moment.
     pub price: Option<StatusPrice>,
-    /// How much of the last 24 hours was recorded; null while it is not known. While Redis is away, the
-    /// reasons are not known: all are 0.
+    /// Coverage of the last 24 hours; null if it is unknown at the moment. While Redis is unavailable, the
+    /// reasons of missed slots are unknown, and all of their counts are 0.
     pub coverage: Option<CoverageResponse>,
-    /// The queues; empty while Redis is away.
+    /// The queues; empty while Redis is unavailable.
     pub queues: Vec<QueueResponse>,
-    /// How many processes are at work; null while Redis is away.
+    /// Number of running processes of each role; null while Redis is unavailable.
     pub processes: Option<ProcessCounts>,
-    /// The sources; empty while Redis is away.
+    /// The sources; empty while Redis is unavailable.
     pub sources: Vec<SourceSummary>,
-    /// How Redis is.
+    /// Status of Redis.
     pub redis: RedisResponse,
-    /// What is recorded.
+    /// The recorded prices that this API process holds.
     pub history: HistoryResponse,
 }
 
 /// The last price.
 #[derive(Debug, Object)]
 pub struct StatusPrice {
-    /// When it was observed, in unix seconds (UTC).
+    /// Time at which the price was observed, in Unix seconds (UTC).
     pub timestamp: i64,
-    /// The price of one bitcoin in pesos.
+    /// Price of one bitcoin in pesos.
     pub price: f64,
-    /// The name of the source; null if it is not known.
+    /// Name of the source, or several names joined by `+`; null if unknown.
     pub source: Option<String>,
-    /// What a buyer paid; null if it is not known.
+    /// Price in pesos that a buyer pays; null if unknown.
     pub ask: Option<f64>,
-    /// What a seller got; null if it is not known.
+    /// Price in pesos that a seller receives; null if unknown.
     pub bid: Option<f64>,
-    /// The seconds since it was observed.
+    /// Time since the price was observed, in seconds.
     pub age: i64,
-    /// Whether it is so old that something is wrong.
+    /// Whether the price is older than `api.stale_after`, by default three slots.
     pub stale: bool,
 }
 
-/// How many processes of each role are at work.
+/// The number of running processes of each role: those with a heartbeat within the last 10 seconds.
 #[derive(Debug, Object)]
 pub struct ProcessCounts {
-    /// Schedulers.
+    /// Number of schedulers.
     pub scheduler: u64,
-    /// Workers.
+    /// Number of workers.
     pub worker: u64,
-    /// Apis.
+    /// Number of API processes.
     pub api: u64,
 }
 
-/// How Redis is.
+/// The status of Redis.
 #[derive(Debug, Object)]
 pub struct RedisResponse {
-    /// Whether it can be reached.
+    /// Whether Redis is available.
     pub up: bool,
-    /// Its version; null while it is away.
+    /// Version of Redis; null if unknown, such as while Redis is unavailable.
     pub version: Option<String>,
-    /// The bytes of memory that its data takes.
+    /// Memory that Redis uses, in bytes; null if unknown.
     pub memory: Option<u64>,
-    /// The limit of that memory in bytes; null if there is none.
+    /// Limit of that memory (`maxmemory`), in bytes; null if there is no limit or it is unknown.
     pub max_memory: Option<u64>,
-    /// The milliseconds that it took to answer.
+    /// Response time of Redis, in milliseconds; null while Redis is unavailable.
     pub latency_ms: Option<f64>,
-    /// How far the clock of this machine is ahead of its clock, in seconds.
+    /// Number of seconds by which the clock of this machine is ahead of the clock of Redis.
     pub clock_skew: f64,
 }
 
-/// What is recorded.
+/// The recorded prices that this API process holds.
 #[derive(Debug, Object)]
 pub struct HistoryResponse {
-    /// How many prices.
+    /// Number of prices.
     pub samples: u64,
-    /// When the first one was observed, in unix seconds (UTC).
+    /// Time of the first price, in Unix seconds (UTC); null if there are no prices.
     pub first: Option<i64>,
-    /// When the last one was observed.
+    /// Time of the last price, in Unix seconds (UTC); null if there are no prices.
     pub last: Option<i64>,
-    /// The bytes of memory that this process keeps them in.
+    /// Memory that this process uses for the prices, in bytes.
     pub memory: u64,
-    /// The unix second up to which everything that was recorded is known; null while it is loaded.
+    /// Time up to which all recorded prices are known, in Unix seconds (UTC); null while they are loaded.
     pub known_until: Option<i64>,
 }
 
-/// How everything is, as this process knows it.
+/// Returns the status of the whole system, as far as this process knows it.
 pub async fn status(history: &History, inspector: &Inspector, config: &Config) -> StatusResponse {
     let store = history.store();
     let now = history.now();
-    // At the same time: each takes two seconds while Redis hangs.
+    // Concurrently, since each request takes two seconds while Redis hangs.
     let (server, processes, queues, sources, latest, coverage) = tokio::join!(
         store.server(),
         store.processes(),
@@ -152,22 +153,22 @@ pub async fn status(history: &History, inspector: &Inspector, config: &Config) -
     }
 }
 
-/// Whether the prices are simulated: this process is configured so, or the last one was.
+/// Whether the prices are simulated: the simulated source is enabled here, or it reported the last price.
 fn is_simulated(config: &Config, price: Option<&StatusPrice>) -> bool {
     let source = price.and_then(|price| price.source.as_deref()).unwrap_or_default();
-    let is_asked = config.sources.named.get(SIMULATED).is_some_and(|source| source.enabled);
-    is_asked || source.split('+').any(|name| name == SIMULATED)
+    let is_enabled = config.sources.named.get(SIMULATED).is_some_and(|source| source.enabled);
+    is_enabled || source.split('+').any(|name| name == SIMULATED)
 }
 
-/// How much of the last 24 hours was recorded. While Redis cannot tell the reasons, all are 0.
+/// Returns the coverage of the last 24 hours. If the reasons cannot be read from Redis, their counts are 0.
 async fn coverage(history: &History, now: i64) -> Option<CoverageResponse> {
     let range = TimeRange::new(Some(UnixTime::from_seconds(now - DAY)), None).ok()?;
     if let Ok(known) = history.coverage(&range, now).await {
         return Some(CoverageResponse::from(&known.value));
     }
-    let mut counted = history.counted(&range, now).await.ok()?.value;
+    let mut counted = history.coverage_without_reasons(&range, now).await.ok()?.value;
     let missed = counted.missed.total();
-    counted.missed = Missed::default();
+    counted.missed = MissedSlots::default();
     Some(CoverageResponse { missed, ..CoverageResponse::from(&counted) })
 }
 
@@ -195,7 +196,7 @@ fn recorded(history: &History) -> HistoryResponse {
             Freshness::Loading => None,
             Freshness::Current { known_until }
             | Freshness::Stale { known_until }
-            | Freshness::Refusing { known_until } => Some(known_until),
+            | Freshness::Expired { known_until } => Some(known_until),
         },
     }
 }

@@ -1,13 +1,13 @@
 "use strict";
-// The chart: an SVG that the api draws, the range it shows, and the price under the pointer.
+// The chart: the SVG image from the API, its range, and the price at the pointer.
 
 const RANGES = { hour: "-1h", day: "-24h", week: "-7d", month: "-30d", year: "-365d", all: null };
 const SHORTEST_RANGE = 60;
 const chart = {
   range: "day", since: null, until: null, kind: "line",
-  /** The SVG that is shown: seconds and pixels of its edges. */
+  /** The edges of the current image, in Unix seconds and pixels. */
   view: null,
-  /** The range that it is of. */
+  /** The range of the current image. */
   shown: null,
   loading: null, loadedAt: 0, timer: null, lookup: null, lookupTimer: null, drag: null,
 };
@@ -29,7 +29,7 @@ function startChart() {
   startPointer();
 }
 
-// The range is kept in the address, so that loading the page again keeps it.
+// The range is stored in the URL, so that it is kept when the page is reloaded.
 
 function readHash() {
   const wanted = new URLSearchParams(location.hash.slice(1));
@@ -99,7 +99,7 @@ async function loadChart() {
     setHidden("chart-message", true);
   } catch (error) {
     if (loading.signal.aborted) return;
-    // A chart of the same range stays, the banner tells why it is not refreshed.
+    // A chart of the same range stays visible; the banner shows why it is not updated.
     if (chart.shown === JSON.stringify(range)) return;
     setText("chart-message", t("chartFailed", { error: error.message }));
     setHidden("chart-message", false);
@@ -109,7 +109,7 @@ async function loadChart() {
 function draw(text) {
   const root = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
   if (root.localName !== "svg") throw new Error("SVG");
-  // Only shapes are wanted of a drawing.
+  // Removes scripts, event handlers and links: only shapes are needed.
   for (const node of [root, ...root.querySelectorAll("*")]) {
     if (["script", "foreignObject"].includes(node.localName)) node.remove();
     for (const { name } of [...node.attributes]) if (/^on|href$/i.test(name)) node.removeAttribute(name);
@@ -124,7 +124,7 @@ function draw(text) {
   byId("drawing").replaceChildren(document.adoptNode(root));
 }
 
-/** The chart in words, below it and for screen readers. */
+/** Shows a summary of the chart below it and as its label for screen readers. */
 function summarize(summary) {
   const { since, until } = chart.view;
   let text = t("noPrices", { since: dayTime(since), until: dayTime(until) });
@@ -138,7 +138,7 @@ function summarize(summary) {
   byId("drawing").setAttribute("aria-label", `${t("chart")}. ${text}`);
 }
 
-/** Ranges up to now are drawn again: after 5 seconds, or later where a price is less than a pixel wide. */
+/** Reloads a chart that ends now: after 5 to 60 seconds, the longer the more time a pixel covers. */
 function chartHasNews() {
   if (!chart.range || chart.timer || document.hidden || chart.drag) return;
   const { since, until, width } = chart.view ?? { since: 0, until: 0, width: 1 };
@@ -146,7 +146,7 @@ function chartHasNews() {
   chart.timer = setTimeout(loadChart, Math.max(0, chart.loadedAt + pause - Date.now()));
 }
 
-// The pointer: a price where it is, and a new range by dragging.
+// The pointer: it shows the price at its position, and dragging selects a range.
 
 function startPointer() {
   const box = byId("chart");
@@ -158,7 +158,7 @@ function startPointer() {
   box.addEventListener("pointermove", (event) => {
     if (!chart.view) return;
     if (chart.drag) showSelection(chart.drag.from, pixel(event));
-    look(pixel(event));
+    showPriceAt(pixel(event));
   });
   box.addEventListener("pointerup", (event) => {
     const from = chart.drag?.from;
@@ -166,11 +166,11 @@ function startPointer() {
     if (from == null) return;
     const [left, right] = [from, pixel(event)].sort((a, b) => a - b);
     if (right - left > 8) showRange(timeAt(left), timeAt(right));
-    else look(pixel(event));
+    else showPriceAt(pixel(event));
   });
   box.addEventListener("pointercancel", endDrag);
-  box.addEventListener("pointerleave", endLook);
-  addEventListener("keydown", (event) => { if (event.key === "Escape") { endDrag(); endLook(); } });
+  box.addEventListener("pointerleave", hidePrice);
+  addEventListener("keydown", (event) => { if (event.key === "Escape") { endDrag(); hidePrice(); } });
 }
 
 function endDrag() {
@@ -178,7 +178,7 @@ function endDrag() {
   setHidden("selection", true);
 }
 
-/** The horizontal place of a pointer in the plot, in pixels of the chart. */
+/** Returns the horizontal position of the pointer in the plot, in pixels of the chart. */
 function pixel(event) {
   const box = byId("chart").getBoundingClientRect();
   const { left, right, width } = chart.view;
@@ -188,8 +188,8 @@ function pixel(event) {
 
 function timeAt(x) {
   const { since, until, left, right, width } = chart.view;
-  const place = (x * width) / byId("chart").clientWidth;
-  return since + ((place - left) / (right - left)) * (until - since);
+  const position = (x * width) / byId("chart").clientWidth;
+  return since + ((position - left) / (right - left)) * (until - since);
 }
 
 function showSelection(from, to) {
@@ -199,7 +199,7 @@ function showSelection(from, to) {
   selection.style.width = `${Math.abs(to - from)}px`;
 }
 
-function look(x) {
+function showPriceAt(x) {
   const second = Math.round(timeAt(x));
   const { since, until, width } = chart.view;
   const time = until - since > 3 * 86400 ? dayTime(second) : fullTime(second);
@@ -226,11 +226,11 @@ function showTip(x, text) {
   const tip = byId("tip");
   setText("tip", text);
   tip.hidden = false;
-  const room = byId("chart").clientWidth - tip.offsetWidth - 4;
-  tip.style.left = `${Math.max(4, Math.min(x + 10 > room ? x - tip.offsetWidth - 10 : x + 10, room))}px`;
+  const limit = byId("chart").clientWidth - tip.offsetWidth - 4;
+  tip.style.left = `${Math.max(4, Math.min(x + 10 > limit ? x - tip.offsetWidth - 10 : x + 10, limit))}px`;
 }
 
-function endLook() {
+function hidePrice() {
   clearTimeout(chart.lookupTimer);
   chart.lookup?.abort();
   setHidden("cursor", true);

@@ -1,24 +1,24 @@
 "use strict";
-// Requests to the API, and whether it can be reached.
+// Requests to the API, and whether the API is reachable.
 
 const connection = { lostAt: null, announced: false, answeredAt: 0 };
 const TIMEOUT = 15000;
 
-/** Gets a path of the API. Throws an Error whose message can be shown. */
+/** Sends a GET request to the API. Throws an Error with a message for the user. */
 async function request(path, { signal, type = "json" } = {}) {
   const timeout = AbortSignal.timeout(TIMEOUT);
-  const askedAt = performance.now();
+  const sentAt = performance.now();
   let response;
   try {
     response = await fetch(path, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout, cache: "no-cache" });
   } catch (error) {
     if (signal?.aborted) throw error;
-    // A slow answer is not a lost connection while others are answered.
-    if (!timeout.aborted || connection.answeredAt < askedAt) lost();
+    // A slow response does not mean that the connection is lost while other requests succeed.
+    if (!timeout.aborted || connection.answeredAt < sentAt) lost();
     throw new Error(t("noAnswer"));
   }
   const kind = response.headers.get("content-type") ?? "";
-  // A proxy answers for an api that is away, and not in JSON.
+  // If the API is unavailable, a proxy responds, but not with JSON.
   if ([502, 503, 504].includes(response.status) && !kind.includes("json")) {
     lost();
     throw new Error(t("noAnswer"));
@@ -49,7 +49,7 @@ function found() {
   setHidden("disconnected", true);
 }
 
-/** A single failed request is not shown: only an api that stays away. */
+/** Shows the loss of the connection if it lasts: a single failed request is not shown. */
 function showConnection() {
   if (connection.lostAt == null || Date.now() / 1000 - connection.lostAt < 2) return;
   setText("disconnected", t("disconnected", { time: clockTime(connection.lostAt) }));
@@ -57,10 +57,10 @@ function showConnection() {
   connection.announced = true;
 }
 
-/** Says it to screen readers. */
+/** Announces a text to screen readers. */
 function announce(text) { setText("announcement", text); }
 
-/** Runs the request of a section and shows in its heading when it fails. The old data stays. */
+/** Updates a section. On failure, its heading shows the error, and the old data stays visible. */
 async function update(section, action) {
   try {
     await action();

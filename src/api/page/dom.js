@@ -1,5 +1,5 @@
 "use strict";
-// Elements, buttons and tables. Data goes into text nodes and attributes only, never into markup.
+// Elements, buttons and tables. Data is inserted only as text nodes and attributes, never as HTML.
 
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -19,7 +19,7 @@ function setText(id, text) {
 
 function setHidden(id, hidden) { byId(id).hidden = hidden; }
 
-/** A duration that goes on: `tick` writes it again each second. */
+/** Returns an element with the time since a Unix second; `tick` updates it each second. */
 function ago(second, name = "ago") {
   if (second == null) return DASH;
   second = Math.floor(second);
@@ -39,14 +39,14 @@ function chip(text, kind) {
   return element("span", { class: `chip ${kind}` }, text);
 }
 
-/** A text of others, such as an error: a long one is cut and opens on demand. */
+/** Returns a text from elsewhere, such as an error message. A long one is cut and can be expanded. */
 function longText(text) {
   if (text == null || text === "") return DASH;
   if (text.length <= 100) return element("span", { class: "foreign" }, text);
   return element("details", { class: "foreign" }, element("summary", {}, `${text.slice(0, 80)}…`), text);
 }
 
-/** Makes one of a group of buttons the pressed one. */
+/** Marks one button of a group as pressed. */
 function press(group, value) {
   for (const button of byId(group).children) {
     button.setAttribute("aria-pressed", String(button.dataset.value === value));
@@ -63,9 +63,9 @@ function onPress(group, action) {
 const tables = new Map();
 
 /**
- * Shows rows as a table. `columns` are [name of the title, cell(row), class]; the first one is the header
- * of its row. A row whose data has not changed keeps its elements, so that what is open or selected stays.
- * The roles keep it a table for screen readers where the style shows rows as cards.
+ * Shows rows as a table. Each column is [key of the title, cell(row), class]; the first one has the row
+ * headers. A row whose data has not changed keeps its elements, so that open details and the selection are
+ * preserved. The roles keep it a table for screen readers on narrow screens, where the style shows cards.
  */
 function showTable(id, title, columns, rows, { key, none }) {
   const place = byId(id);
@@ -96,11 +96,11 @@ function showTable(id, title, columns, rows, { key, none }) {
     return node;
   });
   arrange(table.body, order);
-  // Sizes are asked for when all tables are written: asking makes the browser lay out the page.
+  // Reading sizes forces a layout, so it is done once after all tables have been updated.
   requestAnimationFrame(() => setScrollable(table.scroll));
 }
 
-/** Makes nodes the children of a node. Those that are already there in order are not touched, and keep the focus. */
+/** Sets the children of a node. Those that are already in order are not moved and keep the focus. */
 function arrange(parent, nodes) {
   const wanted = new Set(nodes);
   for (const node of [...parent.children]) if (!wanted.has(node)) node.remove();
@@ -111,7 +111,7 @@ function arrange(parent, nodes) {
   }
 }
 
-/** Keys can scroll what has the focus. */
+/** Makes a scrollable element focusable, so that it can be scrolled with the keyboard. */
 function setScrollable(scroll) {
   if (scroll.scrollWidth > scroll.clientWidth || scroll.scrollHeight > scroll.clientHeight) scroll.tabIndex = 0;
   else scroll.removeAttribute("tabindex");

@@ -1,11 +1,11 @@
 "use strict";
-// Numbers, times and durations as people read them. `null` is a dash.
+// Formats numbers, times and durations. `null` is shown as a dash.
 
 const DASH = "—";
 const locale = () => (settings.language === "es" ? "es-AR" : "en-US");
 const formats = new Map();
 
-/** Formats are made once for each language: making one is slow. */
+/** Returns a cached formatter of the current language: creating one is slow. */
 function cached(kind, options) {
   const key = JSON.stringify([kind, locale(), options]);
   if (!formats.has(key)) formats.set(key, new Intl[kind](locale(), options));
@@ -17,14 +17,14 @@ function number(value, digits = 0) {
   return cached("NumberFormat", { maximumFractionDigits: digits }).format(value);
 }
 
-/** Pesos: cents are shown for small amounts only. */
+/** Formats pesos; cents are shown only for small amounts. */
 function pesos(value) {
   return number(value, value != null && Math.abs(value) < 100000 ? 2 : 0);
 }
 
 function percent(share, digits = 2) {
   if (share == null) return DASH;
-  // 99.999 % is not shown as 100 %.
+  // Rounded down, so that 99.999 % is not shown as 100 %.
   const scale = 10 ** (digits + 2);
   const value = share < 1 ? Math.floor(share * scale) / scale : share;
   return cached("NumberFormat", { style: "percent", maximumFractionDigits: digits }).format(value);
@@ -46,7 +46,7 @@ function bytes(value) {
   return `${number(value, value < 10 && unit > 0 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** Seconds as a duration of at most two units. */
+/** Formats seconds as a duration with at most two units. */
 function duration(seconds) {
   if (seconds == null) return DASH;
   if (seconds < 10 && !Number.isInteger(seconds)) return `${number(seconds, 2)} s`;
@@ -58,7 +58,7 @@ function duration(seconds) {
   return pair(Math.floor(seconds / 86400), Math.floor((seconds % 86400) / 3600), "d", "h");
 }
 
-/** A time of this device's zone, by the clock of 24 hours. */
+/** Formats a Unix second in the time zone of this device, with a 24-hour clock. */
 function when(second, options) {
   return second == null ? DASH : cached("DateTimeFormat", { hourCycle: "h23", ...options }).format(new Date(second * 1000));
 }
@@ -67,17 +67,17 @@ const clockTime = (second) => when(second, { timeStyle: "medium" });
 const dayTime = (second) => when(second, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const fullTime = (second) => when(second, { dateStyle: "medium", timeStyle: "medium" });
 
-/** All times are those of this device. Browsers that hide their zone count in UTC. */
+/** Returns the time zone of this device, in which all times are shown. Browsers that hide it use UTC. */
 function zone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone?.replace("Etc/Unknown", "UTC") ?? "UTC";
 }
 
-/** The clock of the API in unix seconds, which may differ from that of this device. */
+/** The clock of the API minus the clock of this device, in seconds. */
 let clockDifference = 0;
-/** Takes the clock of an answer. One that was long on its way says too little about now. */
-function setClock(second, askedAt) {
+/** Sets the clock of the API from a response. Slow responses are ignored, since they are too inaccurate. */
+function setClock(second, sentAt) {
   const now = Date.now() / 1000;
-  if (now - askedAt < 1) clockDifference = second - now;
+  if (now - sentAt < 1) clockDifference = second - now;
 }
 
 const apiNow = () => Date.now() / 1000 + clockDifference;

@@ -1,18 +1,18 @@
 "use strict";
-// Sources, queues, jobs, processes and storage: what an operator looks at.
+// The sections for operators: sources, queues, jobs, processes and storage.
 
 const JOBS_A_PAGE = 10;
 const STATES = ["waiting", "running", "done", "dead"];
 const jobs = { state: "", queue: "", page: 1, queues: [] };
-/** The last answers, to show them again in another language. */
+/** The last responses, to show them again when the language changes. */
 const operation = { status: null, sources: null, processes: null, jobs: null, redisAway: false };
 
-/** Requests what only Redis knows: the api answers 503 while Redis is away. */
+/** Requests data that is stored only in Redis: the API returns 503 while Redis is unavailable. */
 async function requestFromRedis(path) {
   try {
-    const answer = await request(path);
+    const response = await request(path);
     setRedisAway(false);
-    return answer;
+    return response;
   } catch (error) {
     if (error.status === 503) setRedisAway(true);
     throw error;
@@ -26,9 +26,9 @@ function setRedisAway(away) {
 }
 
 async function loadStatus() {
-  const askedAt = Date.now() / 1000;
+  const sentAt = Date.now() / 1000;
   const status = await request("api/status/");
-  setClock(status.now, askedAt);
+  setClock(status.now, sentAt);
   operation.status = status;
   if (slots.first !== status.history.first) {
     slots.first = status.history.first;
@@ -125,7 +125,6 @@ function showProcesses() {
   const rows = [...operation.processes].sort((a, b) => b.alive - a.alive || a.role.localeCompare(b.role) || a.name.localeCompare(b.name));
   const status = (one) => [chip(t(one.alive ? "alive" : "lost"), one.alive ? "good" : "bad"),
     Math.abs(one.clock_skew ?? 0) >= 1 ? chip(t("clockNote", { skew: skew(one.clock_skew) }), "warn") : null];
-  // What changes with each heartbeat is left out of the rows, so that they are not made again.
   showTable("processes", "processes", [
     ["process", (one) => element("span", { class: "mono" }, one.name)], ["role", (one) => word("role", one.role)],
     ["state", status], ["host", (one) => [one.host, element("span", { class: "muted" }, ` pid ${one.pid}`)]],
@@ -139,7 +138,7 @@ function workLine({ queue, job, started_at: since }) {
   return element("div", {}, `${queue} ${jobText(job)} `, element("span", { class: "muted" }, ago(Math.floor(since), "")));
 }
 
-/** A job as its fields; the second of a slot as a time. */
+/** Returns the parameters of a job as text; slots as times. */
 function jobText(job) {
   if (job == null || typeof job !== "object") return String(job ?? "");
   return Object.entries(job).map(([name, value]) =>
@@ -170,7 +169,7 @@ async function loadJobs() {
   try {
     operation.jobs = await requestFromRedis(`api/jobs/?${wanted}`);
   } catch (error) {
-    // Jobs are forgotten: the page may be no more.
+    // Old jobs are deleted, so the page may no longer exist.
     if (error.status === 404 && jobs.page > 1) { jobs.page = 1; return loadJobs(); }
     throw error;
   }

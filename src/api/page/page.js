@@ -1,5 +1,5 @@
 "use strict";
-// Starts the page, and keeps it current. This file comes last: it runs what the others define.
+// Starts the page and keeps it up to date. This script runs last, since it uses what the others define.
 
 const POLL_EVERY = 5000;
 const POLL_WHILE_AWAY = 2000;
@@ -10,7 +10,7 @@ const settings = {
 };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** A setting of an earlier visit. Browsers may forbid storage. */
+/** Returns a stored setting, or null. Browsers may deny access to the storage. */
 function stored(name, allowed) {
   try {
     const value = localStorage.getItem(`cotiza.${name}`);
@@ -25,7 +25,7 @@ function store(name, value) {
   try {
     localStorage.setItem(`cotiza.${name}`, value);
   } catch {
-    // The setting then lasts as long as the page.
+    // The setting is lost when the page is closed.
   }
 }
 
@@ -36,7 +36,7 @@ function showTheme() {
   press("themes", settings.theme);
 }
 
-/** Writes all texts in the language of the page. */
+/** Shows all texts in the selected language. */
 function showLanguage() {
   document.documentElement.lang = settings.language;
   press("languages", settings.language);
@@ -48,18 +48,18 @@ function showLanguage() {
   for (const node of document.querySelectorAll("[data-t-title]")) node.title = t(node.dataset.tTitle);
   tables.clear();
   showJobFilters();
-  for (const again of [showPrice, showStatus, showSlots, showSources, showProcesses, showJobs, showConnection]) again();
+  for (const show of [showPrice, showStatus, showSlots, showSources, showProcesses, showJobs, showConnection]) show();
 }
 
 let polling = false;
 let pollTimer = null;
 
-/** Asks for what no event tells. Hidden pages do not ask. */
+/** Requests the data that the stream does not contain. Hidden pages send no requests. */
 async function poll() {
   clearTimeout(pollTimer);
   if (document.hidden || polling) return;
   polling = true;
-  // Without events the age is that of the API, which also knows when it is stale.
+  // Without events, the price and whether it is stale come from /api/latest/.
   if (price.latest && apiNow() - price.latest.timestamp > 10) loadLatest();
   try {
     await Promise.all([
@@ -86,18 +86,18 @@ function start() {
   onPress("themes", (theme) => { store("theme", theme); showTheme(); loadChart(); });
   dark.addEventListener("change", loadChart);
   byId("skip").addEventListener("click", (event) => {
-    // The address keeps the range of the chart.
+    // Following the link would replace the range of the chart in the URL.
     event.preventDefault();
     byId("main").focus();
   });
   readHash();
   startSlots();
   startJobs();
-  // The page is painted first. A hidden page has no frames.
+  // The page is painted before requests are sent. Hidden pages have no animation frames.
   if (document.hidden) begin(); else requestAnimationFrame(() => setTimeout(begin));
 }
 
-/** Asks for everything that is shown, and goes on asking. */
+/** Loads all data and starts the periodic updates. */
 function begin() {
   loadLatest();
   startChart();

@@ -1,16 +1,16 @@
 "use strict";
-// The last price, live through the stream of events.
+// The last price, updated by the event stream.
 
 const STALE_WITHOUT_CONNECTION = 30;
 const ANNOUNCE_EVERY = 30;
 const price = { latest: null, none: false, missed: null, announcedAt: 0, stream: null, refresh: null, retry: null };
 
 async function loadLatest() {
-  const askedAt = Date.now() / 1000;
+  const sentAt = Date.now() / 1000;
   try {
     const latest = await request("api/latest/");
-    setClock(latest.timestamp + latest.age, askedAt);
-    // An event may have overtaken this answer.
+    setClock(latest.timestamp + latest.age, sentAt);
+    // An event may have arrived before this response.
     if (latest.timestamp >= (price.latest?.timestamp ?? 0)) price.latest = latest;
     price.none = false;
   } catch (error) {
@@ -54,7 +54,7 @@ function showAge() {
   byId("price").classList.toggle("stale", stale);
 }
 
-/** Says the price to screen readers, but not each time. */
+/** Announces the price to screen readers, at most every 30 seconds. */
 function announcePrice() {
   const now = Date.now() / 1000;
   if (now - price.announcedAt < ANNOUNCE_EVERY) return;
@@ -62,7 +62,7 @@ function announcePrice() {
   announce(t("priceSpoken", { price: pesos(price.latest.price) }));
 }
 
-/** Hidden pages do not follow: browsers open six connections to a host, and each stream takes one. */
+/** Closes the stream. Hidden pages have none: browsers allow six connections per host, and it uses one. */
 function unfollow() {
   clearTimeout(price.retry);
   price.stream?.close();
@@ -77,7 +77,7 @@ function follow() {
     const { timestamp, price: value, source, ask, bid } = JSON.parse(event.data);
     if (timestamp < (price.latest?.timestamp ?? 0)) return;
     const spread = ask != null && bid != null ? ask - bid : null;
-    // Whether it is stale is up to the answer of /api/latest/, which follows.
+    // The request to /api/latest/ that follows returns whether it is stale.
     price.latest = { ...price.latest, timestamp, price: value, source, ask, bid, spread, stale: false };
     price.missed = null;
     showPrice();
@@ -94,7 +94,7 @@ function follow() {
   });
   stream.addEventListener("error", () => {
     poll();
-    // After an error status a browser does not connect again by itself.
+    // After an error status, browsers do not reconnect automatically.
     if (stream.readyState === EventSource.CLOSED) {
       clearTimeout(price.retry);
       if (!document.hidden) price.retry = setTimeout(follow, 5000);
@@ -102,7 +102,7 @@ function follow() {
   });
 }
 
-/** Many events at once, as after a connection that was lost, cause one request. */
+/** Requests the last price. Several events at once, such as after a reconnection, cause a single request. */
 function refreshLatest() {
   clearTimeout(price.refresh);
   price.refresh = setTimeout(loadLatest, 300);

@@ -1,7 +1,7 @@
 "use strict";
-// What is wrong, above everything else: each problem with a link to its section of the runbook.
+// The list of current problems at the top of the page, each with a link to its section of the runbook.
 
-/** The problems as the API lists them, corrected by what other answers, which are newer, say of Redis and the price. */
+/** Returns the problems from /api/status/, corrected by newer responses about Redis and the price. */
 function currentProblems({ now, problems: listed }) {
   const isFresh = price.latest && price.latest.timestamp >= now && !price.latest.stale;
   const problems = listed.filter(({ code }) => code !== "price_stale" || !isFresh);
@@ -9,7 +9,7 @@ function currentProblems({ now, problems: listed }) {
   return [{ code: "redis_away", text: "", help: "redis-away" }, ...problems];
 }
 
-/** A problem in the language of the page; what the page does not know is said as the API says it. */
+/** Returns the text of a problem in the selected language; of unknown problems, the text of the API. */
 function problemText({ code, text }, { price: last, queues, sources }, at) {
   const paused = queues.filter((queue) => queue.paused)[at];
   const failing = sources.filter(({ enabled, state }) => enabled && ["open", "half_open"].includes(state))[at];
@@ -24,7 +24,7 @@ function problemText({ code, text }, { price: last, queues, sources }, at) {
   return Object.hasOwn(TEXTS[settings.language], `detail_${code}`) ? t(`detail_${code}`) : text;
 }
 
-/** Shows the problems. Those that stay keep their elements, and their links the focus. */
+/** Shows the problems. Problems that persist keep their elements, so that their links keep the focus. */
 function showProblems(problems, status) {
   const list = byId("problems");
   const earlier = new Map([...list.children].map((node) => [node.dataset.key, node]));

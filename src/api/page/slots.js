@@ -1,5 +1,5 @@
 "use strict";
-// What became of the slots of the last 24 hours and 30 days: recorded, or missed for a reason.
+// The results of the slots of the last 24 hours and 30 days: recorded, or missed with a reason.
 
 const REASONS = ["exchange_timeout", "exchange_error", "bad_answer", "price_rejected", "too_late", "worker_lost",
   "no_worker", "redis_away", "paused", "not_scheduled"];
@@ -18,13 +18,13 @@ async function loadSlots() {
   });
 }
 
-/** The gaps since a second, the newest first. Of very many, the oldest are left out. */
+/** Returns the gaps since a Unix second, newest first. If there are too many, the oldest are left out. */
 async function loadGaps(since) {
   const gaps = [];
   for (let page = 1; page <= MOST_PAGES; page += 1) {
-    const answer = await request(`api/gaps/?since=${since}&order=desc&page_size=${GAPS_A_PAGE}&page=${page}`);
-    gaps.push(...answer.results);
-    if (!answer.next) return { gaps, complete: true };
+    const response = await request(`api/gaps/?since=${since}&order=desc&page_size=${GAPS_A_PAGE}&page=${page}`);
+    gaps.push(...response.results);
+    if (!response.next) return { gaps, complete: true };
   }
   return { gaps, complete: false };
 }
@@ -34,13 +34,13 @@ function slotsHaveNews() {
   slots.timer ??= setTimeout(() => { slots.timer = null; loadSlots(); }, 2000);
 }
 
-/** The unix second at which the day began that was so many days ago, in the time of this device. */
+/** Returns the start of the day `daysAgo` days ago, in Unix seconds, in the time zone of this device. */
 function dayStart(daysAgo, hour = 0) {
   const today = new Date();
   return new Date(today.getFullYear(), today.getMonth(), today.getDate() - daysAgo, hour).getTime() / 1000;
 }
 
-/** 24 columns of an hour, 12 rows of 5 minutes; the last column is the hour of now. */
+/** Returns 24 columns of one hour with 12 rows of 5 minutes; the last column is the current hour. */
 function dayCells() {
   const hour = Math.floor(new Date().setMinutes(0, 0, 0) / 1000);
   return Array.from({ length: 288 }, (_, at) => {
@@ -49,7 +49,7 @@ function dayCells() {
   });
 }
 
-/** 30 columns of a day, 24 rows of an hour; the last column is today. */
+/** Returns 30 columns of one day with 24 rows of one hour; the last column is today. */
 function monthCells() {
   return Array.from({ length: 720 }, (_, at) => {
     const [column, row] = [Math.floor(at / 24), at % 24];
@@ -58,7 +58,7 @@ function monthCells() {
   });
 }
 
-/** Adds to each cell how many of its slots were missed, by reason. */
+/** Adds the number of missed slots to each cell, in total and by reason. */
 function addGaps(cells) {
   for (const cell of cells) Object.assign(cell, { missed: 0, seconds: 0, reasons: {} });
   for (const gap of slots.gaps) {
@@ -105,7 +105,7 @@ function describe(cell) {
 
 const CELL = { width: 20, height: 20, gap: 2 };
 
-/** A grid of cells. The missed part of a cell is filled from below, so that it is seen without colours too. */
+/** Draws a grid of cells. The missed part is filled from below, so that it is visible without colours. */
 function drawGrid(id, cells, coverage, labels) {
   addGaps(cells);
   const { width, height, gap } = CELL;
@@ -163,11 +163,11 @@ function showLegend() {
   const count = (outcome) => [day, month].map((of) => (outcome === "recorded" ? of.recorded : of.reasons[outcome] ?? 0));
   const names = new Set([...REASONS, ...Object.keys(month.reasons)]);
   const outcomes = ["recorded", ...names].map((outcome) => ({ outcome, counts: count(outcome) }));
-  const seen = outcomes.filter(({ outcome, counts }) => outcome === "recorded" || counts[1] + counts[0] > 0);
+  const shown = outcomes.filter(({ outcome, counts }) => outcome === "recorded" || counts[1] + counts[0] > 0);
   const label = (outcome) => (outcome === "recorded" ? t("recorded") : word("reason", outcome));
   const others = [["empty", true], ["unknown", !slots.complete]].filter(([, is]) => is).map(([state]) =>
     element("li", {}, swatch(state), element("span", {}, t(state))));
-  byId("slots-legend").replaceChildren(...seen.map(({ outcome, counts: [hours, days] }) => element("li", {}, swatch(outcome),
+  byId("slots-legend").replaceChildren(...shown.map(({ outcome, counts: [hours, days] }) => element("li", {}, swatch(outcome),
     element("span", {}, label(outcome)), element("span", { class: "muted" },
       `${t("hours24")}: ${number(hours)} · ${t("days30")}: ${number(days)}`))), ...others);
 }
@@ -177,7 +177,7 @@ function swatch(outcome) {
     svgElement("rect", { x: 0.5, y: 0.5, width: 9, height: 9, rx: 2, class: `cell ${outcome}` }));
 }
 
-/** The text of the cell under the pointer: on a phone there are no titles. */
+/** Shows the text of the cell under the pointer below the grids, since phones show no titles. */
 function startSlots() {
   for (const id of ["slots-day", "slots-month"]) {
     for (const kind of ["pointerover", "click"]) {

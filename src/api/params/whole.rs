@@ -1,4 +1,4 @@
-//! Whole numbers within bounds.
+//! Parameters that are whole numbers within bounds.
 
 use std::str::FromStr;
 
@@ -9,9 +9,9 @@ use poem_openapi::{
 use serde_json::json;
 
 use super::parameter;
-use crate::api::described::described;
+use crate::api::described::impl_openapi_type;
 
-/// How many candles are wanted.
+/// The maximum number of candles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct Limit(pub(in crate::api) usize);
 
@@ -51,7 +51,7 @@ parameter!(
     }
 );
 
-/// A width or a height of a picture.
+/// The width or height of an image in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct Pixels(pub(in crate::api) u32);
 

@@ -1,15 +1,17 @@
-//! What is answered about the sources, and how it is read out of what the store knows.
+//! The response of `/api/sources`.
 
-use poem_openapi::{ApiResponse, Enum, Object, payload::Json};
+use std::time::Duration;
+
+use poem_openapi::{ApiResponse, Object, payload::Json};
 
 use crate::{
     api::numbers::pesos,
     config,
-    domain::{CircuitState, Price, Reason},
-    store::{Rejected, SourceReport},
+    domain::{CircuitState, Price},
+    store::{LastAnswer, LastFailure, RejectedPrice, SourceReport},
 };
 
-/// The answer to a question for the sources.
+/// The responses of the operation.
 #[derive(ApiResponse)]
 pub(super) enum SourcesAnswer {
     /// The sources.
@@ -17,29 +19,15 @@ pub(super) enum SourcesAnswer {
     Sources(Json<SourcesResponse>),
 }
 
-/// Who is asked for the price, and how well that goes.
+/// The sources of the price.
 #[derive(Debug, Object)]
 pub(super) struct SourcesResponse {
-    /// How one price is made of several sources: `first` or `median`.
+    /// How one price is selected from several sources: `first` or `median`.
     pub(super) policy: String,
     /// Which price is recorded: `ask`, `bid` or `mid`.
     pub(super) price: String,
-    /// The sources, those that are asked first in their order.
+    /// The sources; enabled ones first, in the order in which they are queried.
     pub(super) sources: Vec<SourceResponse>,
-}
-
-/// Whether workers ask a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum State {
-    /// All workers do.
-    Closed,
-    /// A worker leaves it alone no more: its next request tells whether it is well again.
-    HalfOpen,
-    /// A worker leaves it alone after failures, or because it asked for a pause.
-    Open,
-    /// No worker runs that has it.
-    Unknown,
 }
 
 /// A source.
@@ -47,56 +35,56 @@ pub enum State {
 pub(super) struct SourceResponse {
     /// Its name.
     name: String,
-    /// Whether it is asked.
+    /// Whether requests are sent to it.
     enabled: bool,
-    /// Lower ones are asked first.
+    /// Its position in the order of requests: lower ones are queried first.
     order: u32,
-    /// How much its price counts in the median.
+    /// The weight of its price in the median.
     weight: u32,
-    /// The state of its circuit breaker, the worst among the workers that run.
-    state: State,
-    /// The unix second until which it is left alone, after failures or because it asked for that
-    /// (status 429 or 503 with Retry-After); else null.
+    /// The worst state of its circuit breakers in all running workers.
+    state: CircuitState,
+    /// The unix second until which no requests are sent to it, after repeated failures or because it asked
+    /// for a pause (status 429 or 503 with Retry-After); null if its circuit is not open.
     open_until: Option<i64>,
-    /// Its last answer, or null.
+    /// Its last answer; null if it has never answered.
     last_answer: Option<AnswerResponse>,
-    /// Its last failure, or null.
+    /// Its last failure; null if it has never failed.
     last_failure: Option<FailureResponse>,
-    /// The time in which half of its last 1000 answers came, in milliseconds; null of none.
+    /// The median latency of its last 1000 answers, in milliseconds; null without answers.
     latency_p50_ms: Option<f64>,
-    /// The time in which 99 of 100 of its last 1000 answers came, in milliseconds; null of none.
+    /// The 99th percentile of the latency of its last 1000 answers, in milliseconds; null without answers.
     latency_p99_ms: Option<f64>,
-    /// Answers among its last 1000 requests, 0 to 1; null of none.
+    /// The share of its last 1000 requests that were answered, from 0 to 1; null without requests.
     success_share: Option<f64>,
-    /// All requests that were answered with a price.
+    /// The number of all requests that were answered with a price.
     answered: u64,
-    /// All requests that failed, by reason.
+    /// The numbers of all requests that failed, by reason.
     failed: FailuresResponse,
-    /// Samples that are from it.
+    /// The number of samples from this source.
     samples: u64,
-    /// Its share in the samples whose source is known, 0 to 1; null where there is none.
+    /// Its share of the samples whose source is known, from 0 to 1; null without samples.
     share: Option<f64>,
-    /// Its prices that were not believed, the last ones first, of the last 100 of all sources.
+    /// Its rejected prices, newest first, among the last 100 rejected prices of all sources.
     rejected: Vec<RejectedResponse>,
 }
 
-/// What a source said.
+/// An answer of a source.
 #[derive(Debug, Object)]
 struct AnswerResponse {
-    /// When, in unix seconds.
+    /// When it arrived, in unix seconds.
     timestamp: i64,
-    /// What a buyer pays, in pesos.
+    /// The ask price in pesos, which a buyer pays.
     ask: f64,
-    /// What a seller gets; null where it does not tell.
+    /// The bid price in pesos, which a seller receives; null if the source does not report it.
     bid: Option<f64>,
-    /// How long it took, in milliseconds.
+    /// How long the request took, in milliseconds.
     latency_ms: f64,
 }
 
-/// How a request failed.
+/// A failed request.
 #[derive(Debug, Object)]
 struct FailureResponse {
-    /// When, in unix seconds.
+    /// When it failed, in unix seconds.
     timestamp: i64,
     /// What happened.
     reason: String,
@@ -105,99 +93,53 @@ struct FailureResponse {
 /// Failed requests by reason.
 #[derive(Debug, Object)]
 struct FailuresResponse {
-    /// No answer in time.
+    /// There was no answer in time.
     exchange_timeout: u64,
-    /// It could not be reached, or answered with an error.
+    /// The source could not be reached, or answered with an error status.
     exchange_error: u64,
-    /// It answered something that is no price.
+    /// The source answered, but not with a price.
     bad_answer: u64,
-    /// It answered a price that was not believed.
+    /// The source answered with a price that was rejected as implausible.
     price_rejected: u64,
 }
 
-/// A price that was not believed.
+/// A rejected price.
 #[derive(Debug, Object)]
 struct RejectedResponse {
-    /// When it was seen, in unix seconds.
+    /// When the source reported it, in unix seconds.
     timestamp: i64,
-    /// The price in pesos.
+    /// The price in pesos; null if it is unreadable.
     price: Option<f64>,
-    /// Why it was not believed.
+    /// Why it was rejected.
     reason: String,
 }
 
-impl SourceReport {
-    /// Something that is counted; 0 where nothing was.
-    pub(in crate::api) fn counted(&self, field: &str) -> u64 {
-        self.fields.get(field).and_then(|text| text.parse().ok()).unwrap_or_default()
-    }
-
-    /// The worst state of all workers at the unix second `now`, and until when it lasts.
-    pub(super) fn state(&self, now: i64) -> (State, Option<i64>) {
-        let until = self.circuits.iter().filter_map(|circuit| match circuit {
-            CircuitState::Open(until) => Some(*until),
-            _ => None,
-        });
-        match until.max() {
-            // Workers tell it every two seconds only.
-            Some(until) if until <= now => (State::HalfOpen, None),
-            Some(until) => (State::Open, Some(until)),
-            None if self.circuits.contains(&CircuitState::HalfOpen) => (State::HalfOpen, None),
-            None if self.circuits.is_empty() => (State::Unknown, None),
-            None => (State::Closed, None),
-        }
-    }
-
-    /// The milliseconds in which that share of the last answers came.
-    pub(in crate::api) fn latency_ms(&self, share: f64) -> Option<f64> {
-        let answered = self.attempts.iter().filter(|(_, answered)| *answered);
-        let mut micros: Vec<u64> = answered.map(|(micros, _)| *micros).collect();
-        micros.sort_unstable();
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "at most 1000 of them"
-        )]
-        let at = (micros.len() as f64 * share) as usize;
-        micros.get(at.min(micros.len().saturating_sub(1))).map(|micros| milliseconds(*micros))
-    }
-
-    fn price(&self, field: &str) -> Option<f64> {
-        self.fields.get(field)?.parse::<Price>().ok().map(pesos)
-    }
-
-    fn second(&self, field: &str) -> Option<i64> {
-        self.fields.get(field)?.parse().ok()
-    }
-
-    fn last_answer(&self) -> Option<AnswerResponse> {
-        Some(AnswerResponse {
-            timestamp: self.second("last_at")?,
-            ask: self.price("last_ask")?,
-            bid: self.price("last_bid"),
-            latency_ms: milliseconds(self.counted("last_micros")),
-        })
-    }
-
-    fn last_failure(&self) -> Option<FailureResponse> {
-        let reason = self.fields.get("failed")?.clone();
-        Some(FailureResponse { timestamp: self.second("failed_at")?, reason })
-    }
-
-    fn failures(&self) -> FailuresResponse {
-        let counted = |reason: Reason| self.counted(reason.name());
-        FailuresResponse {
-            exchange_timeout: counted(Reason::ExchangeTimeout),
-            exchange_error: counted(Reason::ExchangeError),
-            bad_answer: counted(Reason::BadAnswer),
-            price_rejected: counted(Reason::PriceRejected),
+impl From<&LastAnswer> for AnswerResponse {
+    fn from(answer: &LastAnswer) -> Self {
+        Self {
+            timestamp: answer.at,
+            ask: pesos(answer.quote.ask),
+            bid: answer.quote.bid.map(pesos),
+            latency_ms: milliseconds(answer.took),
         }
     }
 }
 
-impl From<&Rejected> for RejectedResponse {
-    fn from(rejected: &Rejected) -> Self {
+impl From<&LastFailure> for FailureResponse {
+    fn from(failure: &LastFailure) -> Self {
+        Self { timestamp: failure.at, reason: failure.text.clone() }
+    }
+}
+
+impl From<&SourceReport> for FailuresResponse {
+    fn from(report: &SourceReport) -> Self {
+        let [exchange_timeout, exchange_error, bad_answer, price_rejected] = report.failed;
+        Self { exchange_timeout, exchange_error, bad_answer, price_rejected }
+    }
+}
+
+impl From<&RejectedPrice> for RejectedResponse {
+    fn from(rejected: &RejectedPrice) -> Self {
         Self {
             timestamp: rejected.timestamp,
             price: rejected.price.parse::<Price>().ok().map(pesos),
@@ -208,33 +150,32 @@ impl From<&Rejected> for RejectedResponse {
 
 /// The response for one source at the unix second `now`. `all_samples` is the number of samples of all
 /// sources.
-pub(super) fn of(
+pub(super) fn source(
     name: &str,
     source: &config::Source,
     report: &SourceReport,
-    rejected: &[Rejected],
+    rejected: &[RejectedPrice],
     all_samples: u64,
     now: i64,
 ) -> SourceResponse {
-    let (state, open_until) = report.state(now);
-    let answers = report.attempts.iter().filter(|(_, answered)| *answered).count();
-    let samples = report.counted("samples");
+    let circuit = report.circuit(now);
+    let answered = report.attempts.iter().filter(|(_, is_answered)| *is_answered).count();
     SourceResponse {
         name: name.to_owned(),
         enabled: source.enabled,
         order: source.order,
         weight: source.weight,
-        state,
-        open_until,
-        last_answer: report.last_answer(),
-        last_failure: report.last_failure(),
-        latency_p50_ms: report.latency_ms(0.5),
-        latency_p99_ms: report.latency_ms(0.99),
-        success_share: share(answers as u64, report.attempts.len() as u64),
-        answered: report.counted("answered"),
-        failed: report.failures(),
-        samples,
-        share: share(samples, all_samples),
+        state: circuit.state,
+        open_until: circuit.open_until,
+        last_answer: report.last_answer.as_ref().map(Into::into),
+        last_failure: report.last_failure.as_ref().map(Into::into),
+        latency_p50_ms: report.latency(0.5).map(milliseconds),
+        latency_p99_ms: report.latency(0.99).map(milliseconds),
+        success_share: share(answered as u64, report.attempts.len() as u64),
+        answered: report.answered,
+        failed: report.into(),
+        samples: report.samples,
+        share: share(report.samples, all_samples),
         rejected: rejected.iter().filter(|one| one.source == name).map(Into::into).collect(),
     }
 }
@@ -245,6 +186,6 @@ pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn milliseconds(micros: u64) -> f64 {
-    micros as f64 / 1000.0
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
 }

@@ -1,41 +1,42 @@
-//! What the status says of each source.
+//! The sources in `/api/status`.
 
 use poem_openapi::Object;
 
-use super::answer::{State, share};
+use super::answer::{milliseconds, share};
 use crate::{
     config,
+    domain::CircuitState,
     store::{Store, StoreError},
 };
 
-/// A source in few words.
+/// The summary of a source.
 #[derive(Debug, Object)]
 pub struct SourceSummary {
     /// Its name.
     pub name: String,
-    /// Whether it is asked.
+    /// Whether requests are sent to it.
     pub enabled: bool,
-    /// The state of its circuit breaker, the worst among the workers that run.
-    pub state: State,
-    /// The time in which half of its last 1000 answers came, in milliseconds; null of none.
+    /// The worst state of its circuit breakers in all running workers.
+    pub state: CircuitState,
+    /// The median latency of its last 1000 answers, in milliseconds; null without answers.
     pub latency_p50_ms: Option<f64>,
-    /// Its share in the samples whose source is known, 0 to 1; null where there is none.
+    /// Its share of the samples whose source is known, from 0 to 1; null without samples.
     pub share: Option<f64>,
-    /// What happened when it failed the last time; null if it has not.
+    /// Its last error; null if it has never failed.
     pub last_failure: Option<String>,
 }
 
 impl SourceSummary {
-    /// Whether a worker does not ask it, since it has failed.
+    /// Whether a worker sends it no requests, or only a trial request, after failures.
     pub(in crate::api) fn is_failing(&self) -> bool {
-        matches!(self.state, State::Open | State::HalfOpen)
+        matches!(self.state, CircuitState::Open | CircuitState::HalfOpen)
     }
 }
 
-/// The sources of a configuration.
+/// The summaries of all configured sources.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub(in crate::api) async fn summaries(
     store: &Store,
     config: &config::Sources,
@@ -43,17 +44,17 @@ pub(in crate::api) async fn summaries(
     let named = config.in_order();
     let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     let reports = store.source_reports(&names).await?;
-    let all = reports.iter().map(|report| report.counted("samples")).sum();
+    let all = reports.iter().map(|report| report.samples).sum();
     let now = store.clock().unix_seconds();
     let summary = |((name, source), report): ((&String, &config::Source), _)| {
         let report: &crate::store::SourceReport = report;
         SourceSummary {
             name: name.clone(),
             enabled: source.enabled,
-            state: report.state(now).0,
-            latency_p50_ms: report.latency_ms(0.5),
-            share: share(report.counted("samples"), all),
-            last_failure: report.fields.get("failed").cloned(),
+            state: report.circuit(now).state,
+            latency_p50_ms: report.latency(0.5).map(milliseconds),
+            share: share(report.samples, all),
+            last_failure: report.last_failure.as_ref().map(|failure| failure.text.clone()),
         }
     };
     Ok(named.into_iter().zip(&reports).map(summary).collect())

@@ -1,4 +1,4 @@
-//! The events of the last slots, written once for all clients.
+//! The events of the most recent slots, serialized once for all clients.
 
 use std::{
     collections::VecDeque,
@@ -14,28 +14,28 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     api::numbers::pesos,
-    domain::{Observation, Reason},
+    domain::{MissedReason, Observation},
     history::{History, HistoryError, Outcome},
 };
 
-/// The events that are kept, and the most that are read at once.
+/// The maximum number of events that are kept, and that are read at once.
 const EVENTS: u16 = 360;
-/// How often it is looked whether a slot has ended without a price.
+/// The interval between checks for slots that have ended without a price.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// The events of the last slots.
+/// The events of the most recent slots.
 pub(super) struct Feed {
     history: Arc<History>,
     /// The length of a slot in seconds.
     slot: i64,
-    /// One of each slot, without a gap.
+    /// One event for each slot, in order and without gaps.
     recent: RwLock<VecDeque<Event>>,
-    /// Notified of new ones.
+    /// Notifies clients of new events.
     news: watch::Sender<()>,
     started: Once,
 }
 
-/// What became of a slot, as it is sent.
+/// The result of a slot, as it is sent to clients.
 #[derive(Debug, Clone)]
 struct Event {
     /// The first second of the slot.
@@ -43,7 +43,7 @@ struct Event {
     text: Bytes,
 }
 
-/// The data of an event `price`.
+/// The data of a `price` event.
 #[derive(Serialize)]
 struct PriceData<'a> {
     slot: i64,
@@ -54,7 +54,7 @@ struct PriceData<'a> {
     bid: Option<f64>,
 }
 
-/// The data of an event `missed`.
+/// The data of a `missed` event.
 #[derive(Serialize)]
 struct MissedData {
     slot: i64,
@@ -74,7 +74,7 @@ impl Feed {
         }
     }
 
-    /// Gives notice of new events from now on. The first client starts the task that writes them.
+    /// Subscribes to new events. The first subscription starts the task that produces them.
     pub(super) fn follow(feed: &Arc<Self>) -> watch::Receiver<()> {
         feed.started.call_once(|| {
             let feed = Arc::clone(feed);
@@ -83,21 +83,22 @@ impl Feed {
         feed.news.subscribe()
     }
 
-    /// The events of the slots that begin at or after a unix second, and the second to go on from;
-    /// `None` if there is none yet.
+    /// Returns the events of the slots that begin at or after a Unix second, and the second from which to
+    /// continue; `None` if there are no such events yet.
     pub(super) async fn after(&self, second: i64) -> Option<(Bytes, i64)> {
-        if let Some(known) = self.recent_after(second) {
-            return known;
+        if let Some(decided) = self.recent_after(second) {
+            return decided;
         }
-        // It is tried again with the next event, or when the client has connected again.
+        // After an error the client retries on the next event or when it reconnects.
         let events = self.read(second).await.ok()?;
         let next = events.last()?.slot + 1;
         Some((join(&events), next))
     }
 
-    /// The same of the recent events; `None` if they begin later, or end before the slot that comes
-    /// before `second`: a client that begins with the last price does not wait for the slots before it.
-    #[allow(clippy::option_option, reason = "unknown, or known to be none")]
+    /// Like [`Self::after`], from the recent events. Returns `None` if they cannot decide: they begin after
+    /// `second`, or end before the slot that precedes it. The caller then reads the history, so that a client
+    /// that starts with the last price does not wait for the recent events to catch up.
+    #[allow(clippy::option_option, reason = "not decidable, or decided: no events yet")]
     fn recent_after(&self, second: i64) -> Option<Option<(Bytes, i64)>> {
         let recent = self.recent.read();
         let (first, last) = (recent.front()?.slot, recent.back()?.slot);
@@ -108,7 +109,7 @@ impl Feed {
         let mut events = recent.range(from..);
         Some(match (events.len(), recent.back()) {
             (0, _) | (_, None) => None,
-            // As nearly always: all clients share it.
+            // The usual case: all clients share the same bytes.
             (1, Some(last)) => Some((last.text.clone(), last.slot + 1)),
             (_, Some(last)) => {
                 let events: Vec<Event> = events.by_ref().cloned().collect();
@@ -117,8 +118,8 @@ impl Feed {
         })
     }
 
-    /// Keeps the events of the last slots up to date, for ever. After a pause of recording it skips older
-    /// slots, which clients read from the history.
+    /// Keeps the recent events up to date, forever. After a long outage it skips older slots; clients read
+    /// those from the history.
     async fn write(&self) {
         let mut changes = self.history.changes();
         let mut next: Option<i64> = None;
@@ -129,16 +130,16 @@ impl Feed {
             let events = self.read(from).await.unwrap_or_default();
             let is_full = events.len() >= usize::from(EVENTS);
             if let Some(last) = events.last() {
-                let goes_on = next == Some(from);
+                let continues = next == Some(from);
                 next = Some(last.slot + 1);
-                self.add(events, goes_on);
+                self.add(events, continues);
             }
             if is_full {
-                // There may be more.
+                // There may be more events.
                 continue;
             }
             tokio::select! {
-                _news = changes.changed() => {}
+                _changed = changes.changed() => {}
                 () = sleep(EVERY) => {}
             }
         }
@@ -149,10 +150,10 @@ impl Feed {
         Ok(outcomes.iter().map(Event::from).collect())
     }
 
-    /// Adds events, which go on where the recent ones end or replace them.
-    fn add(&self, events: Vec<Event>, goes_on: bool) {
+    /// Adds events: they continue the recent ones if `continues`, and replace them otherwise.
+    fn add(&self, events: Vec<Event>, continues: bool) {
         let mut recent = self.recent.write();
-        if !goes_on {
+        if !continues {
             recent.clear();
         }
         recent.extend(events);
@@ -173,7 +174,7 @@ impl From<&Outcome> for Event {
         let (kind, data) = match &outcome.result {
             Ok(observation) => ("price", json(&price(slot, observation))),
             Err(reason) => {
-                let reason = reason.map_or("not_scheduled", Reason::name);
+                let reason = reason.map_or("not_scheduled", MissedReason::name);
                 ("missed", json(&MissedData { slot, until: outcome.slot.end() - 1, reason }))
             }
         };

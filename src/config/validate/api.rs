@@ -1,4 +1,4 @@
-//! What values are allowed for clients of the API.
+//! Checks the values of `[api]`. Depends on nothing else of the crate but the configuration.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -46,13 +46,14 @@ fn large(key: &str, size: ByteSize, range: &RangeInclusive<ByteSize>) -> Result<
     })
 }
 
-/// An origin as browsers write it: compared with what they send, letter by letter.
+/// Checks that an origin is written as browsers send it, because the two are compared character by character.
 fn cors_origin(origin: &str) -> Result<(), ConfigError> {
     let is_exact = |url: Url| is_origin(&url) && url.origin().ascii_serialization() == origin;
     if origin == "*" || origin.parse().is_ok_and(is_exact) {
         return Ok(());
     }
-    let reason = "give \"*\", or a scheme and a host, such as https://example.org".to_owned();
+    let reason =
+        "give \"*\", or a scheme and a host without a path, such as https://example.org".to_owned();
     let key = "api.cors_origins".to_owned();
     Err(ConfigError::NotAllowed { key, value: format!("{origin:?}"), reason })
 }
@@ -66,12 +67,13 @@ fn is_origin(url: &Url) -> bool {
         && url.password().is_none()
 }
 
-/// It is written before the path of a request, so it must be an origin and no more.
+/// Checks that the public address is an origin, because links consist of it and the path of a page.
 fn public_url(url: &str) -> Result<(), ConfigError> {
     if url.is_empty() || url.parse().is_ok_and(|url| is_origin(&url)) {
         return Ok(());
     }
-    let reason = "give a scheme and a host, such as https://prices.example.org".to_owned();
+    let reason =
+        "give a scheme and a host without a path, such as https://prices.example.org".to_owned();
     Err(ConfigError::NotAllowed {
         key: "api.public_url".to_owned(),
         value: format!("{url:?}"),

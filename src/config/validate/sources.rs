@@ -1,4 +1,4 @@
-//! What is allowed in `[sources]`.
+//! Checks the values of `[sources]`. Depends on `domain` and the configuration.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 use super::{lasting, within};
 use crate::{
-    config::{ConfigError, Policy, Source, Sources, masked},
+    config::{ConfigError, Policy, Source, Sources, mask_url},
     domain::{Price, Side, is_source_name},
 };
 
@@ -15,27 +15,29 @@ pub(super) fn check(sources: &Sources) -> Result<(), ConfigError> {
     if enabled.is_empty() {
         return Err(not_allowed(
             "sources",
-            "all of them are switched off",
-            "give one enabled = true",
+            "all sources are disabled",
+            "set enabled = true for at least one source",
         ));
     }
     within("sources.quorum", sources.quorum, 1..=100)?;
     if sources.policy == Policy::Median && enabled.len() < sources.quorum {
-        let reason =
-            format!("only {} sources are enabled: enable more, or ask for fewer", enabled.len());
+        let reason = format!(
+            "only {} sources are enabled: enable more sources, or lower the quorum",
+            enabled.len()
+        );
         return Err(not_allowed("sources.quorum", &sources.quorum.to_string(), &reason));
     }
     let highest = Price::MAX.unsigned_abs();
     if !(1..=highest).contains(&sources.highest) {
-        let reason = format!("give pesos from 1 to {highest}");
+        let reason = format!("give a price in pesos from 1 to {highest}");
         return Err(not_allowed("sources.highest", &sources.highest.to_string(), &reason));
     }
     if sources.lowest > sources.highest {
-        let reason = "give no more than sources.highest";
+        let reason = "give at most the value of sources.highest";
         return Err(not_allowed("sources.lowest", &sources.lowest.to_string(), reason));
     }
     if !(0.001..=10.0).contains(&sources.max_jump) {
-        let reason = "give a share from 0.001 to 10.0";
+        let reason = "give a fraction from 0.001 to 10.0";
         return Err(not_allowed("sources.max_jump", &sources.max_jump.to_string(), reason));
     }
     sources.named.iter().try_for_each(|(name, source)| one(name, source, sources.price))
@@ -44,15 +46,16 @@ pub(super) fn check(sources: &Sources) -> Result<(), ConfigError> {
 fn one(name: &str, source: &Source, side: Side) -> Result<(), ConfigError> {
     let key = |key: &str| format!("sources.{name}.{key}");
     if !is_source_name(name) {
-        let reason = "name a source with up to 32 of a-z, 0-9, - and _, with a letter among them";
+        let reason = "give a source a name of 1 to 32 characters of a-z, 0-9, - and _, with at \
+                      least one letter";
         return Err(not_allowed("sources", &format!("{name:?}"), reason));
     }
     if !matches!(source.url.scheme(), "http" | "https") {
-        let reason = "give an http:// or https:// address";
-        return Err(not_allowed(&key("url"), &masked(source.url.as_str()), reason));
+        let reason = "give a URL that starts with http:// or https://";
+        return Err(not_allowed(&key("url"), &mask_url(source.url.as_str()), reason));
     }
     if source.enabled && side != Side::Ask && source.bid.is_none() {
-        let reason = "sources.price needs it: give the place of the bid, or switch the source off";
+        let reason = "sources.price requires the bid: give its location, or disable the source";
         return Err(not_allowed(&key("bid"), "\"\"", reason));
     }
     for (number, header) in (1..).zip(&source.headers) {
@@ -60,7 +63,7 @@ fn one(name: &str, source: &Source, side: Side) -> Result<(), ConfigError> {
             name.parse::<HeaderName>().is_ok() && HeaderValue::from_str(value.trim()).is_ok()
         });
         if !fine {
-            // Nothing of it is shown: it may be a secret.
+            // The value is not shown, because it may be a secret.
             let reason = "give each header as \"Name: value\"";
             return Err(not_allowed(&key("headers"), &format!("... (number {number})"), reason));
         }

@@ -1,4 +1,4 @@
-//! `cotiza audit`: what operators have done.
+//! `cotiza audit`: lists the actions of operators. Depends on `config` and `store`.
 
 use super::{
     Operator,
@@ -6,12 +6,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// Prints what operators have done, the last thing first.
+/// Prints the actions of operators, the latest first.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub async fn run(config: &Config, json: bool) -> anyhow::Result<()> {
-    let actions = Operator::at_work(config).await?.store.actions().await?;
+    let actions = Operator::connected(config).await?.store.actions().await?;
     if json {
         return print(&serde_json::to_string_pretty(&actions)?);
     }

@@ -1,4 +1,5 @@
-//! `cotiza job`: look at jobs, run one now, remove some.
+//! `cotiza job`: lists, shows, runs and removes jobs. Depends on `api`, `config`, `domain`, `jobs` and
+//! `queue`.
 
 pub(super) mod list;
 mod run_now;
@@ -10,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Operator,
-    output::{moment_of, nothing, print, print_done, print_json, table},
+    output::{empty_cell, optional_moment, print, print_done, print_json, table},
 };
 use crate::{
     api::JobResponse,
     config::Config,
-    domain::{PageNumber, PageSize, Reason, UnixTime},
-    jobs::{self, QUEUES, Runner, ScheduledJob},
+    domain::{MissedReason, PageNumber, PageSize, UnixTime},
+    jobs::{self, ForEachJob, QUEUES, ScheduledJob},
     queue::{JobReport, JobState},
 };
 
-/// What can be done with jobs.
+/// The commands for jobs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List jobs, newest first
@@ -29,87 +30,87 @@ pub enum Command {
                       cotiza job ls --json --page-size 100"
     )]
     Ls {
-        /// Those in this state
+        /// List only jobs in this state
         #[arg(long, value_enum)]
         state: Option<JobState>,
-        /// Those of this queue
+        /// List only jobs of this queue
         #[arg(long, value_parser = PossibleValuesParser::new(QUEUES))]
         queue: Option<String>,
-        /// Which page: a number from 1, or `last`
+        /// Number of the page, from 1, or `last`
         #[arg(long, default_value = "1")]
         page: PageNumber,
-        /// Jobs a page, up to 1000
+        /// Jobs per page, up to 1000
         #[arg(long, default_value = "20")]
         page_size: PageSize,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Show a job
     #[command(after_help = "Examples:\n  cotiza job show 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
     Show {
-        /// The id of the job
+        /// Id of the job
         id: String,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Run a job once, now, and wait for its end; exit with 1 if it is given up
+    /// Run a job once now and wait for its end; exit with 1 if it is given up
     #[command(
-        after_help = "Examples:\n  cotiza job run housekeeping\n  cotiza job run fetch_btc_ars   (of the \
+        after_help = "Examples:\n  cotiza job run housekeeping\n  cotiza job run fetch_btc_ars   (for the \
                       current slot)"
     )]
     Run {
-        /// The name of the job
+        /// Name of the job
         #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         job: String,
-        /// The slot of `fetch_btc_ars`, by a second in it; the current one without it. A price of now is not
-        /// one of then: past slots are refused
+        /// Slot of `fetch_btc_ars`, given as any time in it [default: the current slot]. Past slots are
+        /// rejected, because the current price is not the price of a past slot
         #[arg(long, value_name = "TIME")]
         slot: Option<UnixTime>,
-        /// For the audit log
+        /// Comment for the audit log
         #[arg(long)]
         note: Option<String>,
-        /// Say what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Remove a job that waits for a worker
+    /// Remove a waiting job
     #[command(after_help = "Examples:\n  cotiza job cancel 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
     Cancel {
-        /// The id of the job
+        /// Id of the job
         id: String,
-        /// For the audit log
+        /// Comment for the audit log
         #[arg(long)]
         note: Option<String>,
-        /// Say what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Forget a job that has ended
+    /// Delete a job that has ended
     #[command(after_help = "Examples:\n  cotiza job delete 01JDK3W8Z6Q4T1N7R5V2M9X0BC")]
     Delete {
-        /// The id of the job
+        /// Id of the job
         id: String,
-        /// For the audit log
+        /// Comment for the audit log
         #[arg(long)]
         note: Option<String>,
-        /// Say what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Runs the command; `shutdown` ends the wait for a job.
+/// Runs the command. `shutdown` ends the wait for the end of a job.
 ///
 /// # Errors
-/// If the job does not exist, if its state does not allow the action, or if Redis fails.
+/// Returns an error if the job does not exist, its state does not allow the action, or Redis fails.
 pub async fn run(
     config: &Config,
     command: Command,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let operator = &Operator::at_work(config).await?;
+    let operator = &Operator::connected(config).await?;
     match command {
         Command::Ls { state, queue, page, page_size, json } => {
             let states = state.map_or_else(|| JobState::ALL.to_vec(), |state| vec![state]);
@@ -119,8 +120,8 @@ pub async fn run(
         Command::Run { job, slot, note, json } => {
             let run = run_now::RunNow { operator, name: &job, slot, note, json };
             tokio::select! {
-                ended = jobs::run_each(&run) => ended,
-                () = shutdown.cancelled() => bail!("not waited for; the job may still run"),
+                ended = jobs::run_for_each_job(&run) => ended,
+                () = shutdown.cancelled() => bail!("interrupted; the job may still run"),
             }
         }
         Command::Cancel { id, note, json } => remove(operator, &CANCEL, &id, note, json).await,
@@ -130,7 +131,7 @@ pub async fn run(
 
 async fn found(operator: &Operator<'_>, id: &str) -> anyhow::Result<JobReport> {
     let found = operator.inspector.job(id).await?;
-    found.with_context(|| format!("there is no job {id:?}; `cotiza job ls` lists all"))
+    found.with_context(|| format!("there is no job {id:?}; `cotiza job ls` lists all jobs"))
 }
 
 async fn show(operator: &Operator<'_>, id: &str, json: bool) -> anyhow::Result<()> {
@@ -143,25 +144,25 @@ async fn show(operator: &Operator<'_>, id: &str, json: bool) -> anyhow::Result<(
         ("queue", job.queue),
         ("job", job.job.to_string()),
         ("state", job.state.name().to_owned()),
-        ("enqueued", moment_of(job.enqueued_at)),
-        ("started", moment_of(job.started_at)),
-        ("ended", moment_of(job.ended_at)),
-        ("duration", job.duration.map_or_else(nothing, |took| format!("{took:.3} s"))),
+        ("enqueued", optional_moment(job.enqueued_at)),
+        ("started", optional_moment(job.started_at)),
+        ("ended", optional_moment(job.ended_at)),
+        ("duration", job.duration.map_or_else(empty_cell, |took| format!("{took:.3} s"))),
         ("tries", job.tries.to_string()),
-        ("worker", job.worker.unwrap_or_else(nothing)),
-        ("error", job.error.unwrap_or_else(nothing)),
+        ("worker", job.worker.unwrap_or_else(empty_cell)),
+        ("error", job.error.unwrap_or_else(empty_cell)),
     ];
     print(&table(&[], rows.map(|(name, value)| vec![name.to_owned(), value])))
 }
 
-/// A way to remove a job.
+/// A command that removes a job.
 struct Removal {
     action: &'static str,
     done: &'static str,
-    /// The states in which it is allowed, and what is said of others.
+    /// The states in which it is allowed, and the message for other states.
     states: &'static [JobState],
     rule: &'static str,
-    /// What is said of a job that has left such a state meanwhile.
+    /// The message for a job that has left these states in the meantime.
     too_late: &'static str,
 }
 
@@ -169,15 +170,15 @@ const CANCEL: Removal = Removal {
     action: "cancel",
     done: "cancelled",
     states: &[JobState::Waiting],
-    rule: "only a waiting one is cancelled",
-    too_late: "does not wait any more",
+    rule: "only waiting jobs can be cancelled",
+    too_late: "is no longer waiting",
 };
 const DELETE: Removal = Removal {
     action: "delete",
     done: "deleted",
     states: &[JobState::Done, JobState::Dead],
-    rule: "only one that has ended is deleted",
-    too_late: "is not there any more",
+    rule: "only jobs that have ended can be deleted",
+    too_late: "no longer exists",
 };
 
 async fn remove(
@@ -192,18 +193,18 @@ async fn remove(
     let removed = operator.inspector.remove(queue, state, &[id.to_owned()]).await?;
     ensure!(!removed.is_empty(), "job {id} {}", removal.too_late);
     let text = format!("{} {id}", removal.done);
-    // What was removed is noted, whatever else fails.
+    // The action is recorded even if a later step fails.
     let noted = operator.note(format!("job {} {id} ({queue} {job})", removal.action), note).await;
-    let told = match state {
-        JobState::Waiting => note_held_back(operator, queue, &removed).await,
+    let missed = match state {
+        JobState::Waiting => record_paused_slots(operator, queue, &removed).await,
         _ => Ok(()),
     };
-    noted.and(told).with_context(|| text.clone())?;
+    noted.and(missed).with_context(|| text.clone())?;
     print_done(json, &text, &json!({ "id": id, "removed": true }))
 }
 
-/// Notes that jobs are not run since an operator has removed them or paused their queue.
-pub(super) async fn note_held_back(
+/// Records that the slots of jobs are missed because an operator removed the jobs or paused their queue.
+pub(super) async fn record_paused_slots(
     operator: &Operator<'_>,
     queue: &'static str,
     payloads: &[Vec<u8>],
@@ -214,7 +215,7 @@ pub(super) async fn note_held_back(
         payloads: &'a [Vec<u8>],
     }
 
-    impl Runner for HeldBack<'_> {
+    impl ForEachJob for HeldBack<'_> {
         async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
             if J::NAME != self.queue {
                 return Ok(());
@@ -224,12 +225,12 @@ pub(super) async fn note_held_back(
             if jobs.is_empty() {
                 return Ok(());
             }
-            Ok(J::not_begun(&jobs, &self.operator.store, Reason::Paused).await?)
+            Ok(J::not_started(&jobs, &self.operator.store, MissedReason::Paused).await?)
         }
     }
 
     if payloads.is_empty() {
         return Ok(());
     }
-    jobs::run_each(&HeldBack { operator, queue, payloads }).await
+    jobs::run_for_each_job(&HeldBack { operator, queue, payloads }).await
 }

@@ -1,4 +1,5 @@
-//! How commands show what they found: tables for people, JSON for programs.
+//! The output of the commands: tables for people, JSON for programs. Depends on `exchange`, which escapes
+//! texts.
 
 use std::{
     io::{Write as _, stdout},
@@ -13,23 +14,23 @@ use serde_json::Value;
 
 use crate::exchange::escaped;
 
-/// Prints an answer of the API as JSON, as the API gives it.
-pub(super) fn print_json(answer: &impl ToJSON) -> anyhow::Result<()> {
-    let value = answer.to_json().unwrap_or_default();
+/// Prints a response of the API as the same JSON that the API returns.
+pub(super) fn print_json(response: &impl ToJSON) -> anyhow::Result<()> {
+    let value = response.to_json().unwrap_or_default();
     print(&serde_json::to_string_pretty(&value)?)
 }
 
-/// Prints what was done: as a sentence, or as JSON.
+/// Prints the result of an action as a sentence or as JSON.
 pub(super) fn print_done(json: bool, text: &str, done: &Value) -> anyhow::Result<()> {
     if json { print(&serde_json::to_string_pretty(done)?) } else { print(text) }
 }
 
-/// Prints a text.
+/// Prints a text to standard output.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     writeln!(stdout(), "{}", text.trim_end()).context("cannot write to standard output")
 }
 
-/// A table without lines.
+/// Returns a table without borders.
 pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -45,32 +46,32 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     lines.join("\n")
 }
 
-/// The longest text in a cell of a table.
-const LONGEST: usize = 300;
+/// The maximum number of characters in a cell of a table.
+const MAX_CELL: usize = 300;
 
-/// A text of others without what a terminal would obey, and not longer than people read.
+/// Returns an external text without control characters for terminals, shortened to [`MAX_CELL`] characters.
 pub(super) fn printable(text: &str) -> String {
-    let mut safe: String = text.chars().take(LONGEST).collect();
+    let mut safe: String = text.chars().take(MAX_CELL).collect();
     if safe.len() < text.len() {
         safe.push_str("...");
     }
     escaped(&safe)
 }
 
-/// A moment in unix seconds, in UTC.
+/// Formats a time in unix seconds as UTC.
 pub(super) fn moment(second: i64) -> String {
     let time = DateTime::from_timestamp(second, 0);
     time.map_or_else(|| second.to_string(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// The same of a moment with a fraction.
+/// Formats a time in unix seconds with a fraction as UTC; without a time, returns [`nothing`].
 #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
-pub(super) fn moment_of(second: Option<f64>) -> String {
-    second.map_or_else(nothing, |second| moment(second as i64))
+pub(super) fn optional_moment(second: Option<f64>) -> String {
+    second.map_or_else(empty_cell, |second| moment(second as i64))
 }
 
-/// A length of time: in days if it has several, else to the second.
-pub(super) fn lasting(seconds: i64) -> String {
+/// Formats a duration: in days from two days on, otherwise to the second.
+pub(super) fn duration_text(seconds: i64) -> String {
     if seconds >= 2 * 24 * 3600 {
         return format!("{} days", seconds / (24 * 3600));
     }
@@ -78,12 +79,12 @@ pub(super) fn lasting(seconds: i64) -> String {
     humantime::format_duration(seconds).to_string()
 }
 
-/// The text of a cell without a value.
-pub(super) fn nothing() -> String {
+/// Returns the text of a cell without a value.
+pub(super) fn empty_cell() -> String {
     "-".to_owned()
 }
 
-/// Bytes in units that people read.
+/// Formats a number of bytes with a unit.
 pub(super) fn bytes(count: u64) -> String {
     bytesize::ByteSize(count).display().si().to_string()
 }

@@ -1,23 +1,23 @@
-//! `cotiza process`: which processes are at work.
+//! `cotiza process`: lists the processes. Depends on `api` and `config`.
 
 use clap::Subcommand;
 
 use super::{
     Operator,
-    output::{lasting, nothing, print, print_json, table},
+    output::{duration_text, empty_cell, print, print_json, table},
 };
 use crate::{
     api::{ProcessResponse, processes},
     config::Config,
 };
 
-/// What can be done with processes.
+/// The commands for processes.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the schedulers, workers and apis of the last hour, and what they do
+    /// List the schedulers, workers and apis of the last hour, and the jobs that they run
     #[command(after_help = "Examples:\n  cotiza process ls\n  cotiza process ls --json")]
     Ls {
-        /// As JSON, as /api/processes/ answers
+        /// Print JSON, in the format of /api/processes/
         #[arg(long)]
         json: bool,
     },
@@ -26,10 +26,10 @@ pub enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let Command::Ls { json } = command;
-    let operator = Operator::at_work(config).await?;
+    let operator = Operator::connected(config).await?;
     let list = processes(&operator.store, &operator.inspector).await?;
     if json {
         return print_json(&list);
@@ -46,15 +46,15 @@ fn row(process: &ProcessResponse, now: i64) -> Vec<String> {
     vec![
         format!("{:?}", process.role).to_lowercase(),
         process.host.clone(),
-        process.pid.map_or_else(nothing, |pid| pid.to_string()),
-        process.version.clone().unwrap_or_else(nothing),
-        process.started_at.map_or_else(nothing, |at| lasting(now - at)),
+        process.pid.map_or_else(empty_cell, |pid| pid.to_string()),
+        process.version.clone().unwrap_or_else(empty_cell),
+        process.started_at.map_or_else(empty_cell, |at| duration_text(now - at)),
         if process.alive {
             "alive".to_owned()
         } else {
-            format!("silent for {}", lasting(now - process.last_seen))
+            format!("silent for {}", duration_text(now - process.last_seen))
         },
-        process.clock_skew.map_or_else(nothing, |skew| format!("{skew:+.1} s")),
-        if work.is_empty() { nothing() } else { work.join(", ") },
+        process.clock_skew.map_or_else(empty_cell, |skew| format!("{skew:+.1} s")),
+        if work.is_empty() { empty_cell() } else { work.join(", ") },
     ]
 }

@@ -1,4 +1,5 @@
-//! `cotiza queue`: look at queues, pause and resume them, remove their jobs.
+//! `cotiza queue`: lists, pauses and resumes queues, and removes their jobs. Depends on `api`, `config`,
+//! `jobs` and `queue`.
 
 use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum, builder::PossibleValuesParser};
@@ -8,7 +9,7 @@ use serde_json::json;
 use super::{
     Operator,
     job::{self, list},
-    output::{lasting, moment, nothing, print, print_done, print_json, table},
+    output::{duration_text, empty_cell, moment, print, print_done, print_json, table},
 };
 use crate::{
     api::{JobResponse, QueueResponse, queues},
@@ -17,68 +18,68 @@ use crate::{
     queue::JobState,
 };
 
-/// What can be done with queues.
+/// The commands for queues.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the queues: jobs by state, workers, whether paused
+    /// List the queues with their jobs by state, their workers, and whether they are paused
     #[command(after_help = "Examples:\n  cotiza queue ls\n  cotiza queue ls --json")]
     Ls {
-        /// As JSON, as /api/queues/ answers
+        /// Print JSON, in the format of /api/queues/
         #[arg(long)]
         json: bool,
     },
     /// Show a queue and its newest jobs
     #[command(after_help = "Examples:\n  cotiza queue inspect fetch_btc_ars")]
     Inspect {
-        /// The name of the queue
+        /// Name of the queue
         #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
-        /// As JSON: the queue and its newest jobs
+        /// Print the queue and its newest jobs as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Enqueue nothing into a queue and take nothing from it, until it is resumed; running jobs end
+    /// Pause a queue: no jobs are enqueued or started until it is resumed; running jobs continue to their end
     #[command(
-        after_help = "Slots that are missed meanwhile have the reason `paused`.\n\nExamples:\n  \
+        after_help = "Slots that are missed during the pause have the reason `paused`.\n\nExamples:\n  \
                       cotiza queue pause fetch_btc_ars --note 'the exchange is being updated'"
     )]
     Pause {
-        /// The name of the queue
+        /// Name of the queue
         #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
-        /// Why; shown by `queue ls`, on the page and in the audit log
+        /// Reason of the pause; shown by `queue ls`, on the web page and in the audit log
         #[arg(long)]
         note: Option<String>,
-        /// Say what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
     /// Resume a paused queue
     #[command(after_help = "Examples:\n  cotiza queue resume fetch_btc_ars")]
     Resume {
-        /// The name of the queue
+        /// Name of the queue
         #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
-        /// For the audit log
+        /// Comment for the audit log
         #[arg(long)]
         note: Option<String>,
-        /// Say what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
     /// Remove all jobs in a state; running ones cannot be removed
     #[command(after_help = "Examples:\n  cotiza queue purge fetch_btc_ars --state dead")]
     Purge {
-        /// The name of the queue
+        /// Name of the queue
         #[arg(value_parser = PossibleValuesParser::new(QUEUES))]
         queue: String,
-        /// Which jobs
+        /// State of the jobs to remove
         #[arg(long, value_enum)]
         state: Removable,
-        /// For the audit log
+        /// Comment for the audit log
         #[arg(long)]
         note: Option<String>,
-        /// Say what was done as JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
     },
@@ -87,11 +88,11 @@ pub enum Command {
 /// The states in which jobs can be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Removable {
-    /// Those that no worker has taken
+    /// Jobs that no worker has started
     Waiting,
-    /// Those that have ended well
+    /// Jobs that have succeeded
     Done,
-    /// Those that were given up
+    /// Jobs that were given up
     Dead,
 }
 
@@ -105,17 +106,17 @@ impl From<Removable> for JobState {
     }
 }
 
-/// The newest jobs that are shown of a queue.
+/// The number of newest jobs that are shown of a queue.
 const SHOWN: usize = 10;
-/// The newest waiting jobs whose slots are noted when a queue is paused.
+/// The maximum number of waiting jobs whose slots get a missed reason when a queue is paused.
 const HELD: usize = 1000;
 
 /// Runs the command.
 ///
 /// # Errors
-/// If Redis fails.
+/// Returns an error if Redis fails.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
-    let operator = Operator::at_work(config).await?;
+    let operator = Operator::connected(config).await?;
     match command {
         Command::Ls { json } => {
             let list = queues(&operator.inspector).await?;
@@ -130,7 +131,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Queues as a table.
+/// Formats queues as a table.
 pub(super) fn queue_table(queues: &[QueueResponse]) -> String {
     let rows = queues.iter().map(|queue| {
         vec![
@@ -139,7 +140,7 @@ pub(super) fn queue_table(queues: &[QueueResponse]) -> String {
             queue.running.to_string(),
             queue.done.to_string(),
             queue.dead.to_string(),
-            queue.oldest_due_age.map_or_else(nothing, |age| format!("{age:.1} s")),
+            queue.oldest_due_age.map_or_else(empty_cell, |age| format!("{age:.1} s")),
             queue.workers.to_string(),
             queue.paused.as_ref().map_or_else(
                 || "no".to_owned(),
@@ -175,17 +176,18 @@ async fn pause(
     json: bool,
 ) -> anyhow::Result<()> {
     let name = operator.queue(name)?;
-    let by = super::who();
+    let by = super::current_user();
     let is_new = operator.inspector.pause(name, &by, note.as_deref().unwrap_or_default()).await?;
     operator.note(format!("queue pause {name}"), note).await?;
-    // Their slots may end before it is resumed; a job that is run in time takes its reason away.
+    // The slots of waiting jobs may end before the queue is resumed. If a job still runs in time, its slot is
+    // no longer missed.
     let held = operator.inspector.jobs(&[name], &[JobState::Waiting], 0, HELD).await?;
     let held: Vec<Vec<u8>> = held.iter().map(|job| job.job.to_string().into_bytes()).collect();
-    job::note_held_back(operator, name, &held).await?;
+    job::record_paused_slots(operator, name, &held).await?;
     let text = if is_new {
         format!("{name} is paused; `cotiza queue resume {name}` resumes it")
     } else {
-        format!("{name} was paused already")
+        format!("{name} was already paused")
     };
     print_done(json, &text, &json!({ "queue": name, "paused": true, "changed": is_new }))
 }
@@ -201,7 +203,7 @@ async fn resume(
     if was_paused {
         operator.note(format!("queue resume {name}"), note).await?;
     }
-    let text = format!("{name} {}", if was_paused { "is resumed" } else { "was not paused" });
+    let text = format!("{name} {}", if was_paused { "has been resumed" } else { "was not paused" });
     print_done(json, &text, &json!({ "queue": name, "paused": false, "changed": was_paused }))
 }
 
@@ -216,18 +218,18 @@ async fn purge(
     let (removed, ended) = operator.inspector.purge(name, state).await;
     let (count, of_state) = (removed.len(), state.name());
     let text = format!("removed {count} jobs that were {of_state} from {name}");
-    // What was removed is noted, whatever else fails.
+    // The action is recorded even if a later step fails.
     let noted = operator.note(format!("queue purge {name} --state {of_state}"), note).await;
-    let told = match state {
-        JobState::Waiting => job::note_held_back(operator, name, &removed).await,
+    let missed = match state {
+        JobState::Waiting => job::record_paused_slots(operator, name, &removed).await,
         _ => Ok(()),
     };
-    ended.with_context(|| format!("{text}, but not all"))?;
-    noted.and(told).with_context(|| text.clone())?;
+    ended.with_context(|| format!("{text}, then an error stopped the removal of the others"))?;
+    noted.and(missed).with_context(|| text.clone())?;
     print_done(json, &text, &json!({ "queue": name, "state": of_state, "removed": count }))
 }
 
-/// How long ago, for people.
+/// Formats the time since a moment.
 pub(super) fn ago(now: i64, then: i64) -> String {
-    format!("{} ago", lasting(now - then))
+    format!("{} ago", duration_text(now - then))
 }

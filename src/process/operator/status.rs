@@ -1,4 +1,4 @@
-//! `cotiza status`: everything on one screen.
+//! `cotiza status`: the status of the system on one screen. Depends on `api`, `config` and `history`.
 
 use std::{
     io::{Write as _, stdout},
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Operator,
-    output::{bytes, lasting, moment, nothing, print, print_json, printable, table},
+    output::{bytes, duration_text, empty_cell, moment, print, print_json, printable, table},
     queue::{ago, queue_table},
 };
 use crate::{
@@ -21,26 +21,26 @@ use crate::{
     history::History,
 };
 
-/// How often `--watch` looks.
+/// The interval of `--watch`.
 const EVERY: Duration = Duration::from_secs(2);
-/// Clears a terminal and goes to its first line.
+/// The escape sequences that clear a terminal and move the cursor to its first line.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// How the status is shown.
+/// The options of `cotiza status`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Status {
-    /// As JSON, as /api/status/ answers
+    /// Print JSON, in the format of /api/status/
     #[arg(long)]
     json: bool,
-    /// Again every two seconds, until Ctrl-C
+    /// Refresh every two seconds, until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     watch: bool,
 }
 
-/// Prints how everything is.
+/// Prints the status of the system.
 ///
 /// # Errors
-/// If something is wrong; the message says how much.
+/// Returns an error if there are problems; the message contains their number.
 pub async fn run(
     config: &Config,
     shown: Status,
@@ -57,7 +57,7 @@ pub async fn run(
         }
         return match status.problems.len() {
             0 => Ok(()),
-            1 => bail!("there is a problem"),
+            1 => bail!("there is 1 problem"),
             count => bail!("there are {count} problems"),
         };
     }
@@ -77,8 +77,8 @@ pub async fn run(
 }
 
 async fn look(operator: &Operator<'_>, history: &History) -> StatusResponse {
-    // Without Redis, the status says so.
-    let _away = operator.store.ask_time().await;
+    // If Redis is unavailable, the status reports it.
+    let _away = operator.store.sync_clock().await;
     let _not_loaded = history.refresh().await;
     status(history, &operator.inspector, operator.config).await
 }
@@ -86,14 +86,14 @@ async fn look(operator: &Operator<'_>, history: &History) -> StatusResponse {
 fn text(status: &StatusResponse) -> String {
     let mut lines = vec![price(status)];
     if status.simulated {
-        lines.push("            SIMULATED: these are not real prices".to_owned());
+        lines.push("            SIMULATED: these prices are not real".to_owned());
     }
     lines.push(coverage(status));
     lines.push(processes(status));
     lines.push(redis(status));
     lines.push(history(status));
     for problem in &status.problems {
-        lines.push(printable(&format!("problem     {} (README: {})", problem.text, problem.help)));
+        lines.push(printable(&format!("problem     {} (runbook: {})", problem.text, problem.help)));
     }
     if !status.queues.is_empty() {
         lines.push(String::new());
@@ -106,9 +106,9 @@ fn text(status: &StatusResponse) -> String {
             vec![
                 source.name.clone(),
                 format!("{:?}", source.state).to_lowercase(),
-                source.latency_p50_ms.map_or_else(nothing, |ms| format!("{ms:.0} ms")),
+                source.latency_p50_ms.map_or_else(empty_cell, |ms| format!("{ms:.0} ms")),
                 percent(source.share),
-                source.last_failure.clone().unwrap_or_else(nothing),
+                source.last_failure.clone().unwrap_or_else(empty_cell),
             ]
         });
         lines.push(table(&["SOURCE", "CIRCUIT", "LATENCY", "SHARE", "LAST FAILURE"], rows));
@@ -117,7 +117,7 @@ fn text(status: &StatusResponse) -> String {
 }
 
 fn price(status: &StatusResponse) -> String {
-    let Some(price) = &status.price else { return "price       none is known".to_owned() };
+    let Some(price) = &status.price else { return "price       none".to_owned() };
     let stale = if price.stale { ", STALE" } else { "" };
     let source = price.source.as_deref().unwrap_or("unknown");
     let (amount, age) = (price.price, ago(status.now, price.timestamp));
@@ -144,13 +144,13 @@ fn processes(status: &StatusResponse) -> String {
 fn redis(status: &StatusResponse) -> String {
     let redis = &status.redis;
     if !redis.up {
-        return "redis       away".to_owned();
+        return "redis       unavailable".to_owned();
     }
     let version = redis.version.as_deref().unwrap_or_default();
     let memory = bytes(redis.memory.unwrap_or_default());
     let most = redis.max_memory.map_or_else(|| "no limit".to_owned(), bytes);
     let latency = redis.latency_ms.unwrap_or_default();
-    printable(&format!("redis       {version}, {memory} of {most}, answers in {latency:.1} ms"))
+    printable(&format!("redis       {version}, {memory} of {most}, latency {latency:.1} ms"))
 }
 
 fn history(status: &StatusResponse) -> String {
@@ -158,10 +158,10 @@ fn history(status: &StatusResponse) -> String {
     let Some((first, last)) = history.first.zip(history.last) else {
         return "history     empty".to_owned();
     };
-    let (count, length) = (history.samples, lasting(last - first));
+    let (count, length) = (history.samples, duration_text(last - first));
     format!("history     {count} prices since {} ({length})", moment(first))
 }
 
 fn percent(share: Option<f64>) -> String {
-    share.map_or_else(nothing, |share| format!("{:.1} %", share * 100.0))
+    share.map_or_else(empty_cell, |share| format!("{:.1} %", share * 100.0))
 }

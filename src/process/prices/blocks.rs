@@ -1,4 +1,4 @@
-//! What an operator does with the blocks of hours: check, rebuild, unseal.
+//! `cotiza prices check`, `rebuild` and `unseal`: maintenance of the blocks of hours. Depends on `history`.
 
 use std::io::{Write as _, stdout};
 
@@ -11,9 +11,9 @@ pub(super) async fn check(history: &History) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     for finding in &findings {
         let help = if finding.can_be_rebuilt {
-            "`cotiza prices rebuild` rebuilds it from text"
+            "`cotiza prices rebuild` rebuilds it from its text form"
         } else {
-            "its samples are lost, unless a backup or an export has them"
+            "its samples are lost; import them from an export or restore a backup"
         };
         writeln!(out, "hour {}: {}; {help}", finding.hour, finding.problem)?;
     }
@@ -33,6 +33,6 @@ pub(super) async fn rebuild(history: &History) -> anyhow::Result<()> {
 
 pub(super) async fn unseal(history: &History) -> anyhow::Result<()> {
     let restored = history.restore_text().await?;
-    writeln!(stdout(), "restored the text of {restored} hours")?;
+    writeln!(stdout(), "restored the text form of {restored} hours")?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Writes samples out, in constant memory.
+//! `cotiza prices export`: writes samples, with constant memory. Depends on `domain`, `history` and `store`.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::{
     store::Row,
 };
 
-/// Samples that are read at once.
+/// The number of samples that are read at once.
 const ROWS: u64 = 36_000;
 
 pub(super) async fn run(
@@ -31,7 +31,7 @@ pub(super) async fn run(
         None => Box::new(io::stdout()),
     };
     match export(history, range, format, BufWriter::with_capacity(1 << 16, &mut out)).await {
-        // `cotiza prices export | head` has read enough.
+        // The reader has closed the pipe, as `cotiza prices export | head` does.
         Err(error) if is_closed_pipe(&error) => Ok(()),
         ended => ended,
     }
@@ -62,7 +62,7 @@ async fn export(
     Ok(())
 }
 
-/// Writes one line of CSV. No field needs quotes.
+/// Writes one line of CSV. No field contains characters that need quotes.
 pub(super) fn write_csv(out: &mut impl Write, row: &Row) -> io::Result<()> {
     let source = row.source.as_deref().unwrap_or_default();
     writeln!(out, "{},{},{source}", row.timestamp, pesos(row.price).normalize())

@@ -1,4 +1,5 @@
-//! Takes samples in from a file or standard input.
+//! `cotiza prices import`: imports samples from a file or standard input. Depends on `domain`, `history` and
+//! `store`.
 
 mod reader;
 
@@ -26,16 +27,16 @@ use crate::{
     store::{Store, StoreError, hour_of},
 };
 
-/// Samples that are read before they are stored.
+/// The number of samples that are read before they are stored.
 const BATCH: u64 = 50_000;
-/// Hours that are stored at the same time.
+/// The number of hours that are stored concurrently.
 const IN_FLIGHT: usize = 16;
-/// How often an hour is tried again that changes meanwhile.
-const TRIES: usize = 10;
-/// Bad lines that are shown one by one.
+/// The number of attempts to store an hour that other processes change at the same time.
+const ATTEMPTS: usize = 10;
+/// The number of invalid lines that are printed.
 const SHOWN: usize = 10;
 
-/// Samples by the first seconds of their hours.
+/// Samples by the first second of their hour.
 type Batch = BTreeMap<i64, Vec<Observation>>;
 
 pub(super) async fn run(
@@ -47,17 +48,18 @@ pub(super) async fn run(
     let mut file = open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let store = history.store();
     let schedule = Arc::new(store.schedule().await?);
-    store.ask_time().await?;
+    store.sync_clock().await?;
     let now = store.clock().unix_seconds();
     let end = schedule.slot(now).end();
-    // Everything is read once before anything is stored.
+    // The whole file is checked before anything is stored.
     let (good, bad) = check(&mut file, end)?;
     if bad > 0 && !skip_bad {
-        bail!("nothing was imported: {bad} bad lines (--skip-bad leaves such lines out)");
+        bail!("nothing was imported: {bad} lines are invalid (--skip-bad imports the other lines)");
     }
     file.rewind()?;
     if let Some(text) = text {
-        begin_with_blocks(store, hour_of(now.saturating_sub_unsigned(text.as_secs()))).await?;
+        store_old_samples_as_blocks(store, hour_of(now.saturating_sub_unsigned(text.as_secs())))
+            .await?;
     }
     let bar = progress(Some(good), "samples");
     let (sender, mut batches) = channel(1);
@@ -82,15 +84,15 @@ pub(super) async fn run(
     bar.finish_and_clear();
     writeln!(
         io::stdout(),
-        "imported {stored} samples; {} were left out because their slot has one, {bad} lines were bad",
+        "imported {stored} samples; {} were skipped because their slot has one, {bad} lines were invalid",
         good.saturating_sub(stored)
     )?;
     Ok(())
 }
 
-/// Stores samples before a unix second as blocks alone, unless there is text before it: that is
-/// dropped by housekeeping, as its configuration says.
-async fn begin_with_blocks(store: &Store, before: i64) -> Result<(), StoreError> {
+/// Stores samples before the given unix second only as blocks, unless samples in text form exist before it.
+/// Housekeeping removes that text form as configured.
+async fn store_old_samples_as_blocks(store: &Store, before: i64) -> Result<(), StoreError> {
     let counts = store.counts().await?;
     let text = store.members_in(&[(UnixTime::MIN.second(), before)]).await?;
     if counts.boundary.is_none() && text == [0] {
@@ -99,7 +101,7 @@ async fn begin_with_blocks(store: &Store, before: i64) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Adds samples to their hour. Gives how many there were whose slots had none.
+/// Adds samples to their hour. Returns the number of samples that were stored because their slots had none.
 async fn add(
     store: &Store,
     schedule: &Schedule,
@@ -107,7 +109,7 @@ async fn add(
     mut samples: Vec<Observation>,
 ) -> Result<u64, StoreError> {
     samples.sort_by_key(|observation| observation.sample.timestamp);
-    for _ in 0..TRIES {
+    for _ in 0..ATTEMPTS {
         let stored = store.hour(hour).await?;
         if let Some(added) = store.add(&stored, &samples, schedule).await? {
             return Ok(added);
@@ -116,7 +118,7 @@ async fn add(
     Err(StoreError::Contended { operation: "add samples", hour })
 }
 
-/// Reads the file and hands the samples over in batches.
+/// Reads the file and sends the samples in batches.
 fn read(file: &mut File, end: i64, batches: &Sender<Batch>) -> anyhow::Result<()> {
     let mut reader = Reader::new(file, end)?;
     let (mut batch, mut count) = (Batch::new(), 0);
@@ -132,7 +134,7 @@ fn read(file: &mut File, end: i64, batches: &Sender<Batch>) -> anyhow::Result<()
     Ok(batches.blocking_send(batch)?)
 }
 
-/// The file. What can be read only once, such as standard input, is put into one first.
+/// Opens the file. Input that can be read only once, such as standard input, is copied to a temporary file.
 fn open(path: &Path) -> io::Result<File> {
     let mut given: Box<dyn io::Read> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
@@ -146,7 +148,8 @@ fn open(path: &Path) -> io::Result<File> {
     let folder = std::env::temp_dir();
     let spool = |error: io::Error| {
         let folder = folder.display();
-        io::Error::new(error.kind(), format!("it is put into a file in {folder} first: {error}"))
+        let text = format!("cannot copy the input to a temporary file in {folder}: {error}");
+        io::Error::new(error.kind(), text)
     };
     let mut file = tempfile::tempfile_in(&folder).map_err(spool)?;
     io::copy(&mut given, &mut file).map_err(spool)?;
@@ -154,7 +157,7 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Counts good and bad lines, and shows the first bad ones.
+/// Counts valid and invalid lines, and prints the first invalid ones.
 fn check(file: &mut File, end: i64) -> anyhow::Result<(u64, usize)> {
     let (mut good, mut bad) = (0, 0);
     let mut reader = Reader::new(file, end)?;

@@ -1,4 +1,4 @@
-//! Questions to the recorded prices, for the shell.
+//! `cotiza prices average` and `list`: queries of the recorded prices. Depends on `domain` and `history`.
 
 use std::io::{Write as _, stdout};
 
@@ -26,7 +26,7 @@ pub(super) async fn list(
         .page(range, page, size, Order::Ascending)
         .await?
         .value
-        .context("there is no such page")?;
+        .context("there is no such page; `last` is the last one")?;
     let mut out = stdout().lock();
     writeln!(out, "{CSV_HEADER}")?;
     for row in &page.items {

@@ -1,50 +1,51 @@
-//! Slots that Redis has lost. A replica that takes over may lack the last jobs, samples and reasons, and so
-//! does a server that is started again without all of its data: the slots of these had neither a sample nor
-//! a reason then.
+//! Slots whose data Redis has lost. A replica that takes over may lack the last jobs, samples and reasons,
+//! and so may a server that was restarted without all of its data. Without this module, these slots would
+//! have neither a sample nor a reason. Depends on the domain and the store.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    domain::{Reason, Slot, Slots},
+    domain::{MissedReason, Slot, Slots},
     store::{Store, StoreError},
 };
 
-/// How often the server is compared with the one before.
-const EVERY: Duration = Duration::from_secs(1);
-/// How long jobs that are at work may take to record their sample or reason on the new server.
+/// How often to check whether the server has changed.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// How long running jobs may take to record their sample or reason on the new server.
 const GRACE: Duration = Duration::from_secs(10);
-/// The seconds after it in which other processes may still have written to the old server.
+/// The seconds after the change in which other processes may still have written to the old server.
 const LOOK_AHEAD: i64 = 5;
-/// The seconds before the change that are looked at: what a replica may lack, and what a server that was
-/// started again may have lost, which has changes that were not on its disk.
+/// The seconds before the change whose data a replica may lack.
 const LOOK_BACK: i64 = 60;
+/// The seconds before the change that are checked if the new server has fewer changes than the old one: it
+/// may be a restarted server that had not written its latest data to the disk.
 const LOOK_BACK_FAR: i64 = 3600;
-/// The slots that are noted at once.
+/// The number of slots per request.
 const CHUNK: usize = 500;
 
-/// Gives, for ever, a reason to slots whose data was lost when another server took over.
-pub(super) async fn note(store: &Store, slots: Slots) {
+/// Records a reason for slots whose data was lost in a change of the server. Never returns.
+pub(super) async fn record(store: &Store, slots: Slots) {
     store.clock().synchronized().await;
     let started = store.clock().unix_seconds();
     let mut last_seen = started;
-    let mut known: Option<(String, u64)> = None;
-    // When it was noticed, and the first and the last second that are looked at.
+    let mut last_state: Option<(String, u64)> = None;
+    // When a change was noticed, and the first and the last second to check.
     let mut changed: Option<(Instant, i64, i64)> = None;
     loop {
-        sleep(EVERY).await;
-        let Ok(now) = state(store).await else { continue };
-        if let Some(before) = known.filter(|(run, _)| *run != now.0) {
-            tracing::debug!(run = now.0, "another server has taken over, or it was started again");
-            let back = if now.1 < before.1 { LOOK_BACK_FAR } else { LOOK_BACK };
+        sleep(CHECK_EVERY).await;
+        let Ok(state) = server_state(store).await else { continue };
+        if let Some(before) = last_state.filter(|(run, _)| *run != state.0) {
+            tracing::debug!(run = state.0, "the Redis server was replaced or restarted");
+            let back = if state.1 < before.1 { LOOK_BACK_FAR } else { LOOK_BACK };
             let second = store.clock().unix_seconds();
             let first = started.max(last_seen - back);
             let first = changed.map_or(first, |(_, earlier, _)| first.min(earlier));
             changed = Some((Instant::now(), first, second + LOOK_AHEAD));
         }
         last_seen = store.clock().unix_seconds();
-        known = Some(now);
+        last_state = Some(state);
         let due = changed.filter(|(at, ..)| at.elapsed() >= GRACE);
         let Some((_, first, last)) = due else { continue };
         let lost: Vec<i64> =
@@ -52,21 +53,21 @@ pub(super) async fn note(store: &Store, slots: Slots) {
                 .take_while(|slot| slot.end() <= last)
                 .map(Slot::start)
                 .collect();
-        let noted = async {
+        let recorded = async {
             for chunk in lost.chunks(CHUNK) {
-                store.miss(chunk, Reason::RedisAway).await?;
+                store.record_missed(chunk, MissedReason::RedisAway).await?;
             }
             Ok::<(), StoreError>(())
         };
-        match noted.await {
+        match recorded.await {
             Ok(()) => changed = None,
-            Err(error) => tracing::debug!(%error, "cannot note yet which slots were lost"),
+            Err(error) => tracing::debug!(%error, "cannot record which slots were lost; retrying"),
         }
     }
 }
 
-/// Which runs of the servers these are, and how many changes there are.
-async fn state(store: &Store) -> Result<(String, u64), StoreError> {
+/// Returns the ids of the current runs of the servers, and the number of changes.
+async fn server_state(store: &Store) -> Result<(String, u64), StoreError> {
     let run = store.server_runs().await?;
     Ok((run, store.counts().await?.position.number))
 }

@@ -1,4 +1,4 @@
-//! Child processes that are started again when they die and are stopped in order.
+//! Child processes, which are restarted when they end and stopped in order. Depends on `lines`.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::BackoffBuilder as _;
 use futures_util::future::join_all;
 use nix::{
     sys::signal::{Signal, kill},
@@ -24,51 +24,52 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::lines::named;
-use crate::{config::LogFormat, telemetry::seconds};
+use super::lines::with_name;
+use crate::{backoff, config::LogFormat, telemetry::seconds};
 
-/// A child that ran this long before it died is started again at once.
+/// After a child has run for this long, it is restarted without a longer delay.
 const HEALTHY: Duration = Duration::from_secs(10);
-/// A child that must start is given up when it has ended with an error so many times in a row.
-const REFUSALS: u32 = 3;
-/// The lines of a child that are kept.
+/// The number of errors in a row after which a child that must start is not restarted any more.
+const MAX_FAILED_STARTS: u32 = 3;
+/// The number of lines of a child that are kept for its error message.
 const LAST_LINES: usize = 3;
 
-/// A named command that is to run all the time.
+/// A named command that runs all the time.
 pub(super) struct Child {
     name: String,
     command: Command,
-    /// Whether it is given up when it refuses to start.
+    /// Whether the supervisor fails if the child does not start.
     must_start: bool,
-    /// What it has printed last.
+    /// The last lines that it has printed.
     last_lines: Arc<Mutex<VecDeque<String>>>,
 }
 
-/// When a child is stopped; those of one rank together, the first rank first.
+/// When a child is stopped, in the order of the variants. Children with the same variant are stopped
+/// together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    /// Who makes work.
+pub(super) enum StopOrder {
+    /// It enqueues jobs.
     Scheduler,
-    /// Who does it.
+    /// It runs jobs.
     Worker,
-    /// Who answers.
+    /// It serves HTTP: the api or the simulated exchange.
     Server,
-    /// What all of them stand on.
+    /// All others depend on it.
     Redis,
 }
 
 /// The running children.
-pub(super) struct Family {
+pub(super) struct Supervisor {
     format: LogFormat,
-    running: Vec<(Rank, CancellationToken, JoinHandle<()>)>,
-    /// What those that were given up have said.
-    given_up: (UnboundedSender<String>, UnboundedReceiver<String>),
+    running: Vec<(StopOrder, CancellationToken, JoinHandle<()>)>,
+    /// The errors of children that did not start.
+    start_failed: (UnboundedSender<String>, UnboundedReceiver<String>),
 }
 
 impl Child {
-    /// Its standard input is a pipe that we hold: it closes when we are gone, however we end. It
-    /// gets a process group of its own, so that Ctrl-C in a terminal reaches us alone and we
-    /// choose the order in which the children stop.
+    /// Creates a child that is not started yet. Its standard input is a pipe that closes when this process
+    /// ends, even if it is killed. It has its own process group, so that Ctrl-C in a terminal is sent only to
+    /// this process, which then stops the children in order.
     pub(super) fn new(name: &str, mut command: Command) -> Self {
         command
             .stdin(Stdio::piped())
@@ -79,19 +80,21 @@ impl Child {
         Self { name: name.to_owned(), command, must_start: false, last_lines: Arc::default() }
     }
 
-    /// It is given up when it ends with an error some times in a row.
+    /// Makes the supervisor fail if the child repeatedly ends with an error.
     pub(super) fn must_start(self) -> Self {
         Self { must_start: true, ..self }
     }
 
-    /// Runs it, again and again, until told to stop.
+    /// Runs the child and restarts it whenever it ends, until `stop`.
     async fn keep_running(
         mut self,
         format: LogFormat,
         stop: CancellationToken,
-        given_up: UnboundedSender<String>,
+        start_failed: UnboundedSender<String>,
     ) {
-        let (mut delays, mut refusals) = (backoff(), 0);
+        let new_delays =
+            || backoff::exponential(Duration::from_millis(100), Duration::from_secs(5)).build();
+        let (mut delays, mut failed_starts) = (new_delays(), 0);
         loop {
             let started = Instant::now();
             let ended = self.run_once(format, &stop).await;
@@ -99,23 +102,25 @@ impl Child {
                 return;
             }
             if started.elapsed() > HEALTHY {
-                (delays, refusals) = (backoff(), 0);
+                (delays, failed_starts) = (new_delays(), 0);
             }
-            // An exit with 0, or by a signal, is not a failure to start.
+            // Exit code 0 and signals do not count as failed starts.
             let code = ended.as_ref().ok().and_then(ExitStatus::code);
-            refusals = if matches!(code, Some(1..)) { refusals + 1 } else { 0 };
+            failed_starts = if matches!(code, Some(1..)) { failed_starts + 1 } else { 0 };
             let ended = ended.map_or_else(|error| error, |status| status.to_string());
-            if self.must_start && refusals == REFUSALS {
+            if self.must_start && failed_starts == MAX_FAILED_STARTS {
                 let lines = self.last_lines.lock();
-                let said: Vec<&str> = lines.iter().map(String::as_str).collect();
-                let (name, said) = (&self.name, said.join(" | "));
+                let printed: Vec<&str> = lines.iter().map(String::as_str).collect();
+                let (name, printed) = (&self.name, printed.join(" | "));
                 // An error means that all children are being stopped.
-                let _unheard = given_up.send(format!("{name} does not start ({ended}): {said}"));
+                let _ignored =
+                    start_failed.send(format!("{name} does not start ({ended}): {printed}"));
                 return;
             }
             let delay = delays.next().unwrap_or_default();
             let delay_s = seconds(delay);
-            tracing::warn!(child = self.name, delay_s, "{ended}; starting it again");
+            let child = &self.name;
+            tracing::warn!(child, delay_s, "child process is not running ({ended}); restarting it");
             tokio::select! {
                 () = sleep(delay) => {}
                 () = stop.cancelled() => return,
@@ -123,6 +128,7 @@ impl Child {
         }
     }
 
+    /// Runs the child until it ends. Stops it on `stop`.
     async fn run_once(
         &mut self,
         format: LogFormat,
@@ -132,8 +138,8 @@ impl Child {
             Ok(process) => process,
             Err(error) => return Err(format!("cannot start: {error}")),
         };
-        // Waiting for a child closes its standard input unless somebody else holds it.
-        let _lifeline = process.stdin.take();
+        // `wait` would close the standard input if it still belonged to `process`.
+        let _stdin = process.stdin.take();
         if let Some(lines) = process.stdout.take() {
             tokio::spawn(forward(self.name.clone(), format, lines, Arc::clone(&self.last_lines)));
         }
@@ -150,39 +156,41 @@ impl Child {
         if let Some(pid) = pid
             && let Err(error) = kill(pid, Signal::SIGTERM)
         {
-            tracing::warn!(child = self.name, %error, "cannot ask it to stop");
+            tracing::warn!(child = self.name, %error, "cannot send SIGTERM to a child process");
         }
         process.wait().await.map_err(|error| error.to_string())
     }
 }
 
-impl Family {
+impl Supervisor {
     pub(super) fn new(format: LogFormat) -> Self {
-        Self { format, running: Vec::new(), given_up: unbounded_channel() }
+        Self { format, running: Vec::new(), start_failed: unbounded_channel() }
     }
 
-    pub(super) fn start(&mut self, rank: Rank, child: Child) {
+    pub(super) fn start(&mut self, stop_order: StopOrder, child: Child) {
         let stop = CancellationToken::new();
-        let running =
-            tokio::spawn(child.keep_running(self.format, stop.clone(), self.given_up.0.clone()));
-        self.running.push((rank, stop, running));
+        let running = tokio::spawn(child.keep_running(
+            self.format,
+            stop.clone(),
+            self.start_failed.0.clone(),
+        ));
+        self.running.push((stop_order, stop, running));
     }
 
-    /// Waits until a child is given up; gives why.
-    pub(super) async fn given_up(&mut self) -> String {
-        self.given_up.1.recv().await.unwrap_or_default()
+    /// Waits until a child that must start has failed to. Returns the error.
+    pub(super) async fn start_failed(&mut self) -> String {
+        self.start_failed.1.recv().await.unwrap_or_default()
     }
 
-    /// Stops the children, one rank after the other; each has `limit` to end by itself, then it
-    /// is killed.
+    /// Stops the children in their order. A child that does not end within `limit` is killed.
     pub(super) async fn stop(mut self, limit: Duration) {
-        self.running.sort_by_key(|(rank, ..)| *rank);
-        for rank in self.running.chunk_by_mut(|(one, ..), (other, ..)| one == other) {
-            let ended = rank.iter_mut().map(|(_, stop, running)| {
+        self.running.sort_by_key(|(stop_order, ..)| *stop_order);
+        for group in self.running.chunk_by_mut(|(a, ..), (b, ..)| a == b) {
+            let ended = group.iter_mut().map(|(_, stop, running)| {
                 stop.cancel();
                 async move {
                     if timeout(limit, &mut *running).await.is_err() {
-                        running.abort(); // drops the process, which kills it
+                        running.abort(); // Drops the process, which kills it.
                     }
                 }
             });
@@ -191,16 +199,7 @@ impl Family {
     }
 }
 
-/// 100 ms at first, 5 s later on, without end.
-fn backoff() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(5))
-        .without_max_times()
-        .build()
-}
-
-/// Repeats a child's lines under its name, until it closes its end.
+/// Copies the lines of a child to standard error, with its name, until it closes its output.
 async fn forward(
     name: String,
     format: LogFormat,
@@ -211,7 +210,7 @@ async fn forward(
     let mut line = Vec::new();
     while let Ok(1..) = lines.read_until(b'\n', &mut line).await {
         let text = String::from_utf8_lossy(&line);
-        let named = named(&name, format, text.trim_end());
+        let named = with_name(&name, format, text.trim_end());
         {
             let mut last = last.lock();
             last.push_back(text.trim_end().to_owned());
@@ -219,8 +218,8 @@ async fn forward(
                 last.pop_front();
             }
         }
-        // Nobody reads our own log any more: nothing is left to be done about it.
-        let _unread = writeln!(std::io::stderr(), "{named}");
+        // Without a reader of standard error, the line is lost.
+        let _ignored = writeln!(std::io::stderr(), "{named}");
         line.clear();
     }
 }

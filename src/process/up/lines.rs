@@ -1,13 +1,14 @@
-//! The log lines of children, under their names; those of redis-server in the form of all others.
+//! The log lines of children: adds their names, and converts the lines of redis-server to the format of the
+//! others. Depends on `clock` and `config`.
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
 use crate::{clock::machine_time, config::LogFormat};
 
-/// How redis-server begins lines that it has at the highest level though they are no warnings: at each
-/// start and end, and advice about the machine.
-const NO_WARNINGS: [&str; 9] = [
+/// How lines of redis-server begin that have its highest level but are not warnings: those of a normal start
+/// and end, and advice about the machine.
+const NOT_WARNINGS: [&str; 9] = [
     "oO0OoO0OoO0Oo ",
     "Redis version=",
     "Configuration loaded",
@@ -19,53 +20,50 @@ const NO_WARNINGS: [&str; 9] = [
     "Redis is now ready to exit",
 ];
 
-/// A line that redis-server has logged.
-struct OfRedis<'a> {
+/// A log line of redis-server.
+struct RedisLine<'a> {
     time: DateTime<Utc>,
     level: &'static str,
     message: &'a str,
 }
 
-impl<'a> OfRedis<'a> {
-    /// Reads `<pid>:<role> <day> <month> <year> <time> <level> <message>`; the time is in UTC, since it
-    /// is started so.
-    fn read(line: &'a str) -> Option<Self> {
+impl<'a> RedisLine<'a> {
+    /// Parses `<pid>:<role> <day> <month> <year> <time> <level> <message>`. The time is in UTC, since
+    /// redis-server is started with this time zone.
+    fn parse(line: &'a str) -> Option<Self> {
         let (process, rest) = line.split_once(' ')?;
         let (pid, _role) = process.split_once(':')?;
         pid.parse::<u32>().ok()?;
         let (time, rest) =
             NaiveDateTime::parse_and_remainder(rest, "%d %b %Y %H:%M:%S%.3f").ok()?;
         let (level, message) = rest.strip_prefix(' ')?.split_once(' ')?;
-        let is_no_warning = NO_WARNINGS.iter().any(|beginning| message.starts_with(beginning));
+        let is_notice = NOT_WARNINGS.iter().any(|beginning| message.starts_with(beginning));
         let level = match level {
             "." => "DEBUG",
             "-" | "*" => "INFO",
-            "#" if is_no_warning => "INFO",
+            "#" if is_notice => "INFO",
             "#" => "WARN",
             _ => return None,
         };
-        let message = if is_no_warning {
-            message.strip_prefix("WARNING ").unwrap_or(message)
-        } else {
-            message
-        };
+        let message =
+            if is_notice { message.strip_prefix("WARNING ").unwrap_or(message) } else { message };
         Some(Self { time: time.and_utc(), level, message })
     }
 }
 
-/// The line of a child under its name. A JSON line has `timestamp`, `level` and `message`, whatever the
-/// child has printed.
-pub(super) fn named(name: &str, format: LogFormat, line: &str) -> String {
-    let of_redis = OfRedis::read(line);
-    match (format, of_redis) {
+/// Returns the line of a child with its name. A JSON line always has `timestamp`, `level` and `message`, even
+/// if the child has printed plain text.
+pub(super) fn with_name(name: &str, format: LogFormat, line: &str) -> String {
+    let redis_line = RedisLine::parse(line);
+    match (format, redis_line) {
         (LogFormat::Text, None) => format!("{name:<9} | {line}"),
-        (LogFormat::Text, Some(OfRedis { time, level, message })) => {
+        (LogFormat::Text, Some(RedisLine { time, level, message })) => {
             format!("{name:<9} | {} {level:>5} {message}", rfc3339(time))
         }
-        (LogFormat::Json, of_redis) => {
-            let mut fields = match (serde_json::from_str(line), of_redis) {
+        (LogFormat::Json, redis_line) => {
+            let mut fields = match (serde_json::from_str(line), redis_line) {
                 (Ok(Value::Object(fields)), _) => fields,
-                (_, Some(OfRedis { time, level, message })) => object(time, level, message),
+                (_, Some(RedisLine { time, level, message })) => object(time, level, message),
                 _ => object(now(), "INFO", line),
             };
             fields.insert("process".to_owned(), name.into());
@@ -86,7 +84,7 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, time.subsec_nanos()).unwrap_or_default()
 }
 
-/// In the form in which `tracing` writes times.
+/// Formats a time like `tracing` does.
 fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
@@ -95,20 +93,20 @@ fn rfc3339(time: DateTime<Utc>) -> String {
 mod tests {
     use super::*;
 
-    /// The fields of a line of redis, printed as JSON.
+    /// Returns the fields of a line of redis-server that was converted to JSON.
     fn json(line: &str) -> Value {
-        serde_json::from_str(&named("redis", LogFormat::Json, line)).unwrap()
+        serde_json::from_str(&with_name("redis", LogFormat::Json, line)).unwrap()
     }
 
     #[test]
-    fn a_line_carries_the_name_of_its_process() {
-        assert_eq!(named("api", LogFormat::Text, "hello"), "api       | hello");
-        let json = named("api", LogFormat::Json, r#"{"level":"INFO"}"#);
+    fn a_line_contains_the_name_of_its_process() {
+        assert_eq!(with_name("api", LogFormat::Text, "hello"), "api       | hello");
+        let json = with_name("api", LogFormat::Json, r#"{"level":"INFO"}"#);
         assert_eq!(json, r#"{"level":"INFO","process":"api"}"#);
     }
 
     #[test]
-    fn a_plain_line_gets_time_and_level() {
+    fn a_plain_text_line_gets_a_time_and_a_level() {
         let line = json("14831:signal-handler (1795641937) Received SIGTERM");
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["message"], "14831:signal-handler (1795641937) Received SIGTERM");
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_redis_has_its_time_and_level_in_our_form() {
+    fn a_line_of_redis_is_converted_with_its_time_and_level() {
         let line = "14831:M 05 Nov 2026 21:25:35.519 # Bad file format";
         let expected = serde_json::json!({
             "timestamp": "2026-11-05T21:25:35.519000Z",
@@ -128,7 +126,7 @@ mod tests {
             "process": "redis",
         });
         assert_eq!(json(line), expected);
-        let text = named("redis", LogFormat::Text, line);
+        let text = with_name("redis", LogFormat::Text, line);
         assert_eq!(text, "redis     | 2026-11-05T21:25:35.519000Z  WARN Bad file format");
         for (level, expected) in [(".", "DEBUG"), ("-", "INFO"), ("*", "INFO"), ("#", "WARN")] {
             let line = json(&format!("1:C 31 Dec 2026 00:00:00.000 {level} a - b"));
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_redis_says_at_each_start_is_no_warning() {
+    fn lines_of_a_normal_start_of_redis_are_not_warnings() {
         let line =
             json("1:M 25 Nov 2026 21:25:35.519 # WARNING Memory overcommit must be enabled!");
         assert_eq!(line["level"], "INFO");

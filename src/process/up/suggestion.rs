@@ -1,4 +1,5 @@
-//! What to do without internet: `cotiza up` suggests the simulated exchange when it records nothing.
+//! The suggestion to use the simulated exchange if `cotiza up` records no price, probably because it has no
+//! internet access. Depends on `config` and `http_client`.
 
 use std::time::{Duration, Instant};
 
@@ -7,37 +8,38 @@ use tokio::time::sleep;
 
 use crate::{config::Config, http_client, process::healthcheck};
 
-/// The longest that the first price is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest wait for the first price.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// What is read of the latest price.
+/// The part of the latest price that is read.
 #[derive(Deserialize)]
 struct Latest {
-    /// In seconds.
+    /// The age of the price in seconds.
     age: u64,
 }
 
-/// Logs a suggestion if no price has been recorded after two slots, or after 20 seconds where these are
-/// longer: a price is recorded in the first slot, unless the exchange cannot be reached.
+/// Logs a suggestion if no price has been recorded after two slots and three seconds, but at most 20 seconds:
+/// if the source can be reached, a price is recorded in the first slot.
 pub(super) async fn suggest(config: &Config, origin: &str) {
     let started = Instant::now();
-    sleep((config.schedule.every * 2 + Duration::from_secs(3)).min(PATIENCE)).await;
-    if records(config, origin, started).await == Some(false) {
+    sleep((config.schedule.every * 2 + Duration::from_secs(3)).min(MAX_WAIT)).await;
+    if has_recorded(config, origin, started).await == Some(false) {
         tracing::warn!(
-            "no price was recorded since the start; without internet, `cotiza up --simulate` (or \
-             `make up SIMULATE=1`) records those of a simulated exchange, apart from real ones"
+            "no price has been recorded since the start; without internet access, run \
+             `cotiza up --simulate` (or `make up SIMULATE=1`) to record simulated prices, which \
+             are stored separately"
         );
     }
 }
 
-/// Whether a price was recorded since that moment; `None` if the API does not tell.
-async fn records(config: &Config, origin: &str, since: Instant) -> Option<bool> {
+/// Returns whether a price has been recorded since the given time; `None` if the API does not respond.
+async fn has_recorded(config: &Config, origin: &str, since: Instant) -> Option<bool> {
     let client = http_client::local(healthcheck::TIMEOUT).ok()?;
-    let answer = client.get(format!("{origin}/api/latest/")).send().await.ok()?;
-    if answer.status() == reqwest::StatusCode::NOT_FOUND {
+    let response = client.get(format!("{origin}/api/latest/")).send().await.ok()?;
+    if response.status() == reqwest::StatusCode::NOT_FOUND {
         return Some(false);
     }
-    let latest: Latest = serde_json::from_str(&answer.text().await.ok()?).ok()?;
-    // The slot in which it was started may have been recorded before that.
+    let latest: Latest = serde_json::from_str(&response.text().await.ok()?).ok()?;
+    // The price of the current slot may have been recorded before the start.
     Some(latest.age <= (since.elapsed() + config.schedule.every).as_secs())
 }

@@ -1,4 +1,4 @@
-//! What is answered as CoinGecko does.
+//! The parameters and responses of the CoinGecko endpoints, in the format of CoinGecko. May use the history.
 
 use std::collections::BTreeMap;
 
@@ -10,66 +10,67 @@ use poem_openapi::{
 };
 use serde_json::{Value, json};
 
-use crate::{api::described::described, history::Known};
+use crate::{api::described::impl_openapi_type, history::Answered};
 
 const DAY: i64 = 24 * 3600;
 
-/// Whether the API answers.
+/// The response to a ping.
 #[derive(Debug, Object)]
 pub(super) struct PingResponse {
-    /// A greeting.
+    /// CoinGecko's greeting.
     pub(super) gecko_says: String,
 }
 
-/// The figures of each coin.
+/// The figures of each coin: by the id of the coin, then by the name of the figure.
 pub(super) type Prices = BTreeMap<String, BTreeMap<String, Figure>>;
 
-/// Prices over time, each as `[milliseconds, pesos]`.
+/// Prices over time. Each row is a time in milliseconds since the Unix epoch and a figure.
 #[derive(Debug, Object)]
 pub(super) struct ChartResponse {
-    /// The prices.
+    /// The prices in pesos, oldest first.
     prices: Vec<Row>,
-    /// At the same times null: capitalisations are not known.
+    /// Null at the same times: market capitalisations are unknown.
     market_caps: Vec<Row>,
-    /// At the same times null: volumes are not known.
+    /// Null at the same times: volumes are unknown.
     total_volumes: Vec<Row>,
 }
 
-/// What was wrong with a request.
+/// The reason why a request was rejected.
 #[derive(Debug, Object)]
 pub(super) struct GeckoProblem {
-    /// In the words of CoinGecko.
+    /// The reason, in the wording of CoinGecko.
     error: String,
 }
 
-/// An answer as CoinGecko gives it.
+/// A response in the format of CoinGecko.
 #[derive(ApiResponse)]
 pub(super) enum GeckoAnswer<T: Type + ToJSON> {
-    /// The answer.
+    /// The requested data.
     #[oai(status = 200, content_type = "application/json")]
     Value(
         Json<T>,
-        /// Set while the store is away: the answer may have changed since this unix second.
+        /// Present only if the store is unreachable and the response may be outdated: Unix time in
+        /// seconds (UTC) of the last contact with the store.
         #[oai(header = "Cotiza-Known-Until")]
         Option<i64>,
     ),
-    /// The coin is not known.
+    /// The coin is unknown.
     #[oai(status = 404, content_type = "application/json")]
     Unknown(Json<GeckoProblem>),
-    /// A parameter is missing or wrong.
+    /// A parameter is missing or invalid.
     #[oai(status = 422, content_type = "application/json")]
     Invalid(Json<GeckoProblem>),
 }
 
-/// Why a request is not answered.
-pub(super) enum Refusal {
-    /// It is about something that is not known.
+/// The reason why a request is rejected.
+pub(super) enum Rejection {
+    /// The coin is unknown.
     Unknown(String),
-    /// A parameter is missing or wrong.
+    /// A parameter is missing or invalid.
     Invalid(String),
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn unknown(error: &str) -> Self {
         Self::Unknown(error.to_owned())
     }
@@ -83,22 +84,22 @@ impl Refusal {
     }
 }
 
-impl<T: Type + ToJSON> From<Known<T>> for GeckoAnswer<T> {
-    fn from(known: Known<T>) -> Self {
+impl<T: Type + ToJSON> From<Answered<T>> for GeckoAnswer<T> {
+    fn from(known: Answered<T>) -> Self {
         Self::Value(Json(known.value), known.until)
     }
 }
 
-impl<T: Type + ToJSON> From<Refusal> for GeckoAnswer<T> {
-    fn from(refusal: Refusal) -> Self {
+impl<T: Type + ToJSON> From<Rejection> for GeckoAnswer<T> {
+    fn from(refusal: Rejection) -> Self {
         match refusal {
-            Refusal::Unknown(error) => Self::Unknown(Json(GeckoProblem { error })),
-            Refusal::Invalid(error) => Self::Invalid(Json(GeckoProblem { error })),
+            Rejection::Unknown(error) => Self::Unknown(Json(GeckoProblem { error })),
+            Rejection::Invalid(error) => Self::Invalid(Json(GeckoProblem { error })),
         }
     }
 }
 
-/// How many days back.
+/// The number of days before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Days {
     Number(i64),
@@ -106,16 +107,16 @@ pub(super) enum Days {
 }
 
 impl Days {
-    /// More than two thousand years.
+    /// The maximum number of days, more than two thousand years.
     const MOST: i64 = 999_999;
 
-    pub(super) fn parse(text: Option<&str>) -> Result<Self, Refusal> {
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, Rejection> {
         match text {
-            None => Err(Refusal::missing("days")),
+            None => Err(Rejection::missing("days")),
             Some("max") => Ok(Self::Max),
             Some(text) => {
                 let days = text.parse().ok().filter(|days| (1..=Self::MOST).contains(days));
-                days.map(Self::Number).ok_or_else(|| Refusal::invalid("Invalid days"))
+                days.map(Self::Number).ok_or_else(|| Rejection::invalid("Invalid days"))
             }
         }
     }
@@ -139,7 +140,7 @@ impl ChartResponse {
     }
 }
 
-/// Milliseconds since the Unix epoch, then figures.
+/// A time in milliseconds since the Unix epoch, followed by figures; a figure is null if it is unknown.
 #[derive(Debug)]
 pub(super) struct Row(Vec<Value>);
 
@@ -150,7 +151,7 @@ impl Row {
     }
 }
 
-/// A number, or null if it is not known.
+/// A number, or null if it is unknown.
 #[derive(Debug)]
 pub(super) struct Figure(Value);
 
@@ -168,10 +169,10 @@ impl Figure {
     }
 }
 
-/// Makes a type whose values are JSON a part of answers.
+/// Makes a type that holds a JSON value usable in responses.
 macro_rules! as_json {
     ($type:ty, $name:literal, $value:expr, $schema:expr) => {
-        described!($type, $name, $schema);
+        impl_openapi_type!($type, $name, $schema);
 
         impl ToJSON for $type {
             fn to_json(&self) -> Option<Value> {
@@ -179,10 +180,10 @@ macro_rules! as_json {
             }
         }
 
-        // Answers are only written; an object's parts must be readable, too.
+        // `Object` requires its fields to be parseable, although responses are only serialized.
         impl poem_openapi::types::ParseFromJSON for $type {
             fn parse_from_json(_: Option<Value>) -> poem_openapi::types::ParseResult<Self> {
-                Err(poem_openapi::types::ParseError::custom("is only written"))
+                Err(poem_openapi::types::ParseError::custom("this type is only used in responses"))
             }
         }
     };

@@ -1,4 +1,4 @@
-//! `cotiza job ls`.
+//! `cotiza job ls`: lists jobs. Depends on `api`, `domain` and `queue`.
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::{
     domain::{Page, PageNumber, PageSize},
     process::operator::{
         Operator,
-        output::{moment_of, nothing, print, table},
+        output::{empty_cell, optional_moment, print, table},
     },
     queue::JobState,
 };
@@ -26,7 +26,8 @@ pub(super) async fn run(
         Some(name) => vec![operator.queue(name)?],
     };
     let page = job_page(&operator.inspector, &queues, states, page, size).await?;
-    let Page { count, number, pages, items: jobs } = page.context("there is no such page")?;
+    let Page { count, number, pages, items: jobs } =
+        page.context("there is no such page; `last` is the last one")?;
     if json {
         let answer = json!({ "count": count, "page": number, "pages": pages, "results": jobs });
         return print(&serde_json::to_string_pretty(&answer)?);
@@ -35,7 +36,7 @@ pub(super) async fn run(
     print(&format!("\n{count} jobs, page {number} of {pages}"))
 }
 
-/// Jobs as a table.
+/// Formats jobs as a table.
 pub(in crate::process::operator) fn job_table(jobs: Vec<JobResponse>) -> String {
     let rows = jobs.into_iter().map(|job| {
         vec![
@@ -43,9 +44,9 @@ pub(in crate::process::operator) fn job_table(jobs: Vec<JobResponse>) -> String 
             job.queue,
             job.job.to_string(),
             job.state.name().to_owned(),
-            moment_of(job.enqueued_at),
-            job.duration.map_or_else(nothing, |took| format!("{took:.3} s")),
-            job.error.unwrap_or_else(nothing),
+            optional_moment(job.enqueued_at),
+            job.duration.map_or_else(empty_cell, |took| format!("{took:.3} s")),
+            job.error.unwrap_or_else(empty_cell),
         ]
     });
     table(&["ID", "QUEUE", "JOB", "STATE", "ENQUEUED", "TOOK", "ERROR"], rows)

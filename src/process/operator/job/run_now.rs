@@ -1,4 +1,4 @@
-//! `cotiza job run`.
+//! `cotiza job run`: runs a job now. Depends on `domain`, `jobs`, `metrics` and `queue`.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     domain::{Slots, UnixTime},
-    jobs::{Runner, ScheduledJob},
+    jobs::{ForEachJob, ScheduledJob},
     metrics::Metrics,
     process::operator::{Operator, output::print_done},
     queue::{Enqueuer, JobState},
 };
 
-/// How long the end of the job is waited for.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// How often the state of the job is looked at.
+/// How long the command waits for the end of the job.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// The interval at which the state of the job is checked.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Runs the job of a name once, and waits for its end.
+/// Runs the job with a given name once and waits for its end.
 pub(super) struct RunNow<'a> {
     pub(super) operator: &'a Operator<'a>,
     pub(super) name: &'a str,
@@ -28,21 +28,21 @@ pub(super) struct RunNow<'a> {
     pub(super) json: bool,
 }
 
-impl Runner for RunNow<'_> {
+impl ForEachJob for RunNow<'_> {
     async fn run<J: ScheduledJob>(&self) -> anyhow::Result<()> {
         if J::NAME != self.name {
             return Ok(());
         }
         let job = self.job::<J>()?;
         let enqueuer = Enqueuer::<J>::new(&self.operator.server, Metrics::default());
-        let id = enqueuer.enqueue_by_hand(&job).await?;
+        let id = enqueuer.enqueue_manually(&job).await?;
         self.operator.note(format!("job run {} ({id})", J::NAME), self.note.clone()).await?;
         self.wait_for(&id).await
     }
 }
 
 impl RunNow<'_> {
-    /// The job of now, or of the slot that was named.
+    /// Returns the job for the current slot or for the given slot.
     fn job<J: ScheduledJob>(&self) -> anyhow::Result<J> {
         let clock = self.operator.store.clock();
         let slots = Slots::new(J::every(self.operator.config))?;
@@ -50,18 +50,28 @@ impl RunNow<'_> {
         let Some(wanted) = self.slot else { return Ok(J::due(now)) };
         let slot = slots.containing(wanted.second());
         let job = J::due(slot);
-        ensure!(job.slot().is_some(), "--slot: {} is not run for a slot", J::NAME);
+        ensure!(
+            job.slot().is_some(),
+            "--slot cannot be used with {}, which does not belong to a slot",
+            J::NAME
+        );
         let start = slot.start();
         if slot.end() <= now.start() {
             let ago = clock.unix_seconds() - slot.end();
-            bail!("the slot {start} ended {ago} s ago: a price of now is not one of then");
+            bail!(
+                "the slot {start} ended {ago} s ago: give the current slot, because past prices cannot be \
+                 recorded"
+            );
         }
-        ensure!(start <= now.start(), "the slot {start} has not begun yet");
+        ensure!(
+            start <= now.start(),
+            "the slot {start} has not started yet: give the current slot"
+        );
         Ok(job)
     }
 
     async fn wait_for(&self, id: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + LONGEST_WAIT;
+        let deadline = Instant::now() + TIMEOUT;
         let mut state = JobState::Waiting;
         while Instant::now() < deadline {
             let Some(job) = self.operator.inspector.job(id).await? else {
@@ -79,6 +89,9 @@ impl RunNow<'_> {
                 JobState::Waiting | JobState::Running => sleep(EVERY).await,
             }
         }
-        bail!("job {id} is still {} after a minute; is a worker alive?", state.name())
+        bail!(
+            "job {id} is still {} after one minute; check with `cotiza process ls` that a worker is alive",
+            state.name()
+        )
     }
 }

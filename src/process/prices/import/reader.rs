@@ -1,5 +1,5 @@
-//! Reads samples from CSV (RFC 4180) with the header `timestamp,price`, or from NDJSON with these
-//! names; `source` may stand beside them, and other columns, which are ignored.
+//! Reads samples from CSV (RFC 4180) with the header `timestamp,price`, or from NDJSON with these names. The
+//! column `source` is optional; other columns are ignored. Depends on `domain`.
 
 use std::{
     collections::HashSet,
@@ -14,14 +14,14 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Observation, Provenance, Sample, Timestamp, UnixTime, is_source_name};
 
-/// What spreadsheets on Windows put first.
+/// The byte order mark with which spreadsheets on Windows begin files.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The samples of a file, one after the other.
+/// An iterator over the samples of a file.
 pub(super) struct Reader<'a> {
     rows: Rows<'a>,
-    /// The first unix second that has not begun when the current slot ends: a sample of then or
-    /// later is in the future.
+    /// The unix second at which the current slot ends. A sample with this timestamp or a later one is in the
+    /// future.
     end: i64,
 }
 
@@ -37,7 +37,7 @@ enum Rows<'a> {
     },
 }
 
-/// Where in a record of CSV the fields stand.
+/// The positions of the fields in a CSV record.
 struct Columns {
     timestamp: usize,
     price: usize,
@@ -45,7 +45,7 @@ struct Columns {
     count: usize,
 }
 
-/// A line that has no sample.
+/// A line without a valid sample.
 pub(super) struct BadLine {
     pub(super) number: u64,
     pub(super) reason: String,
@@ -62,7 +62,7 @@ struct Line<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Tells from its beginning which of the two formats the file has.
+    /// Detects the format from the beginning of the file.
     pub(super) fn new(file: &'a mut File, end: i64) -> anyhow::Result<Self> {
         let mut input = BufReader::with_capacity(1 << 16, file);
         if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
@@ -71,26 +71,26 @@ impl<'a> Reader<'a> {
         if input.fill_buf()?.trim_ascii_start().starts_with(b"{") {
             return Ok(Self { rows: Rows::Ndjson { lines: input.lines(), number: 0 }, end });
         }
-        // Numbers of fields are checked here, since a record with a wrong one is a bad line.
-        // With a line break at the end, a record ends at the beginning of a line.
+        // `flexible`: the number of fields is checked below, because a wrong one makes a line invalid.
+        // With a line break at the end, each record ends at the beginning of a line.
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             .terminator(Terminator::Any(b'\n'))
             .from_reader(input.chain(&b"\n"[..]));
-        let header = reader.byte_headers().context("the header")?;
+        let header = reader.byte_headers().context("cannot read the header")?;
         let column = |name: &[u8]| header.iter().position(|field| field.trim_ascii() == name);
         let (Some(timestamp), Some(price)) = (column(b"timestamp"), column(b"price")) else {
             let shown =
                 String::from_utf8_lossy(header.as_slice()).chars().take(80).collect::<String>();
             bail!(
-                "the first line is {shown:?}: give CSV with the header timestamp,price or NDJSON"
+                "the first line is {shown:?}: give CSV with the header timestamp,price, or NDJSON"
             );
         };
         let columns = Columns { timestamp, price, source: column(b"source"), count: header.len() };
         Ok(Self { rows: Rows::Csv { reader, columns, record: ByteRecord::new() }, end })
     }
 
-    /// The next sample, or why a line has none; `None` at the end.
+    /// Returns the next sample, or the reason why a line has none; `None` at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Result<Observation, BadLine>>> {
         let end = self.end;
         let (number, read) = match &mut self.rows {
@@ -105,11 +105,12 @@ impl<'a> Reader<'a> {
                 }
                 let lines = record.as_slice().split(|&byte| byte == b'\n').count();
                 let number = reader.position().line().saturating_sub(lines as u64);
-                // No field of ours has a line break: the rest of the file would be lost in it.
+                // The fields that are read contain no line breaks. After an unclosed quote, the rest of the
+                // file would be one field.
                 let mut fields = columns.of(record).into_iter().flatten();
                 let is_open = fields.any(|field| field.contains(&b'\n'));
                 let first = record.position().map_or(number, csv::Position::line);
-                ensure!(!is_open, "line {first}: a quote is not closed");
+                ensure!(!is_open, "line {first}: a quoted field is not closed");
                 (number, columns.observation(record, end))
             }
             Rows::Ndjson { lines, number } => loop {
@@ -130,7 +131,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Columns {
-    /// The fields of a record: timestamp, price, source.
+    /// Returns the fields of a record: timestamp, price, source.
     fn of<'a>(&self, record: &'a ByteRecord) -> [Option<&'a [u8]>; 3] {
         [Some(self.timestamp), Some(self.price), self.source].map(|at| record.get(at?))
     }
@@ -138,14 +139,14 @@ impl Columns {
     fn observation(&self, record: &ByteRecord, end: i64) -> Result<Observation, String> {
         if record.len() != self.count {
             return Err(format!(
-                "it has {} fields, the header has {}; quote a field that has a comma",
+                "the line has {} fields, but the header has {}; quote fields that contain commas",
                 record.len(),
                 self.count
             ));
         }
         let text = |field: Option<&'_ [u8]>| {
             let field = field.unwrap_or_default().trim_ascii();
-            String::from_utf8(field.to_vec()).map_err(|_| "it is not UTF-8".to_owned())
+            String::from_utf8(field.to_vec()).map_err(|_| "the line is not valid UTF-8".to_owned())
         };
         let [timestamp, price, source] = self.of(record);
         observation(&text(timestamp)?, &text(price)?, &text(source)?, end)
@@ -153,9 +154,10 @@ impl Columns {
 }
 
 fn from_json(line: &str, end: i64) -> Result<Observation, String> {
-    let wrong = |error| format!("not {{\"timestamp\": .., \"price\": ..}}: {error}");
+    let wrong =
+        |error| format!("not an object such as {{\"timestamp\": .., \"price\": ..}}: {error}");
     let Line { timestamp, price, source } = serde_json::from_str(line).map_err(wrong)?;
-    // A number as it stands: no digit is lost.
+    // A number is kept as text, so that no digit is lost.
     let text = |raw: &RawValue| match raw.get() {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(wrong),
         number => Ok(number.to_owned()),
@@ -173,7 +175,8 @@ fn observation(
     if time.second() >= end {
         return Err(format!("timestamp: {timestamp} is in the future"));
     }
-    let time = Timestamp::from_score(time.as_score()).ok_or("timestamp: not a unix time")?;
+    let time = Timestamp::from_score(time.as_score())
+        .ok_or("timestamp: give a time in the years 1 to 9999")?;
     let price = price.parse().map_err(|error| format!("price: {error}"))?;
     let names: Vec<&str> = source.split('+').filter(|_| !source.is_empty()).collect();
     let named = names.iter().all(|name| is_source_name(name));
@@ -181,8 +184,8 @@ fn observation(
     if !named || names.len() > 10 || distinct < names.len() {
         let shown: String = source.chars().take(40).collect();
         return Err(format!(
-            "source: {shown:?} is not a name: give up to 32 of a-z, 0-9, - and _ with a letter \
-             among them, several joined by +"
+            "source: {shown:?} is not a valid name: give 1 to 32 characters of a-z, 0-9, - and _, with at \
+             least one letter; join up to 10 different names with +"
         ));
     }
     let provenance = (!source.is_empty()).then(|| Provenance {
@@ -201,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// All lines of a file with these bytes: how many samples, the numbers of the bad lines.
+    /// Reads a file with these bytes. Returns the number of samples and the numbers of the invalid lines.
     fn read(bytes: &[u8]) -> anyhow::Result<(usize, Vec<u64>)> {
         let mut file = tempfile::tempfile()?;
         file.write_all(bytes)?;
@@ -219,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_file_is_read_to_its_end_or_refused(
+        fn any_file_is_read_to_its_end_or_rejected(
             head in prop_oneof![Just("timestamp,price\n"), Just("\u{feff}price,timestamp,source\r\n"), Just("{"), Just("")],
             lines in prop::collection::vec("([0-9.,:TZ-]{0,30}|[\"{}a-z,\r:0-9 ]{0,40}|\\PC{0,20})", 0..20),
             raw in prop::collection::vec(any::<u8>(), 0..20),
@@ -234,7 +237,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_back(samples in prop::collection::vec((0i64..1_999_999_999, 1u64..10_000_000), 0..20)) {
+        fn written_samples_can_be_read_again(samples in prop::collection::vec((0i64..1_999_999_999, 1u64..10_000_000), 0..20)) {
             let rows: Vec<String> =
                 samples.iter().map(|(at, price)| format!("{at},{price}.5\n")).collect();
             prop_assert_eq!(read(format!("timestamp,price\n{}", rows.concat()).as_bytes()).unwrap(), (samples.len(), vec![]));

@@ -1,6 +1,6 @@
--- Notes when a job has ended, by the clock of Redis.
+-- Records when a job ended, by the clock of Redis.
 -- KEYS[1]: the metadata of the job (HASH)
--- Returns 1, or 0 if the job is gone.
+-- Returns 1; 0 if the job does not exist any more.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

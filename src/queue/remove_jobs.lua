@@ -1,12 +1,12 @@
--- Removes jobs that are not running.
+-- Removes waiting or finished jobs.
 -- KEYS[1]: active jobs (LIST); KEYS[2]: scheduled jobs (ZSET); KEYS[3]: done jobs (SET)
 -- KEYS[4]: dead jobs (SET); KEYS[5]: data (HASH); KEYS[6]: held jobs (LIST)
 -- ARGV[1]: the prefix of the metadata keys; ARGV[2]: 1 to remove waiting jobs, 0 to remove finished ones;
 --   then the ids
--- Returns the data of the jobs that were removed.
+-- Returns the data of the removed jobs.
 local removed = {}
-for at = 3, #ARGV do
-    local id = ARGV[at]
+for index = 3, #ARGV do
+    local id = ARGV[index]
     local count
     if ARGV[2] == '1' then
         count = redis.call('LREM', KEYS[1], 0, id) + redis.call('ZREM', KEYS[2], id)

@@ -1,12 +1,12 @@
--- How a queue is.
+-- Reads the status of a queue.
 -- KEYS[1]: active jobs (LIST); KEYS[2]: scheduled jobs (ZSET); KEYS[3]: done jobs (SET)
 -- KEYS[4]: dead jobs (SET); KEYS[5]: the registered workers (ZSET); KEYS[6]: the pause (HASH)
--- KEYS[7]: held jobs (LIST); KEYS[8]: when each worker was last alive (ZSET, milliseconds)
+-- KEYS[7]: held jobs (LIST); KEYS[8]: the last heartbeat of each worker (ZSET, milliseconds)
 -- ARGV[1]: the prefix of the sets of jobs in flight; ARGV[2]: the prefix of the metadata keys
--- ARGV[3]: the milliseconds of silence after which a worker is dead
--- Returns {waiting, running, done, dead, workers that are alive, the present in milliseconds, the id of the
--- oldest waiting job or '', when that was enqueued in milliseconds or '', since when the queue is paused in
--- seconds or '', by whom, the note}.
+-- ARGV[3]: the milliseconds without a heartbeat after which a worker is dead
+-- Returns {waiting, running, done, dead, live workers, the current time in milliseconds, the id of the oldest
+-- waiting job or '', when it was enqueued in milliseconds or '', the start of the pause in seconds or '', the
+-- operator who paused the queue, the note}.
 local running = 0
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
     running = running + redis.call('SCARD', ARGV[1] .. ':' .. worker)

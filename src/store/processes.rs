@@ -1,83 +1,83 @@
-//! Which processes are at work: each says so every two seconds, with what it is and what it has done, so
-//! that health checks, the api and operators can see it from outside.
+//! The running processes. Each sends a heartbeat every two seconds, with its description and activity,
+//! for health checks, the api and operators.
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use redis::{RedisResult, Script, pipe};
+use redis::{Script, pipe};
 
-use super::{Store, StoreError, answer, keys};
+use super::{Store, StoreError, keys, send};
 
 static HEARTBEAT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("heartbeat.lua")));
 
 /// A kind of process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Enqueues a job a slot.
+    /// Enqueues one job per slot.
     Scheduler,
     /// Runs jobs.
     Worker,
-    /// Answers questions.
+    /// Serves the REST API.
     Api,
 }
 
-/// Processes that were silent for this many seconds are forgotten.
-const FORGET_AFTER_SECONDS: i64 = 3600;
-/// A process that was silent for longer, in seconds, is not at work.
+/// Processes whose last heartbeat is older, in seconds, are removed.
+const REMOVE_AFTER_SECONDS: i64 = 3600;
+/// A process whose last heartbeat is older, in seconds, is not alive.
 const ALIVE_SECONDS: i64 = 10;
 
-/// What a process is.
+/// The description of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// What it does.
+pub struct ProcessInfo {
+    /// Its role.
     pub role: Role,
-    /// Its name among all processes, `<host>-<pid>.<random>`.
+    /// Its unique name, `<host>-<pid>.<random>`.
     pub name: String,
     /// The name of its machine or container.
     pub host: String,
-    /// Its number there.
+    /// Its process id there.
     pub pid: u32,
-    /// The version of Cotiza that it is, with the commit.
+    /// Its version, with the commit.
     pub version: &'static str,
     /// When it was started, in unix seconds.
     pub started_at: i64,
 }
 
-/// What a worker has done lately, in unix seconds; `None` if it has not.
+/// The latest activity of a worker, in unix seconds; `None` if there was none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Activity {
-    /// When it has begun to fetch a price.
-    pub begun: Option<i64>,
-    /// When it has recorded a price, or found it recorded.
+    /// When it last started to fetch a price.
+    pub started: Option<i64>,
+    /// When it last recorded a price, or found that the slot had one.
     pub recorded: Option<i64>,
 }
 
-/// What is known of a process.
+/// A process as others see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProcessReport {
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// Its name among all processes.
+    /// Its unique name.
     pub name: String,
     /// The name of its machine or container.
     pub host: String,
-    /// Its number there; `None` of a version that does not tell.
+    /// Its process id there; `None` if its version does not report it.
     pub pid: Option<u32>,
-    /// Its version; `None` of a version that does not tell.
+    /// Its version; `None` if its version does not report it.
     pub version: Option<String>,
     /// When it was started, in unix seconds.
     pub started_at: Option<i64>,
-    /// When it was last at work, in unix seconds.
-    pub last_seen: i64,
-    /// The seconds since then.
+    /// When it sent its last heartbeat, in unix seconds.
+    pub last_heartbeat: i64,
+    /// The seconds since the last heartbeat.
     pub silence: i64,
     /// How far the clock of its machine is ahead of the clock of Redis, in seconds.
     pub clock_skew: Option<f64>,
-    /// What it has done.
+    /// Its latest activity.
     pub activity: Activity,
 }
 
 impl ProcessReport {
-    /// Whether it is at work.
+    /// Whether its last heartbeat is recent.
     pub fn is_alive(&self) -> bool {
         self.silence <= ALIVE_SECONDS
     }
@@ -87,7 +87,7 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 3] = [Self::Scheduler, Self::Worker, Self::Api];
 
-    /// Its name, as people and programs read it.
+    /// The name of the role in Redis, in the API and in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Scheduler => "scheduler",
@@ -98,83 +98,88 @@ impl Role {
 
     fn key(self) -> &'static str {
         match self {
-            Self::Scheduler => keys::SCHEDULERS_SEEN,
-            Self::Worker => keys::WORKERS_SEEN,
-            Self::Api => keys::APIS_SEEN,
+            Self::Scheduler => keys::SCHEDULER_HEARTBEATS,
+            Self::Worker => keys::WORKER_HEARTBEATS,
+            Self::Api => keys::API_HEARTBEATS,
         }
     }
 }
 
 impl Store {
-    /// Notes that a process is at work now, and how wrong the clock of its machine is.
+    /// Records a heartbeat of a process, and how far the clock of its machine differs from that of Redis.
     ///
     /// # Errors
-    /// If Redis fails.
-    pub async fn heartbeat(&self, member: &Member, activity: Activity) -> Result<(), StoreError> {
+    /// Returns an error if Redis fails.
+    pub async fn heartbeat(
+        &self,
+        member: &ProcessInfo,
+        activity: Activity,
+    ) -> Result<(), StoreError> {
         let mut step = HEARTBEAT.key(member.role.key());
         step.key(keys::SKEW).key(keys::process(&member.name));
-        step.arg(&member.name).arg(format!("{:.3}", self.clock.skew())).arg(FORGET_AFTER_SECONDS);
+        step.arg(&member.name).arg(format!("{:.3}", self.clock.skew())).arg(REMOVE_AFTER_SECONDS);
         step.arg("host").arg(&member.host).arg("pid").arg(member.pid);
         step.arg("version").arg(member.version).arg("started_at").arg(member.started_at);
-        for (field, at) in [("begun", activity.begun), ("recorded", activity.recorded)] {
+        for (field, at) in [("begun", activity.started), ("recorded", activity.recorded)] {
             if let Some(at) = at {
                 step.arg(field).arg(at);
             }
         }
         let connection = &mut self.connection.clone();
-        let noted = step.invoke_async::<u64>(connection);
-        answer("note a heartbeat", noted).await.map(|_| ())
+        let sent = step.invoke_async::<u64>(connection);
+        send("send a heartbeat", sent).await.map(drop)
     }
 
-    /// Forgets a process that ends.
+    /// Removes a process that ends.
     ///
     /// # Errors
-    /// If Redis fails; it is forgotten an hour later then.
-    pub async fn leave(&self, member: &Member) -> Result<(), StoreError> {
+    /// Returns an error if Redis fails. The process is then removed an hour later.
+    pub async fn deregister(&self, member: &ProcessInfo) -> Result<(), StoreError> {
         let name = &member.name;
         let mut step = pipe();
         step.zrem(member.role.key(), name).zrem(keys::SKEW, name).unlink(keys::process(name));
-        step.unlink(format!("{}{name}", keys::CIRCUITS));
-        let gone: RedisResult<()> = step.query_async(&mut self.connection.clone()).await;
-        gone.map_err(super::failed("note that a process ends"))
+        step.unlink(keys::circuits(name));
+        let connection = &mut self.connection.clone();
+        send("remove a process", step.query_async::<()>(connection)).await
     }
 
-    /// All processes that were at work within the last hour, by role and name.
+    /// All processes that have sent a heartbeat within the last hour, by role and name.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// Returns an error if Redis fails.
     pub async fn processes(&self) -> Result<Vec<ProcessReport>, StoreError> {
-        type Seen = Vec<(String, i64)>;
+        type Heartbeats = Vec<(String, i64)>;
         let connection = &mut self.connection.clone();
         let mut read = pipe();
         read.cmd("TIME").zrange_withscores(keys::SKEW, 0, -1);
         for role in Role::ALL {
             read.zrange_withscores(role.key(), 0, -1);
         }
-        let read =
-            read.query_async::<((i64, i64), Vec<(String, f64)>, Seen, Seen, Seen)>(connection);
-        let ((now, _), skews, schedulers, workers, apis) =
-            answer("look for processes", read).await?;
+        let read = read
+            .query_async::<((i64, i64), Vec<(String, f64)>, Heartbeats, Heartbeats, Heartbeats)>(
+                connection,
+            );
+        let ((now, _), skews, schedulers, workers, apis) = send("list the processes", read).await?;
         let skews: HashMap<String, f64> = skews.into_iter().collect();
-        let seen = Role::ALL.into_iter().zip([schedulers, workers, apis]);
-        let seen: Vec<_> = seen
+        let heartbeats = Role::ALL.into_iter().zip([schedulers, workers, apis]);
+        let heartbeats: Vec<_> = heartbeats
             .flat_map(|(role, of_role)| of_role.into_iter().map(move |(name, at)| (role, name, at)))
             .collect();
-        if seen.is_empty() {
+        if heartbeats.is_empty() {
             return Ok(Vec::new());
         }
         let mut read = pipe();
-        for (_, name, _) in &seen {
+        for (_, name, _) in &heartbeats {
             read.hgetall(keys::process(name));
         }
         let read = read.query_async::<Vec<HashMap<String, String>>>(connection);
-        let details = answer("read what processes are", read).await?;
-        let mut reports: Vec<_> = seen
+        let details = send("read the details of processes", read).await?;
+        let mut reports: Vec<_> = heartbeats
             .into_iter()
             .zip(details)
-            .map(|((role, name, last_seen), details)| {
+            .map(|((role, name, last_heartbeat), details)| {
                 let clock_skew = skews.get(&name).copied();
-                report(role, name, (last_seen, now), clock_skew, &details)
+                report(role, name, (last_heartbeat, now), clock_skew, &details)
             })
             .collect();
         reports.sort_by(|one, other| (one.role, &one.name).cmp(&(other.role, &other.name)));
@@ -185,7 +190,7 @@ impl Store {
 fn report(
     role: Role,
     name: String,
-    (last_seen, now): (i64, i64),
+    (last_heartbeat, now): (i64, i64),
     clock_skew: Option<f64>,
     details: &HashMap<String, String>,
 ) -> ProcessReport {
@@ -198,9 +203,9 @@ fn report(
         pid: number("pid").and_then(|pid| u32::try_from(pid).ok()),
         version: details.get("version").cloned(),
         started_at: number("started_at"),
-        last_seen,
-        silence: (now - last_seen).max(0),
+        last_heartbeat,
+        silence: (now - last_heartbeat).max(0),
         clock_skew,
-        activity: Activity { begun: number("begun"), recorded: number("recorded") },
+        activity: Activity { started: number("begun"), recorded: number("recorded") },
     }
 }

@@ -1,4 +1,4 @@
-//! A server that answers in every wrong way: raw bytes on a real socket.
+//! A server that sends faulty responses, as raw bytes on a real socket.
 
 use std::{
     io::Write as _,
@@ -26,35 +26,35 @@ use tokio_rustls::{
     },
 };
 
-/// What it does with a request.
+/// How the server handles a request.
 #[derive(Debug, Clone)]
-pub enum Wrong {
-    /// Says nothing.
+pub enum Fault {
+    /// Sends nothing and keeps the connection open.
     Silent,
-    /// Sends these bytes and closes.
+    /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// Sends the head of an answer, then a byte now and then.
+    /// Sends the head of a response, then one byte every 100 ms.
     Drip,
-    /// Never stops sending.
+    /// Sends an endless body.
     Endless,
     /// Resets the connection.
     Reset,
-    /// Answers one request a connection with these bytes, and closes it when another one comes.
+    /// Sends these bytes to the first request of each connection and closes it at the second one.
     Once(Vec<u8>),
-    /// Has a certificate that nobody has signed.
+    /// Uses a self-signed certificate.
     SelfSigned,
 }
 
-/// The server; it stops with the test.
-pub struct Rogue {
+/// The server, which stops when it is dropped.
+pub struct FaultyServer {
     port: u16,
-    asked: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
-impl Wrong {
-    /// An answer with this head and body.
-    pub fn answer(head: &str, body: impl AsRef<[u8]>) -> Self {
+impl Fault {
+    /// Returns a response with the given status line and headers, and body.
+    pub fn response(head: &str, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let mut bytes = format!(
             "HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -65,86 +65,89 @@ impl Wrong {
         Self::Bytes(bytes)
     }
 
-    /// A success of JSON.
+    /// Returns a JSON response with status 200.
     pub fn json(body: impl AsRef<[u8]>) -> Self {
-        Self::answer("200 OK\r\ncontent-type: application/json", body)
+        Self::response("200 OK\r\ncontent-type: application/json", body)
     }
 
-    /// A success whose body grows from kilobytes to 64 MiB when it is unpacked.
+    /// Returns a response whose compressed body of some kilobytes unpacks to 64 MiB.
     pub fn gzip_bomb() -> Self {
         let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
         for _ in 0..64 {
             packer.write_all(&vec![b' '; 1024 * 1024]).expect("memory");
         }
         let packed = packer.finish().expect("memory");
-        Self::answer("200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip", packed)
+        Self::response("200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip", packed)
     }
 }
 
-impl Rogue {
-    pub async fn start(wrong: Wrong) -> Self {
+impl FaultyServer {
+    pub async fn start(fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(misbehave(stream, wrong.clone()));
+                tokio::spawn(respond(stream, fault.clone()));
             }
         });
-        Self { port, asked, task }
+        Self { port, connections, task }
     }
 
-    /// Where it listens.
+    /// Returns the URL of the server.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://127.0.0.1:{}/ticker", self.port)
     }
 
-    /// How often it has been connected to.
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    /// Returns the number of connections accepted.
+    pub fn connection_count(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Rogue {
+impl Drop for FaultyServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// Errors are the other side's goodbye.
-async fn misbehave(mut stream: TcpStream, wrong: Wrong) -> Option<()> {
-    if matches!(wrong, Wrong::SelfSigned) {
+/// Handles a connection. Errors mean that the client has closed it, and are ignored.
+async fn respond(mut stream: TcpStream, fault: Fault) -> Option<()> {
+    if matches!(fault, Fault::SelfSigned) {
         let _refused = self_signed().accept(stream).await;
         return None;
     }
     let _request = stream.read(&mut [0; 4096]).await.ok()?;
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\": \"";
-    match wrong {
-        Wrong::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
-        Wrong::Once(bytes) => {
+    match fault {
+        Fault::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
+        Fault::Once(bytes) => {
             stream.write_all(&bytes).await.ok()?;
             let _second_request = stream.read(&mut [0; 4096]).await.ok()?;
         }
-        Wrong::Reset => {
-            #[allow(deprecated, reason = "a lingering socket is what is wanted: it resets")]
+        Fault::Reset => {
+            #[allow(
+                deprecated,
+                reason = "closing a socket with a linger time of 0 resets the connection"
+            )]
             stream.set_linger(Some(Duration::ZERO)).ok()?;
         }
-        Wrong::Drip => {
+        Fault::Drip => {
             stream.write_all(head).await.ok()?;
             loop {
                 stream.write_all(b"x").await.ok()?;
                 sleep(Duration::from_millis(100)).await;
             }
         }
-        Wrong::Endless => {
+        Fault::Endless => {
             stream.write_all(head).await.ok()?;
             loop {
                 stream.write_all(&[b'x'; 4096]).await.ok()?;
             }
         }
-        Wrong::Silent | Wrong::SelfSigned => sleep(Duration::from_mins(1)).await,
+        Fault::Silent | Fault::SelfSigned => sleep(Duration::from_mins(1)).await,
     }
     Some(())
 }

@@ -1,8 +1,9 @@
--- Takes out of a queue ids without data or metadata, which no worker can read, and finds the oldest jobs of a
--- backlog, which workers could not unpack from 8,000 on.
+-- Removes ids without data or metadata from a queue, since no worker can read them, and finds the oldest jobs
+-- of a backlog, since workers block at 8,000 jobs.
 -- KEYS[1]: active jobs (LIST); KEYS[2]: data (HASH)
--- ARGV[1]: the prefix of the metadata keys; ARGV[2]: how many jobs may wait, and how many to look at
--- Returns {ids taken out because they cannot be read, the id and data of each job that is too many}.
+-- ARGV[1]: the prefix of the metadata keys; ARGV[2]: the maximum number of waiting jobs, which is
+--   also the number of jobs to check
+-- Returns {the number of removed ids, the id and data of each excess job}.
 local unreadable = 0
 local readable = {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, ARGV[2] - 1)) do
@@ -18,7 +19,7 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, ARGV[2] - 1)) do
 end
 
 local excess = {}
-for at = 1, math.min(redis.call('LLEN', KEYS[1]) - ARGV[2], #readable) do
-    excess[#excess + 1] = {readable[at], redis.call('HGET', KEYS[2], readable[at])}
+for index = 1, math.min(redis.call('LLEN', KEYS[1]) - ARGV[2], #readable) do
+    excess[#excess + 1] = {readable[index], redis.call('HGET', KEYS[2], readable[index])}
 end
 return {unreadable, excess}

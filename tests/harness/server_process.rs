@@ -1,4 +1,4 @@
-//! A server that ends with this process, however that ends.
+//! A server that is killed when this process ends, even if this process is killed.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -11,14 +11,14 @@ use nix::{
     unistd::Pid,
 };
 
-/// A running server. A shell ends it when the shell's own standard input closes: with this process.
-pub struct Guarded {
+/// A running server. A shell kills it when the standard input of the shell is closed.
+pub struct ServerProcess {
     shell: Child,
     pid: Pid,
 }
 
-impl Guarded {
-    /// Starts a program; what it prints goes into the file.
+impl ServerProcess {
+    /// Starts a program and writes its output to the file `log`.
     pub fn start(words: &[String], environment: &[(&'static str, String)], log: &Path) -> Self {
         let script = "log=$1; shift; env \"$@\" >\"$log\" 2>&1 & \
                       echo $!; exec >/dev/null; read _; kill -9 $! 2>/dev/null";
@@ -38,11 +38,11 @@ impl Guarded {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(self.pid, signal).expect("it lives");
+        kill(self.pid, signal).expect("it is running");
     }
 }
 
-impl Drop for Guarded {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
         let _ended = self.shell.wait();

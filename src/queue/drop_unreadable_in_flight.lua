@@ -1,8 +1,8 @@
--- Takes out of a worker's jobs in flight those without data or metadata: given to others, they
--- would end these too.
+-- Removes ids without data or metadata from the jobs in flight of a worker. If they were requeued, they would
+-- end other workers, too.
 -- KEYS[1]: the jobs in flight (SET); KEYS[2]: data (HASH)
 -- ARGV[1]: the prefix of the metadata keys
--- Returns how many jobs are left in flight.
+-- Returns the number of remaining jobs in flight.
 for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do
     if redis.call('HEXISTS', KEYS[2], id) == 0
         or redis.call('HEXISTS', ARGV[1] .. ':' .. id, 'max_attempts') == 0 then

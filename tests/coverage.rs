@@ -1,17 +1,18 @@
-//! The ledger: `/api/coverage/` and `/api/gaps/` against a naive model, and who tells what.
+//! Coverage and gaps: `/api/coverage/` and `/api/gaps/` against a naive model, and reasons of missed slots.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use cotiza::{
     domain::{
-        Missed, Observation, Order, PageNumber, PageSize, Reason, Slots, TimeRange, UnixTime,
+        MissedReason, MissedSlots, Observation, Order, PageNumber, PageSize, Slots, TimeRange,
+        UnixTime,
     },
     history::History,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::json;
 
-use crate::harness::{Api, Database, LIMITS, observation, record};
+use crate::harness::{Api, Database, UNLIMITED, observation, record};
 
 const BASE: i64 = 1_700_000_000;
 
@@ -24,7 +25,7 @@ fn range(since: i64, until: i64) -> TimeRange {
     TimeRange::new(at(since), at(until)).unwrap()
 }
 
-async fn all_gaps(history: &History, range: &TimeRange, now: i64) -> Vec<(i64, i64, Missed)> {
+async fn all_gaps(history: &History, range: &TimeRange, now: i64) -> Vec<(i64, i64, MissedSlots)> {
     let gaps = all_gaps_in(Order::Ascending, history, range, now).await;
     let mut reversed = all_gaps_in(Order::Descending, history, range, now).await;
     reversed.reverse();
@@ -37,7 +38,7 @@ async fn all_gaps_in(
     history: &History,
     range: &TimeRange,
     now: i64,
-) -> Vec<(i64, i64, Missed)> {
+) -> Vec<(i64, i64, MissedSlots)> {
     let size: PageSize = "3".parse().unwrap();
     let (mut found, mut number) = (Vec::new(), 1);
     loop {
@@ -52,30 +53,35 @@ async fn all_gaps_in(
     }
 }
 
-/// What is known of each slot from the first recorded one to the current one.
+/// The state of a slot between the first recorded one and the current one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
+enum State {
     Recorded,
-    Told(Reason),
-    Untold,
+    Missed(MissedReason),
+    NotScheduled,
 }
 
-/// The stretches of missed slots of a model, with their reasons.
-fn naive_gaps(fates: &BTreeMap<i64, Fate>, from: i64, until: i64) -> Vec<(i64, i64, Missed)> {
-    let mut gaps: Vec<(i64, i64, Missed)> = Vec::new();
-    for (&slot, &fate) in fates.range(from..until) {
-        if fate == Fate::Recorded {
+/// Returns the gaps of the model with their reasons.
+fn naive_gaps(
+    states: &BTreeMap<i64, State>,
+    from: i64,
+    until: i64,
+) -> Vec<(i64, i64, MissedSlots)> {
+    let mut gaps: Vec<(i64, i64, MissedSlots)> = Vec::new();
+    for (&slot, &state) in states.range(from..until) {
+        if state == State::Recorded {
             continue;
         }
         let start = BASE + slot * 10;
         if gaps.last().is_none_or(|(_, end, _)| *end != start) {
-            gaps.push((start, start, Missed::default()));
+            gaps.push((start, start, MissedSlots::default()));
         }
         let (_, end, missed) = gaps.last_mut().unwrap();
         *end = start + 10;
-        match fate {
-            Fate::Told(reason) => {
-                missed.told[Reason::ALL.iter().position(|known| *known == reason).unwrap()] += 1;
+        match state {
+            State::Missed(reason) => {
+                missed.by_reason
+                    [MissedReason::ALL.iter().position(|known| *known == reason).unwrap()] += 1;
             }
             _ => missed.not_scheduled += 1,
         }
@@ -84,7 +90,7 @@ fn naive_gaps(fates: &BTreeMap<i64, Fate>, from: i64, until: i64) -> Vec<(i64, i
 }
 
 #[test]
-fn coverage_and_gaps_are_those_of_a_naive_model() {
+fn coverage_and_gaps_match_a_naive_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let database = runtime.block_on(Database::new());
     let store = runtime.block_on(async { database.store() });
@@ -92,31 +98,31 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
     let strategy = (events, 0i64..60, 0i64..60);
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) };
     let checked = TestRunner::new(config).run(&strategy, |(events, one, other)| {
-        let mut told: BTreeMap<i64, Reason> = BTreeMap::new();
+        let mut reasons: BTreeMap<i64, MissedReason> = BTreeMap::new();
         let mut recorded: Vec<i64> = Vec::new();
         runtime.block_on(async {
             database.command::<()>(&["FLUSHDB"]).await;
             for (slot, what) in events {
-                if let Some(reason) = Reason::ALL.get(what) {
-                    store.miss(&[BASE + slot * 10], *reason).await.unwrap();
+                if let Some(reason) = MissedReason::ALL.get(what) {
+                    store.record_missed(&[BASE + slot * 10], *reason).await.unwrap();
                     if !recorded.contains(&slot) {
-                        told.entry(slot).or_insert(*reason);
+                        reasons.entry(slot).or_insert(*reason);
                     }
                 } else {
                     database.record_one(&sample(slot)).await;
-                    told.remove(&slot);
+                    reasons.remove(&slot);
                     recorded.push(slot);
                 }
             }
         });
         let history = runtime.block_on(database.history());
-        // Now is in slot 60, which is open.
+        // Now is in slot 60, which is not over.
         let now = BASE + 605;
         let first = recorded.iter().min().copied();
-        let mut fates: BTreeMap<i64, Fate> = BTreeMap::new();
+        let mut states: BTreeMap<i64, State> = BTreeMap::new();
         for slot in first.unwrap_or(60)..60 {
-            let untold = told.get(&slot).map_or(Fate::Untold, |reason| Fate::Told(*reason));
-            fates.insert(slot, if recorded.contains(&slot) { Fate::Recorded } else { untold });
+            let missed = reasons.get(&slot).map_or(State::NotScheduled, |it| State::Missed(*it));
+            states.insert(slot, if recorded.contains(&slot) { State::Recorded } else { missed });
         }
         let everything = TimeRange::default();
         for (range, from, until) in [
@@ -127,10 +133,10 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
                 one.max(other) + 1,
             ),
         ] {
-            let expected = naive_gaps(&fates, from, until);
+            let expected = naive_gaps(&states, from, until);
             prop_assert_eq!(&runtime.block_on(all_gaps(&history, &range, now)), &expected);
             let coverage = runtime.block_on(history.coverage(&range, now)).unwrap().value;
-            let slots = fates.range(from..until).count() as u64;
+            let slots = states.range(from..until).count() as u64;
             let open = u64::from(range == everything && first.is_some());
             prop_assert_eq!(coverage.expected, slots + open);
             prop_assert_eq!(coverage.pending, open);
@@ -146,13 +152,13 @@ fn coverage_and_gaps_are_those_of_a_naive_model() {
 }
 
 #[tokio::test]
-async fn the_api_tells_what_is_missing_and_why() {
+async fn the_api_returns_missed_slots_with_their_reasons() {
     let database = Database::new().await;
     let store = database.store();
     for slot in [0, 1, 5, 6, 9] {
         database.record_one(&sample(slot)).await;
     }
-    store.miss(&[BASE + 20, BASE + 30], Reason::ExchangeTimeout).await.unwrap();
+    store.record_missed(&[BASE + 20, BASE + 30], MissedReason::ExchangeTimeout).await.unwrap();
     let api = Api::start(&database).await;
     let coverage = api.get(&format!("/api/coverage/?until={}", BASE + 99)).await.ok();
     let reasons = |timeouts: u64, unscheduled: u64| {
@@ -183,7 +189,7 @@ async fn the_api_tells_what_is_missing_and_why() {
 }
 
 #[tokio::test]
-async fn nothing_recorded_is_nothing_missed() {
+async fn without_samples_no_slot_is_expected() {
     let api = Api::start(&Database::new().await).await;
     let coverage = api.get("/api/coverage/").await.ok();
     assert_eq!((&coverage["expected"], &coverage["share"]), (&json!(0), &json!(null)));
@@ -191,9 +197,9 @@ async fn nothing_recorded_is_nothing_missed() {
 }
 
 #[tokio::test]
-async fn samples_of_the_old_stack_are_covered_too() {
+async fn samples_of_the_old_stack_count_as_recorded() {
     let database = Database::new().await;
-    // Two in one slot, one slot left out.
+    // Two samples in one slot, and a missed slot.
     database
         .put_prices(&[("1700000000", "1.0"), ("1700000009", "2.0"), ("1700000021", "3.0")])
         .await;
@@ -207,7 +213,7 @@ async fn samples_of_the_old_stack_are_covered_too() {
 }
 
 #[tokio::test]
-async fn slots_of_another_length_count_from_the_change_on() {
+async fn a_new_slot_length_applies_from_the_time_of_the_change() {
     let database = Database::new().await;
     let store = |seconds| database.store_of(Duration::from_secs(seconds));
     let record = async |seconds, second| {
@@ -216,7 +222,7 @@ async fn slots_of_another_length_count_from_the_change_on() {
     };
     // Half an hour in slots of 10 s, half an hour in slots of 20 s.
     let start = 1_699_999_200;
-    let history = History::new(store(10), LIMITS);
+    let history = History::new(store(10), UNLIMITED);
     history.refresh().await.unwrap();
     store(10).set_slots(start).await.unwrap();
     for n in 0..180 {
@@ -235,7 +241,7 @@ async fn slots_of_another_length_count_from_the_change_on() {
         let gaps = all_gaps(&history, &whole, start + 7000).await;
         assert_eq!((gaps.len(), gaps[0].0, gaps[0].2.total()), (1, start + 3400, 10));
     }
-    // The same from blocks.
+    // Blocks give the same result.
     let history = database.history().await;
     history.maintain(start + 7000, cotiza::history::Retention::default()).await.unwrap();
     let coverage = database.history().await.coverage(&whole, start + 7000).await.unwrap().value;
@@ -243,26 +249,26 @@ async fn slots_of_another_length_count_from_the_change_on() {
 }
 
 #[tokio::test]
-async fn an_import_takes_reasons_of_every_kind_away() {
+async fn an_import_removes_reasons_of_every_kind() {
     let database = Database::new().await;
     let store = database.store();
     database.record(&[(BASE, "5.5"), (BASE + 200, "5.5")]).await;
-    let seconds: Vec<i64> = (1..).map(|n| BASE + n * 10).take(Reason::ALL.len()).collect();
-    for (second, reason) in seconds.iter().zip(Reason::ALL) {
-        store.miss(&[*second], reason).await.unwrap();
+    let seconds: Vec<i64> = (1..).map(|n| BASE + n * 10).take(MissedReason::ALL.len()).collect();
+    for (second, reason) in seconds.iter().zip(MissedReason::ALL) {
+        store.record_missed(&[*second], reason).await.unwrap();
     }
     let hour = store.hour(cotiza::store::hour_of(BASE)).await.unwrap();
     let added: Vec<_> = seconds.iter().map(|second| observation(second + 1, "5.5")).collect();
     store.add(&hour, &added, &store.schedule().await.unwrap()).await.unwrap();
-    assert_eq!(store.reasons(BASE, BASE + 200).await.unwrap().len(), 0);
+    assert_eq!(store.missed_reasons(BASE, BASE + 200).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
-async fn an_import_takes_the_reasons_of_its_slots_away() {
+async fn an_import_removes_only_the_reasons_of_its_slots() {
     let database = Database::new().await;
     let store = database.store();
     database.record(&[(BASE, "5.5"), (BASE + 100, "5.5")]).await;
-    store.miss(&[BASE + 10, BASE + 20, BASE + 30], Reason::BadAnswer).await.unwrap();
+    store.record_missed(&[BASE + 10, BASE + 20, BASE + 30], MissedReason::BadAnswer).await.unwrap();
     let schedule = store.schedule().await.unwrap();
     let hour = store.hour(cotiza::store::hour_of(BASE)).await.unwrap();
     let added = [
@@ -274,5 +280,5 @@ async fn an_import_takes_the_reasons_of_its_slots_away() {
     let history = database.history().await;
     let range = range(BASE, BASE + 39);
     let coverage = history.coverage(&range, BASE + 1000).await.unwrap().value;
-    assert_eq!((coverage.recorded, coverage.missed.told.iter().sum::<u64>()), (3, 1));
+    assert_eq!((coverage.recorded, coverage.missed.by_reason.iter().sum::<u64>()), (3, 1));
 }
