@@ -7,7 +7,7 @@
 
 mod address;
 mod cluster;
-mod fault;
+mod error;
 mod health;
 mod node;
 mod options;
@@ -30,9 +30,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::cluster::Cluster;
 pub use self::{
-    address::{AddressError, redacted},
+    address::{AddressError, AddressProblem, redacted},
     cluster::QUEUE_TAG,
-    fault::is_outage,
+    error::{ConnectError, is_outage},
     health::reconnects,
     options::{Options, SentinelTls},
     server::{Server, info_field},

@@ -21,6 +21,9 @@ mod outcomes;
 mod statistics;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     sync::Arc,

@@ -252,6 +252,13 @@ mod tests {
     }
 
     #[test]
+    fn a_check_is_written_as_it_is_read() {
+        for text in ["/success == true", "$[?@.a == 1].b == []"] {
+            assert_eq!(text.parse::<Check>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
     fn the_error_of_an_invalid_text_has_an_example() {
         for text in ["", "ask", "$[", "data.ask"] {
             let error = text.parse::<JsonLocator>().unwrap_err().to_string();

@@ -46,7 +46,7 @@
 //! | rejected price | a price that the [`domain::PriceFilter`] rejects: out of bounds, or an unconfirmed jump |
 //! | hour | the samples of 3,600 seconds from a full unix hour on ([`store::Hour`]) |
 //! | text form | samples as members of the sorted set `prices`, one per sample |
-//! | block | the compressed samples of an hour; an hour with a current block is sealed ([`mod@store`]) |
+//! | block | the compressed samples of an hour; an hour with a current block is sealed (`store/block.rs`) |
 //! | circuit breaker | decides whether requests are sent to a source ([`domain::CircuitState`]) |
 //! | heartbeat | a message that a process or a worker of a queue sends regularly; without it, it counts as dead |
 //! | orphaned job | a job whose worker is dead; another worker requeues it |

@@ -74,6 +74,15 @@ pub enum StoreError {
         #[source]
         cause: BlockError,
     },
+    /// The samples of an hour cannot be written as a block.
+    #[error("cannot seal the hour from unix second {hour}: {cause}")]
+    Encode {
+        /// The first unix second of the hour.
+        hour: i64,
+        /// Why not.
+        #[source]
+        cause: BlockError,
+    },
     /// The hour was changed by others during each attempt.
     #[error("cannot {operation}: the hour from unix second {hour} is being changed")]
     Contended {

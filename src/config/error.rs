@@ -1,6 +1,8 @@
-//! The errors of the configuration. Depends on nothing else of the crate.
+//! The errors of the configuration. Depends on `connection`.
 
 use std::path::PathBuf;
+
+use crate::connection::AddressError;
 
 /// An invalid configuration; no process starts with it. Each message is one line.
 #[derive(Debug, thiserror::Error)]
@@ -12,15 +14,17 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// The cause.
+        #[source]
         cause: std::io::Error,
     },
     /// The file given with `--config` is not valid TOML.
-    #[error("{} is not valid TOML: {reason}", path.display())]
+    #[error("{} is not valid TOML: {}", path.display(), one_line(error))]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The position and the reason, on one line.
-        reason: String,
+        /// The position and the reason.
+        #[source]
+        error: Box<toml::de::Error>,
     },
     /// A key that does not exist.
     #[error("unknown key {key} in {origin}{}", did_you_mean(nearest.as_deref()))]
@@ -42,9 +46,39 @@ pub enum ConfigError {
         /// The name that was probably meant.
         right: String,
     },
-    /// A value of the wrong type, or one that cannot be parsed, or a required key that is missing.
-    #[error("{0}")]
-    Value(String),
+    /// A new source lacks a required key.
+    #[error(
+        "{key} is missing: a new source requires it, for example \"{example}\"; the known sources are {}",
+        known.join(", ")
+    )]
+    MissingKey {
+        /// The key, dotted.
+        key: String,
+        /// A value that it may have.
+        example: &'static str,
+        /// The names of the sources that exist.
+        known: Vec<String>,
+    },
+    /// A value of the wrong type, or one that cannot be parsed.
+    #[error("{key} = {value} in {origin}: {reason}; the default is {default}")]
+    InvalidValue {
+        /// The key, dotted.
+        key: String,
+        /// The value, with passwords masked.
+        value: String,
+        /// The layer that contains it.
+        origin: String,
+        /// What is wrong with it, with passwords masked.
+        reason: String,
+        /// The default.
+        default: String,
+    },
+    /// The merged layers are not a configuration.
+    #[error("{}", one_line(.0))]
+    Merged(#[source] Box<toml::de::Error>),
+    /// The options of Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] AddressError),
     /// A value that is not allowed.
     #[error("{key} = {value}: {reason}")]
     NotAllowed {
@@ -55,6 +89,11 @@ pub enum ConfigError {
         /// Which values are allowed.
         reason: String,
     },
+}
+
+/// The message of an error of TOML on one line.
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

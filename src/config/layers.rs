@@ -61,7 +61,7 @@ pub(super) fn merge(
         complete(&name, &settings, &defaults)?;
     }
     let mut config: Config =
-        merged.try_into().map_err(|error| ConfigError::Value(error.to_string()))?;
+        merged.try_into().map_err(|error| ConfigError::Merged(Box::new(error)))?;
     // A configured password file means another Redis than that of `cotiza up`, whose password file is found
     // automatically.
     let choosing = [URL_KEY, PASSWORD_KEY];
@@ -75,7 +75,7 @@ fn of_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
         .map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
         path: path.to_owned(),
-        reason: error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+        error: Box::new(error),
     })?;
     let setting = |(key, value)| Setting { key, value, origin: path.display().to_string() };
     Ok(leaves(&table).into_iter().map(setting).collect())
@@ -123,12 +123,8 @@ fn complete(name: &str, settings: &[Setting], defaults: &Table) -> Result<(), Co
         if !is_set(&key) {
             let sources = get(defaults, "sources").and_then(Value::as_table);
             let others = sources.into_iter().flatten().filter(|(_, value)| value.is_table());
-            let others: Vec<&str> = others.map(|(other, _)| other.as_str()).collect();
-            return Err(ConfigError::Value(format!(
-                "{key} is missing: a new source requires it, for example \"{example}\"; \
-                 the known sources are {}",
-                others.join(", ")
-            )));
+            let known = others.map(|(other, _)| other.clone()).collect();
+            return Err(ConfigError::MissingKey { key, example, known });
         }
     }
     Ok(())
@@ -208,7 +204,7 @@ fn known(defaults: &Table, setting: &Setting) -> Result<(), ConfigError> {
 
 fn wrong(setting: &Setting, defaults: &Table, reason: &str) -> ConfigError {
     let Setting { key, value, origin } = setting;
-    let example = get(defaults, key).map(ToString::to_string).unwrap_or_default();
+    let default = get(defaults, key).map(ToString::to_string).unwrap_or_default();
     let (mut shown, mut reason) = (value.to_string(), reason.trim_end().replace('\n', " "));
     // A header may contain an API key.
     if key.ends_with(".headers") {
@@ -221,7 +217,8 @@ fn wrong(setting: &Setting, defaults: &Table, reason: &str) -> ConfigError {
         let masked = if is_redis { connection::redacted(url) } else { super::mask_url(url) };
         (shown, reason) = (shown.replace(url, &masked), reason.replace(url, &masked));
     }
-    ConfigError::Value(format!("{key} = {shown} in {origin}: {reason}; the default is {example}"))
+    let (key, origin) = (key.clone(), origin.clone());
+    ConfigError::InvalidValue { key, value: shown, origin, reason, default }
 }
 
 fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {

@@ -31,3 +31,21 @@ impl<'de> Deserialize<'de> for Networks {
         texts.iter().map(network).collect::<Result<_, _>>().map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_contained_in_its_network() {
+        let texts = ["10.0.0.0/8", "192.168.1.7/32", "fd00::/8"];
+        let networks = Networks(texts.map(|text| text.parse().unwrap()).to_vec());
+        let contains = |address: &str| networks.contains(address.parse().unwrap());
+        for address in ["10.1.2.3", "192.168.1.7", "fd12::1", "::ffff:10.1.2.3"] {
+            assert!(contains(address), "{address}");
+        }
+        for address in ["11.0.0.1", "192.168.1.8", "fe80::1", "::ffff:11.0.0.1"] {
+            assert!(!contains(address), "{address}");
+        }
+    }
+}

@@ -39,3 +39,20 @@ fn value<'a>(defaults: &'a Table, section: &str, name: &str) -> Option<&'a Value
     }
     table.get(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_that_is_described_is_a_row() {
+        let reference = reference();
+        let mut lines = reference.lines();
+        assert_eq!(lines.next(), Some("| key | default | description |"));
+        assert_eq!(lines.next(), Some("|---|---|---|"));
+        let first = lines.next().unwrap();
+        assert!(first.starts_with("| `schedule.every` | `\"10s\"` | Interval "), "{first}");
+        assert!(reference.contains("\n| `sources.buenbit.order` | `1` | "));
+        assert!(!reference.contains("criptoya.order"), "it is described at the first source");
+    }
+}

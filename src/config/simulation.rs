@@ -26,3 +26,23 @@ pub fn simulation(config: &Config) -> Vec<(String, String)> {
     settings.push(("sources.policy".to_owned(), "first".to_owned()));
     settings.into_iter().map(|(key, value)| (variable(&key), value)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Policy;
+
+    #[test]
+    fn the_simulated_exchange_is_the_only_source() {
+        let variables = simulation(&Config::default());
+        let environment = variables.iter().cloned().collect();
+        let config = Config::from_layers(None, &environment, &Vec::new()).unwrap();
+        let [(name, source)] = config.sources.enabled()[..] else { panic!("{environment:?}") };
+        assert_eq!(name, SIMULATED);
+        let url = format!("http://{}/api/market/tickers", config.exchange.listen);
+        assert_eq!(source.url.as_str(), url);
+        assert_eq!(source.bid.as_ref().unwrap().to_string(), "/object/btcars/purchase_price");
+        assert_eq!(config.sources.policy, Policy::First);
+        assert_eq!(simulation(&config), variables, "the source itself is not disabled");
+    }
+}

@@ -86,3 +86,20 @@ impl Sources {
         self.in_order().into_iter().filter(|(_, source)| source.enabled).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn enabled_sources_come_before_the_others() {
+        let mut sources = Config::default().sources;
+        sources.named.get_mut("belo").unwrap().enabled = true;
+        let names = |sources: Vec<(&String, _)>| {
+            sources.into_iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let expected = ["buenbit", "belo", "criptoya", "bitso", "satoshitango"];
+        assert_eq!(names(sources.in_order()), expected);
+        assert_eq!(names(sources.enabled()), ["buenbit", "belo"]);
+    }
+}

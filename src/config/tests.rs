@@ -83,6 +83,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     assert!(message.contains("did you mean schedule.every?"), "{message}");
 
     assert!(!error("zzz = 1", &[]).contains("did you mean"));
+    assert!(!error("zzzzzzzz = 1", &[]).contains("did you mean"));
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn an_error_names_the_value_and_what_is_allowed() {
     check("[api]\nlisten = 'x'", &["api.listen = \"x\"", "the default is \"127.0.0.1:8000\""]);
     check("[foo]", &["unknown key foo"]);
     check("up = 5", &["unknown key up"]);
-    check("not toml", &["not valid TOML"]);
+    check("not toml", &["not valid TOML", "error at line 1, column "]);
 }
 
 #[test]
@@ -158,6 +159,7 @@ fn an_error_shows_an_invalid_url_without_its_password() {
     for file in [
         "[sources.buenbit]\nurl = 'https://me:secret@:0/'",
         "[sources.buenbit]\nurl = 'ftp://me:secret@host/'",
+        "[sources.buenbit]\nurl = 'redis+sentinel://secret:1,host:2/primary'",
         "[sources.buenbit]\nheaders = 'Key: secret'",
         "[sources.buenbit]\nheaders = ['Key: secret', 5]",
         "[sources.buenbit]\nheaders = ['secret']",
@@ -252,4 +254,55 @@ fn a_new_source_can_be_set_by_a_section_and_the_environment() {
     assert_eq!(config.sources.named.len(), 6);
     let order: Vec<_> = config.sources.enabled().into_iter().map(|(name, _)| name).collect();
     assert_eq!(order, ["buenbit", "kraken"]);
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_an_error() {
+    assert_eq!(variable("api.stale_after"), "COTIZA__API__STALE_AFTER");
+    assert_eq!(
+        error("", &[("COTIZA_API_STALE_AFTER", "1m")]),
+        "the environment variable COTIZA_API_STALE_AFTER is not used; did you mean \
+         COTIZA__API__STALE_AFTER, with two underscores?"
+    );
+}
+
+#[test]
+fn the_redis_and_the_source_of_a_simulation_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Config::default().up;
+    up.data_dir = folder.path().join("data");
+    let simulated = simulated_data_dir(&up);
+    std::fs::create_dir(&simulated).unwrap();
+    std::fs::write(own_password_file(&simulated), "secret").unwrap();
+    // The flags override variables of the environment in which the tests run.
+    let flags = vec![
+        ("up.data_dir", up.data_dir.display().to_string()),
+        ("up.redis_port", "7001".to_owned()),
+        ("redis.url", "redis://127.0.0.1:7001/0".to_owned()),
+        ("redis.password_file", String::new()),
+    ];
+    let config = Config::load(None, &flags).unwrap();
+    assert_eq!(config.redis.password_file, own_password_file(&simulated));
+    let enabled: Vec<_> = config.sources.enabled().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(enabled, [SIMULATED]);
+}
+
+#[test]
+fn a_price_is_stale_after_three_slots_or_the_configured_time() {
+    let stale_after = |file: &str| load(file, &[], &Vec::new()).unwrap().stale_after();
+    assert_eq!(stale_after("[schedule]\nevery = '20s'"), 60);
+    assert_eq!(stale_after("[api]\nstale_after = '45s'"), 45);
+}
+
+#[test]
+fn a_worker_without_several_heartbeats_is_dead() {
+    let file = "[queue]\nheartbeat = '2s'\nmissed_heartbeats = 5";
+    assert_eq!(load(file, &[], &Vec::new()).unwrap().queue.silence().as_secs(), 10);
+}
+
+#[test]
+fn metrics_have_an_address_or_none() {
+    let listen = |file: &str| load(file, &[], &Vec::new()).unwrap().metrics.listen;
+    assert_eq!(listen("[metrics]\nlisten = '[::1]:9100'"), Some("[::1]:9100".parse().unwrap()));
+    assert_eq!(listen("[metrics]\nlisten = ''"), None);
 }

@@ -6,7 +6,7 @@ use humantime::format_duration;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{Config, ConfigError};
-use crate::connection::{AddressError, Server};
+use crate::connection::Server;
 use crate::domain::{Slots, SlotsError};
 
 mod api;
@@ -17,9 +17,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     slots("queue.housekeeping_every", config.queue.housekeeping_every)?;
     at_least_a_day("prices.keep", config.prices.keep)?;
     at_least_a_day("prices.text", config.prices.text)?;
-    Server::new(config.redis.clone()).map_err(|AddressError { key, value, reason }| {
-        ConfigError::NotAllowed { key: key.to_owned(), value, reason }
-    })?;
+    Server::new(config.redis.clone())?;
     sources::check(&config.sources)?;
     log_level(&config.log.level)?;
     if config.up.data_dir.as_os_str().is_empty() {
@@ -120,3 +118,6 @@ fn heartbeat(value: Duration) -> Result<(), ConfigError> {
         reason: "give whole seconds from 1s to 60s".to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! Parses the URL of Redis: the addresses of nodes, or of Sentinels that know the primary.
 //! Depends on no other module.
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use std::io;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
 
 /// The default port of a Sentinel.
 const SENTINEL_PORT: u16 = 26379;
@@ -23,15 +25,62 @@ pub(super) enum Address {
 }
 
 /// The error of an option that cannot be used. Its text contains no password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key} = {value}: {reason}")]
+#[derive(Debug, thiserror::Error)]
+#[error("{key} = {value}: {problem}")]
 pub struct AddressError {
     /// The configuration key of the option.
     pub key: &'static str,
     /// The value of the option, without a password.
     pub value: String,
     /// What is wrong, and what would be valid.
-    pub reason: String,
+    #[source]
+    pub problem: AddressProblem,
+}
+
+/// What is wrong with an option.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressProblem {
+    /// The URL has no scheme or no host.
+    #[error("it is not a URL of Redis; {URL_FORMS}")]
+    NotAUrl,
+    /// redis-rs cannot parse the URL.
+    #[error("it cannot be parsed; {URL_FORMS}")]
+    Unparsable,
+    /// The URL has a fragment. redis-rs would accept `#insecure`, which disables the verification of
+    /// certificates.
+    #[error("a # is not allowed; {URL_FORMS}")]
+    Fragment,
+    /// redis-rs rejects a part of the URL.
+    #[error("{0}; {URL_FORMS}")]
+    InvalidUrl(#[source] RedisError),
+    /// The URL has Sentinels, but no service.
+    #[error("the name of the service is missing after the hosts; {URL_FORMS}")]
+    NoService,
+    /// The address of a Sentinel is not a host and a port.
+    #[error("a Sentinel must have a host and a port; {URL_FORMS}")]
+    NoSentinel,
+    /// Certificates are configured for a URL without TLS.
+    #[error("it does not use TLS, but redis.ca_file or redis.cert_file is set; use rediss://")]
+    NoTls,
+    /// A file cannot be read.
+    #[error("cannot read it: {0}")]
+    Unreadable(#[source] io::Error),
+    /// A password file is empty.
+    #[error("it is empty; it must contain a password")]
+    NoPassword,
+    /// A file has no certificate.
+    #[error("it contains no certificate in PEM format")]
+    NoCertificate,
+    /// A file has no private key.
+    #[error("it contains no private key in PEM format")]
+    NoPrivateKey,
+    /// A certificate is configured without its private key.
+    #[error("redis.key_file must be set to its private key")]
+    KeyFileMissing,
+    /// A private key is configured without its certificate.
+    #[error("redis.cert_file must be set to its certificate")]
+    CertFileMissing,
 }
 
 /// The accepted forms of a URL, for error messages.
@@ -68,15 +117,13 @@ impl<'a> Parts<'a> {
 
 impl Address {
     pub(super) fn parse(url: &str) -> Result<Self, AddressError> {
-        let invalid = |reason| {
-            let reason = format!("{reason}; {URL_FORMS}");
-            AddressError { key: "redis.url", value: without_secrets(None, url), reason }
-        };
+        let invalid =
+            |problem| AddressError { key: "redis.url", value: without_secrets(None, url), problem };
         Self::of_url(url).map_err(invalid)
     }
 
-    fn of_url(url: &str) -> Result<Self, String> {
-        let parts = Parts::of(url).ok_or("it is not a URL of Redis")?;
+    fn of_url(url: &str) -> Result<Self, AddressProblem> {
+        let parts = Parts::of(url).ok_or(AddressProblem::NotAUrl)?;
         match parts.scheme.strip_suffix("+sentinel") {
             Some(scheme) => Self::service(&parts, scheme),
             None if parts.scheme.ends_with("unix") => Ok(Self::Nodes(vec![node(url)?])),
@@ -87,14 +134,14 @@ impl Address {
         }
     }
 
-    fn service(parts: &Parts<'_>, scheme: &str) -> Result<Self, String> {
+    fn service(parts: &Parts<'_>, scheme: &str) -> Result<Self, AddressProblem> {
         let (path, query) = match parts.rest.find(['?', '#']) {
             Some(at) => parts.rest.split_at(at),
             None => (parts.rest, ""),
         };
         let mut segments = path.split('/').skip(1);
         let service = segments.next().filter(|name| !name.is_empty());
-        let service = service.ok_or("the name of the service is missing after the hosts")?;
+        let service = service.ok_or(AddressProblem::NoService)?;
         let database = segments.next().map(|number| format!("/{number}")).unwrap_or_default();
         let mut primary = None;
         let mut sentinels = Vec::new();
@@ -105,11 +152,11 @@ impl Address {
                 ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                     sentinels.push((host.clone(), *port));
                 }
-                _ => return Err("a Sentinel must have a host and a port".to_owned()),
+                _ => return Err(AddressProblem::NoSentinel),
             }
             primary.get_or_insert(info);
         }
-        let primary = primary.ok_or("the host is missing")?;
+        let primary = primary.ok_or(AddressProblem::NoSentinel)?;
         Ok(Self::Service { sentinels, service: service.to_owned(), primary: Box::new(primary) })
     }
 
@@ -124,13 +171,12 @@ impl Address {
 }
 
 /// Parses the URL of one node.
-fn node(url: &str) -> Result<ConnectionInfo, String> {
-    let parsed = redis::parse_redis_url(url).ok_or("it cannot be parsed")?;
-    // redis-rs would accept `#insecure`, which disables the verification of certificates.
+fn node(url: &str) -> Result<ConnectionInfo, AddressProblem> {
+    let parsed = redis::parse_redis_url(url).ok_or(AddressProblem::Unparsable)?;
     if parsed.fragment().is_some() {
-        return Err("a # is not allowed".to_owned());
+        return Err(AddressProblem::Fragment);
     }
-    parsed.into_connection_info().map_err(|error| error.to_string())
+    parsed.into_connection_info().map_err(AddressProblem::InvalidUrl)
 }
 
 /// Appends the port to a host without one. Colons within `[...]` belong to the host.

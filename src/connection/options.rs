@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{AddressError, address::redacted, tls};
+use super::{AddressError, AddressProblem, address::redacted, tls};
 
 /// The address of a Redis and how to connect to it. An empty path or text means that the option is not set.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,14 +49,10 @@ pub(super) fn password(file: &Path, key: &'static str) -> Result<Option<String>,
         return Ok(None);
     }
     let text = fs::read_to_string(file)
-        .map_err(|error| tls::invalid_file(key, file, format!("cannot read it: {error}")))?;
+        .map_err(|error| tls::invalid_file(key, file, AddressProblem::Unreadable(error)))?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
-        return Err(tls::invalid_file(
-            key,
-            file,
-            "it is empty; it must contain a password".to_owned(),
-        ));
+        return Err(tls::invalid_file(key, file, AddressProblem::NoPassword));
     }
     Ok(Some(password.to_owned()))
 }

@@ -4,7 +4,7 @@
 //! one of them is isolated. The response with the highest configuration epoch is the latest, because
 //! Sentinels increase the epoch at each failover.
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    AddressError, Options,
+    AddressError, AddressProblem, ConnectError, Options,
     address::redacted,
     node,
     options::{SentinelTls, password},
@@ -70,7 +70,7 @@ impl Sentinels {
             let url = format!("{scheme}://{host}:{port}");
             let failed = |error: RedisError| {
                 let (key, value) = ("redis.url", redacted(&options.url));
-                AddressError { key, value, reason: error.to_string() }
+                AddressError { key, value, problem: AddressProblem::InvalidUrl(error) }
             };
             let node = url.into_connection_info().map_err(failed)?;
             let mut settings = node.redis_settings().clone();
@@ -128,10 +128,8 @@ fn latest(service: &str, responses: Vec<RedisResult<(u64, Primary)>>) -> RedisRe
     let (known, failed): (Vec<_>, Vec<_>) = responses.into_iter().partition(Result::is_ok);
     let newest = known.into_iter().flatten().max_by_key(|(epoch, _)| *epoch);
     newest.map(|(_, primary)| primary).ok_or_else(|| {
-        let reasons: Vec<String> =
-            failed.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
-        let reasons = reasons.join("; ");
-        io::Error::other(format!("no Sentinel names a primary of {service:?}: {reasons}")).into()
+        let errors = failed.into_iter().filter_map(Result::err).collect();
+        ConnectError::NoPrimary { service: service.to_owned(), errors }.into()
     })
 }
 
@@ -140,9 +138,8 @@ impl Sentinel {
     async fn query(&mut self, service: &str) -> RedisResult<(u64, Primary)> {
         let result = timeout(TIMEOUT, self.query_without_timeout(service)).await;
         let response = result.unwrap_or_else(|_| {
-            let address = self.client.get_connection_info().addr();
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not respond"))
-                .into())
+            let address = self.client.get_connection_info().addr().to_string();
+            Err(ConnectError::SilentSentinel(address).into())
         });
         if response.is_err() {
             self.connection = None;
@@ -168,7 +165,7 @@ impl Sentinel {
             (Some(host), Some(port)) => {
                 Ok((number("config-epoch").unwrap_or(0), (host.clone(), port)))
             }
-            _ => Err(io::Error::other("the response of a Sentinel contains no address").into()),
+            _ => Err(ConnectError::NoAddress.into()),
         }
     }
 }
@@ -182,7 +179,7 @@ mod tests {
     }
 
     fn failure() -> RedisResult<(u64, Primary)> {
-        Err(io::Error::other("is down").into())
+        Err(std::io::Error::other("is down").into())
     }
 
     #[test]

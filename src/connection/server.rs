@@ -13,16 +13,16 @@ use std::{
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, RedisError, RedisResult, TlsCertificates,
-    aio::PubSub,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, RedisError, RedisResult,
+    TlsCertificates, aio::PubSub,
 };
-use tokio::time::timeout;
+use tokio::{net::lookup_host, time::timeout};
 
 use super::{
-    AddressError, Connection, Link, Options, SharedConnection,
+    AddressError, AddressProblem, Connection, Link, Options, SharedConnection,
     address::{Address, redacted, with_address},
     cluster::Cluster,
-    fault::{self, Stage},
+    error::{self, ConnectError, Stage},
     health::RESPONSE_TIMEOUT,
     node,
     options::password,
@@ -75,10 +75,8 @@ impl Server {
         let certificates = tls::certificates(&options)?;
         let is_tls = address.is_tls();
         if certificates.is_some() && !is_tls {
-            let reason =
-                "it does not use TLS, but redis.ca_file or redis.cert_file is set; use rediss://";
-            let value = redacted(&options.url);
-            return Err(AddressError { key: "redis.url", value, reason: reason.to_owned() });
+            let (value, problem) = (redacted(&options.url), AddressProblem::NoTls);
+            return Err(AddressError { key: "redis.url", value, problem });
         }
         password(&options.password_file, "redis.password_file")?;
         let target = match address {
@@ -125,7 +123,7 @@ impl Server {
             (false, true) => Stage::FirstByTls,
             (false, false) => Stage::First,
         };
-        fault::advice(error, stage)
+        error::advice(error, stage)
     }
 
     /// Returns a connection that is opened on first use, so that a process can start during an outage of
@@ -195,7 +193,11 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let mut link = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let opened = client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut link = match opened {
+            Ok(link) => link,
+            Err(error) => return Err(unknown_host(&client).await.map_or(error, Into::into)),
+        };
         let info = match redis::cmd("INFO").query_async::<String>(&mut link).await {
             // If the user may not run INFO, the server is assumed to be a primary.
             Err(error) if error.code() == Some("NOPERM") => String::new(),
@@ -204,8 +206,7 @@ impl Server {
         let address = client.get_connection_info().addr().to_string();
         let mode = info_field(&info, "redis_mode").or_else(|| info_field(&info, "server_mode"));
         if mode == Some("sentinel") {
-            let reason = format!("{address} is a Sentinel: use redis+sentinel://...");
-            return Err(io::Error::other(reason).into());
+            return Err(ConnectError::IsSentinel(address).into());
         }
         if info_field(&info, "cluster_enabled") == Some("1") {
             let link = self.connect_to_cluster(client.get_connection_info().clone()).boxed();
@@ -213,8 +214,7 @@ impl Server {
             return Ok(Connection::new(Link::Cluster(link), address, self.clone()));
         }
         if info_field(&info, "role") == Some("slave") {
-            let reason = format!("{address} is a replica, which rejects writes");
-            return Err(io::Error::other(reason).into());
+            return Err(ConnectError::IsReplica(address).into());
         }
         Ok(Connection::new(Link::Node(link), address, self.clone()))
     }
@@ -231,12 +231,24 @@ impl Server {
         let mut settings = node.redis_settings().clone().set_skip_set_lib_name();
         if settings.password().is_none()
             && let Some(password) = password(&self.0.options.password_file, "redis.password_file")
-                .map_err(|error| RedisError::from(io::Error::other(error)))?
+                .map_err(ConnectError::from)?
         {
             settings = settings.set_password(password);
         }
         node::client(node.set_redis_settings(settings), self.0.certificates.as_ref())
     }
+}
+
+/// Returns an error if the host name of a node that cannot be connected to cannot be resolved.
+async fn unknown_host(client: &Client) -> Option<ConnectError> {
+    let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+        client.get_connection_info().addr()
+    else {
+        return None;
+    };
+    let resolved = timeout(CONNECT_TIMEOUT, lookup_host((host.as_str(), *port))).await.ok()?;
+    let error = resolved.err()?;
+    Some(ConnectError::UnknownHost { host: host.clone(), error })
 }
 
 /// Attempts nodes in order and returns the first success. The next attempt starts when the previous ones have
@@ -247,7 +259,7 @@ async fn first_success<'a, T>(
 ) -> RedisResult<T> {
     let mut nodes = nodes.into_iter();
     let mut attempts = FuturesUnordered::new();
-    let mut last_error = RedisError::from(io::Error::other("the URL of Redis contains no host"));
+    let mut last_error = RedisError::from(ConnectError::NoHost);
     loop {
         attempts.extend(nodes.next().map(&attempt));
         let wait = if nodes.len() > 0 { ATTEMPT_DELAY } else { Duration::MAX };

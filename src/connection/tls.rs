@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use redis::{ClientTlsConfig, TlsCertificates};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::{AddressError, Options};
+use super::{AddressError, AddressProblem, Options};
 
 /// Reads the certificates of the options. Returns `None` if the options set none.
 pub(super) fn certificates(options: &Options) -> Result<Option<TlsCertificates>, AddressError> {
@@ -20,19 +20,24 @@ pub(super) fn certificates(options: &Options) -> Result<Option<TlsCertificates>,
         (true, true) => {
             let client_key = read("redis.key_file", &options.key_file)?;
             PrivateKeyDer::from_pem_slice(&client_key).map_err(|_| {
-                let reason = "it contains no private key in PEM format";
-                invalid_file("redis.key_file", &options.key_file, reason.to_owned())
+                invalid_file("redis.key_file", &options.key_file, AddressProblem::NoPrivateKey)
             })?;
             let client_cert = read_certificates("redis.cert_file", &options.cert_file)?;
             Some(ClientTlsConfig { client_cert, client_key })
         }
         (true, false) => {
-            let reason = "redis.key_file must be set to its private key";
-            return Err(invalid_file("redis.cert_file", &options.cert_file, reason.to_owned()));
+            return Err(invalid_file(
+                "redis.cert_file",
+                &options.cert_file,
+                AddressProblem::KeyFileMissing,
+            ));
         }
         (false, true) => {
-            let reason = "redis.cert_file must be set to its certificate";
-            return Err(invalid_file("redis.key_file", &options.key_file, reason.to_owned()));
+            return Err(invalid_file(
+                "redis.key_file",
+                &options.key_file,
+                AddressProblem::CertFileMissing,
+            ));
         }
     };
     let is_none = root_cert.is_none() && client_tls.is_none();
@@ -46,14 +51,18 @@ fn read_certificates(key: &'static str, path: &Path) -> Result<Vec<u8>, AddressE
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(found) if !found.is_empty() => Ok(pem),
-        _ => Err(invalid_file(key, path, "it contains no certificate in PEM format".to_owned())),
+        _ => Err(invalid_file(key, path, AddressProblem::NoCertificate)),
     }
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, AddressError> {
-    fs::read(path).map_err(|error| invalid_file(key, path, format!("cannot read it: {error}")))
+    fs::read(path).map_err(|error| invalid_file(key, path, AddressProblem::Unreadable(error)))
 }
 
-pub(super) fn invalid_file(key: &'static str, path: &Path, reason: String) -> AddressError {
-    AddressError { key, value: path.display().to_string(), reason }
+pub(super) fn invalid_file(
+    key: &'static str,
+    path: &Path,
+    problem: AddressProblem,
+) -> AddressError {
+    AddressError { key, value: path.display().to_string(), problem }
 }

@@ -95,9 +95,8 @@ mod tests {
 
     #[test]
     fn slots_are_expected_from_the_first_one_up_to_the_open_one() {
-        let count = |from, until| {
-            Expected { since: 100, open: 150 }.count(from, until, &schedule())
-        };
+        let count =
+            |from, until| Expected { since: 100, open: 150 }.count(from, until, &schedule());
         assert_eq!(count(110, 140), (3, 3));
         assert_eq!(count(0, 120), (2, 2), "none before the first one");
         assert_eq!(count(130, 200), (3, 2), "the open one has not ended");

@@ -113,9 +113,8 @@ mod tests {
     #[test]
     fn a_period_has_one_length_unless_it_changes_within() {
         let schedule = Schedule::from_changes([(0, 10), (1800, 20)]).unwrap();
-        let seconds = |from, until| {
-            schedule.length_within(from, until).map(|length| length.as_secs())
-        };
+        let seconds =
+            |from, until| schedule.length_within(from, until).map(|length| length.as_secs());
         assert_eq!(seconds(0, 1800), Some(10));
         assert_eq!(seconds(1799, 1801), None);
         assert_eq!(seconds(1800, 3600), Some(20));

@@ -229,4 +229,27 @@ mod tests {
             assert!(error.to_string().contains("not a time"), "{none}: {error}");
         }
     }
+
+    #[test]
+    fn the_bid_may_equal_the_ask() {
+        let answer = json!({"ask": 2, "bid": 2, "time": NOW});
+        let quote = read(&answer, &source("criptoya"), NOW).unwrap();
+        assert_eq!(quote.bid, Some(quote.ask));
+    }
+
+    #[test]
+    fn only_a_number_above_the_largest_second_counts_milliseconds() {
+        let second = |time: i64| {
+            let answer = json!({"ask": 2, "bid": 1, "time": time});
+            match read(&answer, &source("criptoya"), NOW).unwrap_err() {
+                ExchangeError::Rejected {
+                    reason: PriceRejection::NotCurrent { second, .. },
+                    ..
+                } => second,
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(second(100_000_000_000), 100_000_000_000);
+        assert_eq!(second(100_000_001_000), 100_000_001);
+    }
 }

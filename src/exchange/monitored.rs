@@ -235,4 +235,47 @@ mod tests {
         }
         assert_eq!(source.circuit(), Circuit { state: CircuitState::Closed, open_until: None });
     }
+
+    #[test]
+    fn the_last_hundred_latencies_count() {
+        let source = source();
+        // The slowest answer is the oldest one of the hundred.
+        answer(&source, [1000; 7]);
+        answer(&source, 1..=99);
+        assert_eq!(source.usual_latency(), Duration::from_millis(96));
+    }
+
+    #[test]
+    fn no_request_is_permitted_while_the_circuit_is_open() {
+        let source = source();
+        assert!(source.permit().is_ok());
+        let hour = Some(Duration::from_hours(1));
+        let error = ExchangeError::Status { status: 429, retry_after: hour };
+        source.record(&Err(error), Duration::ZERO);
+        let error = source.permit().unwrap_err();
+        let ExchangeError::CircuitOpen { wait } = error else { panic!("{error}") };
+        assert!(wait > Duration::from_mins(50), "{wait:?}");
+        assert_eq!(wait.subsec_nanos() % 1_000_000, 0, "whole milliseconds: {wait:?}");
+    }
+
+    #[tokio::test]
+    async fn a_late_result_is_part_of_a_later_round() {
+        let limit = Duration::from_millis(10);
+        let source = Arc::new(MonitoredSource { timeout: limit, ..source() });
+        drop(source.send_request(0));
+        let late = async {
+            loop {
+                let late = source.take_late();
+                if !late.is_empty() {
+                    break late;
+                }
+                tokio::time::sleep(limit).await;
+            }
+        };
+        let late = timeout(Duration::from_secs(5), late).await.unwrap();
+        let failure = late[0].answer.clone().unwrap_err();
+        assert_eq!((late.len(), late[0].source.as_str()), (1, "x"));
+        assert_eq!(failure.text, "no answer within 10ms");
+        assert_eq!(source.take_late(), [], "it is taken once");
+    }
 }

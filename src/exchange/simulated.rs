@@ -1,4 +1,4 @@
-//! A simulated exchange: answers in the shape of Buenbit, for demos and tests without internet.
+//! A simulated exchange that answers like Buenbit, for demonstrations and tests without internet.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,16 +14,16 @@ use poem::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// How the exchange behaves; may be changed while it runs with `PUT /behaviour`.
+/// How the exchange behaves. `PUT /behaviour` changes it while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// How long it takes to answer.
+    /// How long each answer takes.
     #[serde(with = "humantime_serde")]
     pub latency: Duration,
-    /// The share of requests answered with status 500, 0 to 1.
+    /// The share of requests that are answered with status 500, from 0 to 1.
     pub error_rate: f64,
-    /// The share of requests answered with rubbish, 0 to 1.
+    /// The share of requests that are answered with a malformed response, from 0 to 1.
     pub malformed_rate: f64,
 }
 
@@ -40,7 +40,7 @@ struct State {
     markets: Vec<Market>,
 }
 
-/// One market; its price is in tenths of a peso (or dollar), as the real one writes it.
+/// One market. Its prices are in tenths of a peso or dollar, the precision of the real exchange.
 #[derive(Debug)]
 struct Market {
     base: &'static str,
@@ -49,7 +49,7 @@ struct Market {
     open_tenths: u64,
 }
 
-/// What the real exchange lists, with prices of the order of mid-2024.
+/// The markets of the real exchange, with their approximate prices of mid-2024 in tenths.
 const MARKETS: [(&str, &str, u64); 6] = [
     ("btc", "ars", 844_367_000),
     ("eth", "ars", 46_500_000),
@@ -59,8 +59,8 @@ const MARKETS: [(&str, &str, u64); 6] = [
     ("dai", "usd", 10),
 ];
 
-/// Answers that are no tickers, as seen from gateways, caches and careless releases.
-const RUBBISH: [&str; 8] = [
+/// Malformed answers, such as gateways, caches and faulty releases produce.
+const MALFORMED: [&str; 8] = [
     "",
     "<html><body>502 Bad Gateway</body></html>",
     "{\"object\":",
@@ -72,7 +72,7 @@ const RUBBISH: [&str; 8] = [
 ];
 
 impl SimulatedExchange {
-    /// An exchange that behaves as told; the same seed gives the same sequence of answers.
+    /// An exchange with this behaviour. The same seed produces the same sequence of answers.
     pub fn new(behaviour: Behaviour, seed: u64) -> Self {
         let market = |&(base, quote, tenths)| Market { base, quote, tenths, open_tenths: tenths };
         let state = State {
@@ -83,12 +83,12 @@ impl SimulatedExchange {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Changes how it behaves from the next request on.
-    pub fn behave(&self, behaviour: Behaviour) {
+    /// Changes the behaviour from the next request on.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.lock().behaviour = behaviour;
     }
 
-    /// Its HTTP routes: `/api/market/tickers` as the real one, and `/behaviour`.
+    /// The HTTP routes: `/api/market/tickers`, as at the real exchange, and `/behaviour`.
     pub fn routes(&self) -> impl Endpoint + use<> {
         Route::new()
             .at("/api/market/tickers", get(tickers))
@@ -107,7 +107,7 @@ impl State {
             return StatusCode::INTERNAL_SERVER_ERROR.into();
         }
         if self.rng.f64() < self.behaviour.malformed_rate {
-            return self.rng.choice(RUBBISH).unwrap_or_default().into_response();
+            return self.rng.choice(MALFORMED).unwrap_or_default().into_response();
         }
         let mut object = Map::new();
         for market in &mut self.markets {
@@ -119,10 +119,10 @@ impl State {
 }
 
 impl Market {
-    /// One step of the walk: at most a thousandth up or down.
+    /// One step of the random walk: at most 0.1 % up or down.
     fn step(&mut self, rng: &mut Rng) {
-        let most = self.tenths / 1000;
-        self.tenths = (self.tenths - most + rng.u64(0..=2 * most)).max(1);
+        let max_step = self.tenths / 1000;
+        self.tenths = (self.tenths - max_step + rng.u64(0..=2 * max_step)).max(1);
     }
 
     fn ticker(&self) -> Value {
@@ -154,15 +154,41 @@ async fn show_behaviour(exchange: Data<&SimulatedExchange>) -> Json<Behaviour> {
 #[handler]
 async fn set_behaviour(
     exchange: Data<&SimulatedExchange>,
-    told: Json<Behaviour>,
+    behaviour: Json<Behaviour>,
 ) -> Json<Behaviour> {
-    exchange.behave(told.0);
-    told
+    exchange.set_behaviour(behaviour.0);
+    behaviour
 }
 
 #[cfg(test)]
 mod tests {
+    use poem::{Request, http::Method};
+
     use super::*;
+
+    const BROKEN: Behaviour =
+        Behaviour { latency: Duration::ZERO, error_rate: 1.0, malformed_rate: 0.0 };
+
+    fn exchange(behaviour: Behaviour) -> SimulatedExchange {
+        SimulatedExchange::new(behaviour, 7)
+    }
+
+    /// Sends a request; returns the status and the body of the answer.
+    async fn send(
+        exchange: &SimulatedExchange,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri_str(path);
+        let request = request.content_type("application/json").body(body.to_owned());
+        let answer = exchange.routes().get_response(request).await;
+        (answer.status(), answer.into_body().into_string().await.unwrap())
+    }
+
+    async fn ticker(exchange: &SimulatedExchange) -> (StatusCode, String) {
+        send(exchange, Method::GET, "/api/market/tickers", "").await
+    }
 
     /// The bitcoin prices of the first answers of an exchange with this seed.
     async fn prices(seed: u64) -> Vec<String> {
@@ -184,6 +210,56 @@ mod tests {
         assert_eq!(walk, prices(7).await);
         assert_ne!(walk, prices(8).await);
         assert!(walk.windows(2).any(|pair| pair[0] != pair[1]), "{walk:?}");
+    }
+
+    #[tokio::test]
+    async fn the_tickers_have_a_price() {
+        let (status, body) = ticker(&exchange(Behaviour::default())).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(answer["object"]["btcars"]["bid_currency"], "btc");
+    }
+
+    #[tokio::test]
+    async fn all_requests_fail_with_an_error_rate_of_1() {
+        let exchange = exchange(Behaviour::default());
+        exchange.set_behaviour(BROKEN);
+        let expected = (StatusCode::INTERNAL_SERVER_ERROR, String::new());
+        assert_eq!(ticker(&exchange).await, expected);
+    }
+
+    #[tokio::test]
+    async fn all_answers_are_rubbish_with_a_malformed_rate_of_1() {
+        let malformed = Behaviour { malformed_rate: 1.0, ..Behaviour::default() };
+        let (status, body) = ticker(&exchange(malformed)).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(MALFORMED.contains(&body.as_str()), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_behaviour_can_be_read_and_changed_over_http() {
+        let exchange = exchange(BROKEN);
+        let shown = r#"{"latency":"0s","error_rate":1.0,"malformed_rate":0.0}"#;
+        let ok = |body: &str| (StatusCode::OK, body.to_owned());
+        assert_eq!(send(&exchange, Method::GET, "/behaviour", "").await, ok(shown));
+        let behaviour = r#"{"latency":"1s","error_rate":0.5,"malformed_rate":0.25}"#;
+        assert_eq!(send(&exchange, Method::PUT, "/behaviour", behaviour).await, ok(behaviour));
+        assert_eq!(send(&exchange, Method::GET, "/behaviour", "").await, ok(behaviour));
+    }
+
+    #[test]
+    fn a_step_is_at_most_a_thousandth_up_or_down() {
+        let mut rng = Rng::with_seed(1);
+        let steps: Vec<i64> = (0..1000)
+            .map(|_| {
+                let mut market =
+                    Market { base: "x", quote: "y", tenths: 100_000, open_tenths: 100_000 };
+                market.step(&mut rng);
+                market.tenths.cast_signed() - 100_000
+            })
+            .collect();
+        let (most, least) = (steps.iter().max().unwrap(), steps.iter().min().unwrap());
+        assert_eq!((*least, *most), (-100, 100));
     }
 
     #[test]

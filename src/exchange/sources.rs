@@ -174,3 +174,6 @@ fn median_of(
 ) -> Option<Price> {
     weighted_median(candidates.iter().filter_map(|it| Some((price(it)?, it.source.weight))))
 }
+
+#[cfg(test)]
+mod tests;

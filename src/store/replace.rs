@@ -174,6 +174,6 @@ fn encoded(
         return Ok(Vec::new());
     }
     let hour = Hour::new(stored.start, observations);
-    let damaged = |cause| StoreError::Damaged { hour: stored.start, cause };
-    block::encode(&hour, schedule).map_err(damaged)
+    let failed = |cause| StoreError::Encode { hour: stored.start, cause };
+    block::encode(&hour, schedule).map_err(failed)
 }

@@ -139,7 +139,7 @@ function summarize(summary) {
 }
 
 /** Reloads a chart that ends now: after 5 to 60 seconds, the longer the more time a pixel covers. */
-function chartHasNews() {
+function chartChanged() {
   if (!chart.range || chart.timer || document.hidden || chart.drag) return;
   const { since, until, width } = chart.view ?? { since: 0, until: 0, width: 1 };
   const pause = 1000 * Math.min(60, Math.max(5, (until - since) / width));

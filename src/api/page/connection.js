@@ -14,16 +14,16 @@ async function request(path, { signal, type = "json" } = {}) {
   } catch (error) {
     if (signal?.aborted) throw error;
     // A slow response does not mean that the connection is lost while other requests succeed.
-    if (!timeout.aborted || connection.answeredAt < sentAt) lost();
+    if (!timeout.aborted || connection.answeredAt < sentAt) connectionLost();
     throw new Error(t("noAnswer"));
   }
   const kind = response.headers.get("content-type") ?? "";
   // If the API is unavailable, a proxy responds, but not with JSON.
   if ([502, 503, 504].includes(response.status) && !kind.includes("json")) {
-    lost();
+    connectionLost();
     throw new Error(t("noAnswer"));
   }
-  found();
+  connectionRestored();
   if (response.ok) return type === "json" ? response.json() : response.text();
   const problem = kind.includes("json") ? await response.json().catch(() => ({})) : {};
   const error = new Error(response.status === 503 ? t("unavailable") : problem.detail ?? `HTTP ${response.status}`);
@@ -31,11 +31,11 @@ async function request(path, { signal, type = "json" } = {}) {
   throw error;
 }
 
-function lost() {
+function connectionLost() {
   connection.lostAt ??= Date.now() / 1000;
 }
 
-function found() {
+function connectionRestored() {
   connection.answeredAt = performance.now();
   const wasAnnounced = connection.announced;
   connection.lostAt = null;

@@ -5,23 +5,23 @@ const JOBS_A_PAGE = 10;
 const STATES = ["waiting", "running", "done", "dead"];
 const jobs = { state: "", queue: "", page: 1, queues: [] };
 /** The last responses, to show them again when the language changes. */
-const operation = { status: null, sources: null, processes: null, jobs: null, redisAway: false };
+const operation = { status: null, sources: null, processes: null, jobs: null, redisUnavailable: false };
 
 /** Requests data that is stored only in Redis: the API returns 503 while Redis is unavailable. */
 async function requestFromRedis(path) {
   try {
     const response = await request(path);
-    setRedisAway(false);
+    setRedisUnavailable(false);
     return response;
   } catch (error) {
-    if (error.status === 503) setRedisAway(true);
+    if (error.status === 503) setRedisUnavailable(true);
     throw error;
   }
 }
 
-function setRedisAway(away) {
-  if (operation.redisAway === away) return;
-  operation.redisAway = away;
+function setRedisUnavailable(unavailable) {
+  if (operation.redisUnavailable === unavailable) return;
+  operation.redisUnavailable = unavailable;
   showStatus();
 }
 

@@ -111,7 +111,7 @@ function begin() {
     tick();
     poll();
     loadLatest();
-    chartHasNews();
+    chartChanged();
   });
 }
 

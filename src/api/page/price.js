@@ -45,8 +45,8 @@ function showAge() {
   const { latest } = price;
   if (!latest) return;
   const age = Math.max(0, Math.floor(apiNow() - latest.timestamp));
-  const away = (connection.lostAt != null || operation.redisAway) && age > STALE_WITHOUT_CONNECTION;
-  const stale = latest.stale || away;
+  const cannotUpdate = (connection.lostAt != null || operation.redisUnavailable) && age > STALE_WITHOUT_CONNECTION;
+  const stale = latest.stale || cannotUpdate;
   const source = latest.source ? ` · ${t("from", { source: latest.source })}` : "";
   setText("age", `${t("ago", { age: duration(age) })} · ${clockTime(latest.timestamp)}${source}`);
   setText("stale", t("stale"));
@@ -73,7 +73,7 @@ function follow() {
   const stream = new EventSource("api/stream/");
   price.stream = stream;
   stream.addEventListener("price", (event) => {
-    found();
+    connectionRestored();
     const { timestamp, price: value, source, ask, bid } = JSON.parse(event.data);
     if (timestamp < (price.latest?.timestamp ?? 0)) return;
     const spread = ask != null && bid != null ? ask - bid : null;
@@ -83,10 +83,10 @@ function follow() {
     showPrice();
     announcePrice();
     refreshLatest();
-    chartHasNews();
+    chartChanged();
   });
   stream.addEventListener("missed", (event) => {
-    found();
+    connectionRestored();
     price.missed = JSON.parse(event.data);
     showPrice();
     refreshLatest();

@@ -5,7 +5,7 @@
 function currentProblems({ now, problems: listed }) {
   const isFresh = price.latest && price.latest.timestamp >= now && !price.latest.stale;
   const problems = listed.filter(({ code }) => code !== "price_stale" || !isFresh);
-  if (!operation.redisAway || problems.some(({ code }) => code === "redis_away")) return problems;
+  if (!operation.redisUnavailable || problems.some(({ code }) => code === "redis_away")) return problems;
   return [{ code: "redis_away", text: "", help: "redis-away" }, ...problems];
 }
 

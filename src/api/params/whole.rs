@@ -11,6 +11,31 @@ use serde_json::json;
 use super::parameter;
 use crate::api::described::impl_openapi_type;
 
+/// A text that is not a whole number within the bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not a {what}: give a whole number from {min} to {max}")]
+pub(in crate::api) struct WholeNumberError {
+    /// The beginning of the text.
+    given: String,
+    what: &'static str,
+    min: usize,
+    max: usize,
+}
+
+/// Reads a whole number of plain digits within the bounds.
+fn read(
+    text: &str,
+    what: &'static str,
+    (min, max): (usize, usize),
+) -> Result<usize, WholeNumberError> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| is_plain && (min..=max).contains(number));
+    number.ok_or_else(|| {
+        let given = text.chars().take(40).collect();
+        WholeNumberError { given, what, min, max }
+    })
+}
+
 /// The maximum number of candles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct Limit(pub(in crate::api) usize);
@@ -26,15 +51,10 @@ impl Default for Limit {
 }
 
 impl FromStr for Limit {
-    type Err = String;
+    type Err = WholeNumberError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let limit = text.parse().ok().filter(|limit| plain && (1..=Self::MAX).contains(limit));
-        limit.map(Self).ok_or_else(|| {
-            let given: String = text.chars().take(40).collect();
-            format!("{given:?} is not a limit: give a whole number from 1 to {}", Self::MAX)
-        })
+    fn from_str(text: &str) -> Result<Self, WholeNumberError> {
+        read(text, "limit", (1, Self::MAX)).map(Self)
     }
 }
 
@@ -56,24 +76,17 @@ parameter!(
 pub(in crate::api) struct Pixels(pub(in crate::api) u32);
 
 impl Pixels {
-    const LEAST: u32 = 100;
-    const MOST: u32 = 4000;
+    const MIN: u32 = 100;
+    const MAX: u32 = 4000;
 }
 
 impl FromStr for Pixels {
-    type Err = String;
+    type Err = WholeNumberError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let range = Self::LEAST..=Self::MOST;
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let pixels = text.parse().ok().filter(|pixels| plain && range.contains(pixels));
-        pixels.map(Self).ok_or_else(|| {
-            let given: String = text.chars().take(40).collect();
-            let (least, most) = (Self::LEAST, Self::MOST);
-            format!(
-                "{given:?} is not a number of pixels: give a whole number from {least} to {most}"
-            )
-        })
+    fn from_str(text: &str) -> Result<Self, WholeNumberError> {
+        let bounds = (Self::MIN as usize, Self::MAX as usize);
+        let pixels = read(text, "number of pixels", bounds)?;
+        Ok(Self(u32::try_from(pixels).unwrap_or(Self::MAX)))
     }
 }
 
@@ -81,8 +94,8 @@ parameter!(
     Pixels,
     "pixels",
     MetaSchema {
-        minimum: Some(f64::from(Self::LEAST)),
-        maximum: Some(f64::from(Self::MOST)),
+        minimum: Some(f64::from(Self::MIN)),
+        maximum: Some(f64::from(Self::MAX)),
         example: Some(json!(800)),
         ..MetaSchema::new("integer")
     }

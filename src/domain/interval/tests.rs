@@ -46,8 +46,7 @@ fn a_day_is_shorter_or_longer_when_clocks_change() {
     assert_eq!(day("2024-03-31T12:00:00+02:00", "Europe/Berlin"), 23);
     assert_eq!(day("2024-10-27T12:00:00+01:00", "Europe/Berlin"), 25);
     // In Argentina, clocks were set forward at midnight: the day began at one o'clock.
-    let (start, end) =
-        of("1d", "America/Argentina/Buenos_Aires", at("2008-10-19T12:00:00-02:00"));
+    let (start, end) = of("1d", "America/Argentina/Buenos_Aires", at("2008-10-19T12:00:00-02:00"));
     assert_eq!((start, end - start), (at("2008-10-19T01:00:00-02:00"), 23 * 3600));
     // Samoa skipped 30 December 2011.
     let (start, end) = of("1d", "Pacific/Apia", at("2011-12-29T12:00:00-10:00"));
@@ -56,8 +55,7 @@ fn a_day_is_shorter_or_longer_when_clocks_change() {
 
 #[test]
 fn anything_else_is_an_error_with_examples() {
-    for text in ["", "1", "m", "0s", "-1m", "1.5h", "1y", "1 m", "+1m", "99999999999d", "101M0"]
-    {
+    for text in ["", "1", "m", "0s", "-1m", "1.5h", "1y", "1 m", "+1m", "99999999999d", "101M0"] {
         let error = text.parse::<Interval>().expect_err(text).to_string();
         assert!(error.contains("1d"), "{error}");
     }
@@ -92,21 +90,6 @@ fn the_local_time_depends_on_the_zone() {
     let local = zone.local(at("2024-05-31T02:30:00Z")).unwrap();
     assert_eq!(local.to_string(), "2024-05-30 23:30:00");
     assert_eq!(zone.local(i64::MAX), None);
-}
-
-#[test]
-fn a_day_ends_at_the_second_midnight_if_clocks_are_set_back_from_the_first_one() {
-    // At 00:01 on 7 November 2010, clocks in Newfoundland were set back to 23:01.
-    let day = |second: &str| of("1d", "America/St_Johns", at(second));
-    let (saturday, sunday, monday) = (
-        at("2010-11-06T00:00:00-02:30"),
-        at("2010-11-07T00:00:00-03:30"),
-        at("2010-11-08T00:00:00-03:30"),
-    );
-    assert_eq!(day("2010-11-06T23:30:00-02:30"), (saturday, sunday));
-    assert_eq!(day("2010-11-07T00:00:30-02:30"), (saturday, sunday), "the first midnight");
-    assert_eq!(day("2010-11-06T23:30:00-03:30"), (saturday, sunday), "23:30 again");
-    assert_eq!(day("2010-11-07T00:00:30-03:30"), (sunday, monday));
 }
 
 #[test]

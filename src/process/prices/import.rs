@@ -164,10 +164,10 @@ fn check(file: &mut File, end: i64) -> anyhow::Result<(u64, usize)> {
     while let Some(line) = reader.next()? {
         match line {
             Ok(_sample) => good += 1,
-            Err(BadLine { number, reason }) => {
+            Err(BadLine { number, error }) => {
                 bad += 1;
                 if bad <= SHOWN {
-                    writeln!(io::stderr(), "line {number}: {reason}")?;
+                    writeln!(io::stderr(), "line {number}: {error}")?;
                 }
             }
         }

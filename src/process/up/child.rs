@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use backon::BackoffBuilder as _;
 use futures_util::future::join_all;
 use nix::{
@@ -107,7 +108,8 @@ impl Child {
             // Exit code 0 and signals do not count as failed starts.
             let code = ended.as_ref().ok().and_then(ExitStatus::code);
             failed_starts = if matches!(code, Some(1..)) { failed_starts + 1 } else { 0 };
-            let ended = ended.map_or_else(|error| error, |status| status.to_string());
+            let ended =
+                ended.map_or_else(|error| format!("{error:#}"), |status| status.to_string());
             if self.must_start && failed_starts == MAX_FAILED_STARTS {
                 let lines = self.last_lines.lock();
                 let printed: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -133,11 +135,8 @@ impl Child {
         &mut self,
         format: LogFormat,
         stop: &CancellationToken,
-    ) -> Result<ExitStatus, String> {
-        let mut process = match self.command.spawn() {
-            Ok(process) => process,
-            Err(error) => return Err(format!("cannot start: {error}")),
-        };
+    ) -> anyhow::Result<ExitStatus> {
+        let mut process = self.command.spawn().context("cannot start")?;
         // `wait` would close the standard input if it still belonged to `process`.
         let _stdin = process.stdin.take();
         if let Some(lines) = process.stdout.take() {
@@ -148,7 +147,7 @@ impl Child {
         }
         tokio::select! {
             ended = process.wait() => {
-                return ended.map_err(|error| error.to_string());
+                return ended.context("cannot wait for it");
             }
             () = stop.cancelled() => {}
         }
@@ -158,7 +157,7 @@ impl Child {
         {
             tracing::warn!(child = self.name, %error, "cannot send SIGTERM to a child process");
         }
-        process.wait().await.map_err(|error| error.to_string())
+        process.wait().await.context("cannot wait for it")
     }
 }
 

@@ -12,7 +12,9 @@ use csv::{ByteRecord, ReaderBuilder, Terminator};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{Observation, Provenance, Sample, Timestamp, UnixTime, is_source_name};
+use crate::domain::{
+    Observation, PriceError, Provenance, Sample, TimeError, Timestamp, UnixTime, is_source_name,
+};
 
 /// The byte order mark with which spreadsheets on Windows begin files.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -48,7 +50,33 @@ struct Columns {
 /// A line without a valid sample.
 pub(super) struct BadLine {
     pub(super) number: u64,
-    pub(super) reason: String,
+    pub(super) error: LineError,
+}
+
+/// Why a line has no valid sample.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineError {
+    #[error(
+        "the line has {found} fields, but the header has {expected}; quote fields that contain commas"
+    )]
+    FieldCount { found: usize, expected: usize },
+    #[error("the line is not valid UTF-8")]
+    NotUtf8,
+    #[error("not an object such as {{\"timestamp\": .., \"price\": ..}}: {0}")]
+    NotAnObject(#[from] serde_json::Error),
+    #[error("timestamp: {0}")]
+    Timestamp(#[from] TimeError),
+    #[error("timestamp: {0} is in the future")]
+    Future(String),
+    #[error("timestamp: give a time in the years 1 to 9999")]
+    OutOfCalendar,
+    #[error("price: {0}")]
+    Price(#[from] PriceError),
+    #[error(
+        "source: {0:?} is not a valid name: give 1 to 32 characters of a-z, 0-9, - and _, with at \
+         least one letter; join up to 10 different names with +"
+    )]
+    Source(String),
 }
 
 #[derive(Deserialize)]
@@ -120,13 +148,13 @@ impl<'a> Reader<'a> {
                     Ok(line) if line.trim().is_empty() => {}
                     Ok(line) => break (*number, from_json(&line, end)),
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                        break (*number, Err(error.to_string()));
+                        break (*number, Err(LineError::NotUtf8));
                     }
                     Err(error) => return Err(error.into()),
                 }
             },
         };
-        Ok(Some(read.map_err(|reason| BadLine { number, reason })))
+        Ok(Some(read.map_err(|error| BadLine { number, error })))
     }
 }
 
@@ -136,30 +164,25 @@ impl Columns {
         [Some(self.timestamp), Some(self.price), self.source].map(|at| record.get(at?))
     }
 
-    fn observation(&self, record: &ByteRecord, end: i64) -> Result<Observation, String> {
+    fn observation(&self, record: &ByteRecord, end: i64) -> Result<Observation, LineError> {
         if record.len() != self.count {
-            return Err(format!(
-                "the line has {} fields, but the header has {}; quote fields that contain commas",
-                record.len(),
-                self.count
-            ));
+            let (found, expected) = (record.len(), self.count);
+            return Err(LineError::FieldCount { found, expected });
         }
         let text = |field: Option<&'_ [u8]>| {
             let field = field.unwrap_or_default().trim_ascii();
-            String::from_utf8(field.to_vec()).map_err(|_| "the line is not valid UTF-8".to_owned())
+            String::from_utf8(field.to_vec()).map_err(|_| LineError::NotUtf8)
         };
         let [timestamp, price, source] = self.of(record);
         observation(&text(timestamp)?, &text(price)?, &text(source)?, end)
     }
 }
 
-fn from_json(line: &str, end: i64) -> Result<Observation, String> {
-    let wrong =
-        |error| format!("not an object such as {{\"timestamp\": .., \"price\": ..}}: {error}");
-    let Line { timestamp, price, source } = serde_json::from_str(line).map_err(wrong)?;
+fn from_json(line: &str, end: i64) -> Result<Observation, LineError> {
+    let Line { timestamp, price, source } = serde_json::from_str(line)?;
     // A number is kept as text, so that no digit is lost.
     let text = |raw: &RawValue| match raw.get() {
-        text if text.starts_with('"') => serde_json::from_str(text).map_err(wrong),
+        text if text.starts_with('"') => serde_json::from_str(text),
         number => Ok(number.to_owned()),
     };
     observation(&text(timestamp)?, &text(price)?, &source.unwrap_or_default(), end)
@@ -170,23 +193,18 @@ fn observation(
     price: &str,
     source: &str,
     end: i64,
-) -> Result<Observation, String> {
-    let time: UnixTime = timestamp.parse().map_err(|error| format!("timestamp: {error}"))?;
+) -> Result<Observation, LineError> {
+    let time: UnixTime = timestamp.parse()?;
     if time.second() >= end {
-        return Err(format!("timestamp: {timestamp} is in the future"));
+        return Err(LineError::Future(timestamp.to_owned()));
     }
-    let time = Timestamp::from_score(time.as_score())
-        .ok_or("timestamp: give a time in the years 1 to 9999")?;
-    let price = price.parse().map_err(|error| format!("price: {error}"))?;
+    let time = Timestamp::from_score(time.as_score()).ok_or(LineError::OutOfCalendar)?;
+    let price = price.parse()?;
     let names: Vec<&str> = source.split('+').filter(|_| !source.is_empty()).collect();
     let named = names.iter().all(|name| is_source_name(name));
     let distinct = names.iter().collect::<HashSet<_>>().len();
     if !named || names.len() > 10 || distinct < names.len() {
-        let shown: String = source.chars().take(40).collect();
-        return Err(format!(
-            "source: {shown:?} is not a valid name: give 1 to 32 characters of a-z, 0-9, - and _, with at \
-             least one letter; join up to 10 different names with +"
-        ));
+        return Err(LineError::Source(source.chars().take(40).collect()));
     }
     let provenance = (!source.is_empty()).then(|| Provenance {
         source: source.to_owned(),
