@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Datelike as _};
 use cotiza::{
-    domain::{Candle, Candles, MissedReason, Order, Slots, TimeRange, Timestamp, UnixTime},
+    domain::{Candle, Candles, MissedReason, Order, TimeRange, Timestamp, UnixTime},
     history::{History, Limits},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::harness::{Api, Database, NaiveModel};
+use crate::harness::{Api, Database, NaiveModel, between, slots_of, unique_members};
 
 /// 2023-11-14T22:00:00Z, the start of an hour.
 const BASE: i64 = 1_699_999_200;
@@ -60,7 +60,7 @@ async fn check(
     wanted: &Candles,
     interval: &str,
 ) {
-    let slots = Slots::new(Duration::from_secs(10)).unwrap();
+    let slots = slots_of(10);
     let zone: chrono_tz::Tz = wanted.zone.to_string().parse().unwrap();
     let of = |second| interval_number(second, interval, zone);
     let mut groups: BTreeMap<i64, NaiveModel> = BTreeMap::new();
@@ -68,8 +68,7 @@ async fn check(
         groups.entry(of(sample.0.second())).or_default().0.push(*sample);
     }
     groups.retain(|group, _| (of(since)..=of(until)).contains(group));
-    let at = |second| Some(UnixTime::from_seconds(second));
-    let range = TimeRange::new(at(since), at(until)).unwrap();
+    let range = between(since, until);
     let mut candles = all_candles(history, &range, wanted).await;
     wanted.order.sort(&mut candles);
     for candle in &candles {
@@ -117,11 +116,8 @@ fn candles_match_a_brute_force_model() {
     let checked = TestRunner::new(config).run(&strategy, |(samples, queries, fits)| {
         runtime.block_on(async {
             database.command::<()>(&["FLUSHDB"]).await;
-            for (n, (second, price)) in samples.iter().enumerate() {
-                let (second, price) = (BASE + second, cotiza::domain::pesos(*price));
-                let member = format!("{price}:{second}:{n}");
-                database.put_prices(&[(&second.to_string(), &member)]).await;
-            }
+            let samples: Vec<_> = samples.iter().map(|(at, price)| (BASE + at, *price)).collect();
+            database.put_prices(&unique_members(&samples)).await;
             let memory = if fits { usize::MAX } else { 0 };
             let limits = Limits { memory, stale_for: Duration::MAX };
             let history = History::new(database.store(), limits);

@@ -10,7 +10,7 @@ use std::{
 
 use cotiza::{
     clock::Clock,
-    domain::{Coverage, Slots, TimeRange},
+    domain::{Coverage, TimeRange},
     history::History,
 };
 use fastrand::Rng;
@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::harness::{
-    Cotiza, Database, FakeExchange, RedisServer, SOON, UNLIMITED, env_number, eventually,
+    Cotiza, Database, FakeExchange, RedisServer, SOON, UNLIMITED, env_number, eventually, slots_of,
 };
 
 struct Chaos {
@@ -33,8 +33,7 @@ impl Chaos {
     async fn start(seed: u64) -> Self {
         let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
         exchange.count_up();
-        let database = server.database();
-        database.wait_until_ready().await;
+        let database = server.ready_database().await;
         let mut chaos =
             Self { rng: Rng::with_seed(seed), server, database, exchange, processes: Vec::new() };
         for role in ["scheduler", "worker"].repeat(3) {
@@ -111,7 +110,7 @@ impl Chaos {
     }
 
     async fn coverage(&self) -> Coverage {
-        let slots = Slots::new(Duration::from_secs(1)).unwrap();
+        let slots = slots_of(1);
         let store = self.database.store_of(slots.length());
         let history = History::new(store, UNLIMITED);
         history.refresh().await.unwrap();

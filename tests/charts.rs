@@ -1,17 +1,18 @@
 //! The chart and the badge.
 
-use crate::harness::{Api, Database};
+use crate::harness::{Api, Database, samples};
 
 const FIRST: i64 = 1_717_184_860;
 
 /// Starts an API with ten recorded slots and a gap of five slots between them.
 async fn api() -> Api {
     let database = Database::new().await;
-    let slots = (0..5).chain(10..15);
-    let samples: Vec<(i64, String)> =
-        slots.map(|n| (FIRST + 10 * n, format!("{}", 84_000_000 + n * 1000))).collect();
-    let samples: Vec<(i64, &str)> = samples.iter().map(|(at, it)| (*at, it.as_str())).collect();
-    database.record(&samples).await;
+    let five = |n: i64| {
+        let price = move |k: i64| (84_000_000 + (n + k) * 1000).to_string();
+        samples(FIRST + 10 * n).every(10).count(5).prices(price)
+    };
+    database.record(&five(0)).await;
+    database.record(&five(10)).await;
     Api::start(&database).await
 }
 

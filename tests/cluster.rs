@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cotiza::store::keys;
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
@@ -22,7 +23,7 @@ async fn slot_of(cluster: &Cluster, key: &str) -> u16 {
 #[tokio::test]
 async fn recording_continues_after_a_master_is_killed_or_hangs() {
     let Some(mut cluster) = Cluster::start().await else { return };
-    assert_eq!(slot_of(&cluster, "prices").await, PRICES);
+    assert_eq!(slot_of(&cluster, keys::PRICES).await, PRICES);
     assert_eq!(slot_of(&cluster, "core:apalis:queues:list").await, QUEUES);
     // Each role gets the address of another node: masters and replicas.
     let urls: Vec<String> = (0..4).map(|node| cluster.url(node + 2)).collect();

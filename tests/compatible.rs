@@ -1,17 +1,17 @@
 //! The endpoints that are compatible with CoinGecko and CriptoYa.
 
-use cotiza::domain::{Attempt, Quote, Slots};
+use cotiza::domain::{Attempt, Quote};
 use serde_json::{Value, json};
 
-use crate::harness::{Api, ApiResponse, Database};
+use crate::harness::{Api, ApiResponse, Database, slots_of};
 
 async fn api() -> (Api, i64) {
     let database = Database::new().await;
-    let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
+    let now = database.now().await;
     let day = 24 * 3600;
     database.record(&[(now - day - 30, "100"), (now - 7200, "120.5"), (now, "110")]).await;
     let quote = Quote { ask: "110".parse().unwrap(), bid: Some("105.5".parse().unwrap()) };
-    let slot = Slots::new(std::time::Duration::from_secs(10)).unwrap().containing(now);
+    let slot = slots_of(10).containing(now);
     let attempt = Attempt {
         source: "buenbit".to_owned(),
         at: now,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cotiza::connection::Server;
+use cotiza::{connection::Server, store::keys};
 use nix::sys::signal::Signal;
 use redis::aio::ConnectionLike;
 use tokio::time::{sleep, timeout};
@@ -60,7 +60,7 @@ async fn a_server_that_hangs_is_replaced_by_one_that_answers() {
     sleep(Duration::from_secs(1)).await;
     forwarder.set_target(other.port);
     eventually(RECOVERY, "recording on the other server", || async {
-        other.command::<u64>(&["ZCARD", "prices"]).await.is_ok_and(|count| count > 0)
+        other.command::<u64>(&["ZCARD", keys::PRICES]).await.is_ok_and(|count| count > 0)
     })
     .await;
     hung.signal(Signal::SIGCONT);

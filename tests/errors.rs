@@ -1,6 +1,6 @@
 //! Error responses of the API, except for invalid values of parameters.
 
-use cotiza::config::Config;
+use cotiza::{config::Config, store::keys};
 use reqwest::Method;
 
 use crate::harness::{Api, Database, RedisServer};
@@ -63,8 +63,7 @@ async fn an_unknown_parameter_is_refused_with_the_nearest_name() {
 #[tokio::test]
 async fn the_first_request_after_a_restart_of_redis_succeeds() {
     let mut server = RedisServer::start();
-    let database = server.database();
-    database.wait_until_ready().await;
+    let database = server.ready_database().await;
     let api = Api::start(&database).await;
     api.get("/api/ticker-list/").await.ok();
     server.kill();
@@ -83,7 +82,7 @@ async fn head_is_answered_like_get_without_a_body() {
 #[tokio::test]
 async fn a_key_of_the_wrong_type_is_a_503_without_internal_details() {
     let database = Database::new().await;
-    database.command::<()>(&["SET", "prices", "not a sorted set"]).await;
+    database.command::<()>(&["SET", keys::PRICES, "not a sorted set"]).await;
     let api = Api::unready(&database, &Config::default()).await;
     let problem = api.get("/api/ticker-list/").await.problem(503);
     let detail = problem["detail"].as_str().unwrap();

@@ -7,9 +7,10 @@ use cotiza::{
     domain::{Slot, Slots},
     jobs::FetchBtcArs,
     queue::Job,
+    store::keys,
 };
 
-use crate::harness::{Database, FakeExchange, SOON, eventually};
+use crate::harness::{Database, FakeExchange, SOON, eventually, free_port, slots_of};
 
 const AT_ONCE: Duration = Duration::ZERO;
 
@@ -24,7 +25,7 @@ impl Bench {
         Self {
             database: Database::new().await,
             exchange: FakeExchange::start().await,
-            slots: Slots::new(Duration::from_secs(seconds)).unwrap(),
+            slots: slots_of(seconds),
         }
     }
 
@@ -58,7 +59,7 @@ async fn the_price_is_stored_exactly_as_its_source_sent_it() {
     let prices = bench.database.prices().await;
     let second: i64 = prices[0].strip_prefix("84436700.10:").unwrap().parse().unwrap();
     assert!((before..=Clock::machine().unix_seconds()).contains(&second), "{prices:?}");
-    let score: i64 = bench.database.command(&["ZSCORE", "prices", &prices[0]]).await;
+    let score: i64 = bench.database.command(&["ZSCORE", keys::PRICES, &prices[0]]).await;
     assert_eq!(score, second);
 }
 
@@ -155,7 +156,7 @@ async fn a_refused_request_is_not_retried() {
 #[tokio::test]
 async fn an_unreachable_exchange_is_reported_with_the_cause() {
     let mut bench = Bench::with_slots_of(1).await;
-    bench.exchange.url.set_port(Some(crate::harness::free_port())).unwrap();
+    bench.exchange.url.set_port(Some(free_port())).unwrap();
     let slot = bench.fresh_slot().await;
     let reason = bench.fetch(slot).await.unwrap_err();
     assert!(

@@ -1,78 +1,22 @@
 //! A history that follows Redis equals it again after any fault of Redis and any change of its data.
 
+mod event;
+
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
-use cotiza::{
-    domain::{Observation, TimeRange},
-    history::{History, Retention},
-    store::keys,
-};
+use cotiza::{history::History, store::keys};
 use nix::sys::signal::Signal;
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::{runtime::Runtime, task::JoinHandle, time::sleep};
 
-use crate::harness::{Database, NaiveModel, RedisServer, SOON, UNLIMITED, eventually, observation};
+use crate::harness::{
+    Database, NaiveModel, RedisServer, SOON, UNLIMITED, all_time, eventually, observation,
+    observations, samples, text_kept_for,
+};
+
+use event::{Event, event};
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
-
-/// A fault of Redis or a change of its data.
-#[derive(Debug, Clone)]
-enum Event {
-    /// Workers record samples.
-    Record(Vec<i64>),
-    /// An import adds samples to whole hours: the first hour, and how many.
-    Import(i64, i64),
-    /// The old stack writes a sample, at a time that may have a fraction.
-    Legacy(i64, bool),
-    /// The old stack writes a price again: its member gets another score.
-    WrittenAgain(i64),
-    /// A member that is not a sample.
-    Rubbish(i64),
-    /// The n-th sample is removed manually.
-    Remove(usize),
-    /// Hours are sealed, and the text form of some is dropped.
-    Maintain(i64),
-    /// Redis does not answer for a while.
-    Stall,
-    /// Redis is killed and started again with its data.
-    Restart,
-    /// Redis is killed and started again without the last writes, as after the promotion of a replica.
-    LoseTail(Vec<i64>),
-    /// Redis is killed and started again without data.
-    Wipe,
-    Flush,
-    /// The stream of changes is trimmed before the history has read it.
-    TrimStream,
-    /// All connections are closed.
-    Disconnect,
-    /// The length of slots changes.
-    Slots(u64),
-    /// The stream has an id far in the future, as if the clock of Redis had been ahead.
-    FutureId,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let second = || prop_oneof![0i64..20_000, 0i64..2_000_000];
-    let seconds = || prop::collection::vec(second(), 1..12);
-    prop_oneof![
-        4 => seconds().prop_map(Event::Record),
-        2 => (0i64..200, 1i64..40).prop_map(|(first, count)| Event::Import(first, count)),
-        2 => (second(), any::<bool>()).prop_map(|(at, half)| Event::Legacy(at, half)),
-        2 => second().prop_map(Event::WrittenAgain),
-        1 => second().prop_map(Event::Rubbish),
-        2 => (0usize..100).prop_map(Event::Remove),
-        2 => (0i64..700).prop_map(Event::Maintain),
-        1 => Just(Event::Stall),
-        2 => Just(Event::Restart),
-        2 => seconds().prop_map(Event::LoseTail),
-        1 => Just(Event::Wipe),
-        1 => Just(Event::Flush),
-        1 => Just(Event::TrimStream),
-        1 => Just(Event::Disconnect),
-        1 => prop_oneof![Just(10u64), Just(20), Just(7)].prop_map(Event::Slots),
-        1 => Just(Event::FutureId),
-    ]
-}
 
 struct Bench {
     server: RedisServer,
@@ -88,8 +32,7 @@ struct Bench {
 impl Bench {
     async fn start() -> Self {
         let server = RedisServer::start();
-        let database = server.database();
-        database.wait_until_ready().await;
+        let database = server.ready_database().await;
         let history = Arc::new(History::new(database.store(), UNLIMITED));
         let followed = Arc::clone(&history);
         let following = tokio::spawn(async move { followed.follow().await });
@@ -106,7 +49,7 @@ impl Bench {
 
     async fn put(&mut self, score: &str, member: &str) {
         self.count += 1;
-        self.database.put_prices(&[(score, &format!("{}{member}", self.count))]).await;
+        self.database.put_prices(&[(score, format!("{}{member}", self.count))]).await;
     }
 
     async fn apply(&mut self, event: Event) {
@@ -115,12 +58,10 @@ impl Bench {
             Event::Import(first, count) => {
                 let store = self.database.store();
                 let schedule = store.schedule().await.unwrap();
-                for hour in first..first + count {
-                    let start = BASE + hour * 3600;
-                    let samples: Vec<Observation> =
-                        (0..20).map(|n| observation(start + n * 100 + 5, "3.25")).collect();
+                for start in (first..first + count).map(|hour| BASE + hour * 3600) {
+                    let added = samples(start + 5).every(100).count(20).price("3.25");
                     let stored = store.hour(start).await.unwrap();
-                    store.add(&stored, &samples, &schedule).await.unwrap();
+                    store.add(&stored, &observations(&added), &schedule).await.unwrap();
                 }
             }
             Event::Legacy(at, half) => {
@@ -132,7 +73,7 @@ impl Bench {
                 self.count += 1;
                 let second =
                     BASE + 3_000_000 + 4000 * i64::try_from(self.count).unwrap() + at % 4000;
-                self.database.put_prices(&[(&second.to_string(), "77.5")]).await;
+                self.database.put_prices(&[(second.to_string(), "77.5")]).await;
             }
             Event::Rubbish(at) => {
                 self.put(&(BASE + at).to_string(), "rubbish").await;
@@ -143,14 +84,13 @@ impl Bench {
             Event::Remove(n) => {
                 let members = self.database.prices().await;
                 if let Some(member) = members.get(n % members.len().max(1)) {
-                    self.database.command::<()>(&["ZREM", "prices", member]).await;
+                    self.database.command::<()>(&["ZREM", keys::PRICES, member]).await;
                 }
             }
             Event::Maintain(hours) => {
                 let history = self.database.history().await;
-                let text = Some(Duration::from_hours(24));
                 let now = BASE + 86_400 + hours * 3600;
-                history.maintain(now, Retention { text, samples: None }).await.unwrap();
+                history.maintain(now, text_kept_for(24)).await.unwrap();
             }
             other => self.disturb(other).await,
         }
@@ -224,7 +164,7 @@ impl Bench {
         let naive = NaiveModel::read(&self.database).await;
         let started = std::time::Instant::now();
         let is_equal = async || {
-            let Ok(total) = self.history.total(&TimeRange::default()).await else { return false };
+            let Ok(total) = self.history.total(&all_time()).await else { return false };
             if total.value.count != naive.0.len() as u64 {
                 return false;
             }
@@ -236,9 +176,8 @@ impl Bench {
         self.slowest = self.slowest.max(started.elapsed());
         // Its summary equals that of a newly loaded history.
         let fresh = self.database.history().await;
-        let everything = TimeRange::default();
-        let expected = fresh.summary(&everything).await.unwrap().value;
-        assert_eq!(self.history.summary(&everything).await.unwrap().value, expected, "{after}");
+        let expected = fresh.summary(&all_time()).await.unwrap().value;
+        assert_eq!(self.history.summary(&all_time()).await.unwrap().value, expected, "{after}");
     }
 }
 
@@ -284,17 +223,15 @@ async fn a_concurrent_import_is_followed() {
     let store = bench.database.store();
     let import = tokio::spawn(async move {
         let schedule = store.schedule().await.unwrap();
-        for hour in 0..2000 {
-            let start = BASE + hour * 3600;
-            let samples: Vec<Observation> =
-                (0..50).map(|n| observation(start + n * 70, "3.25")).collect();
+        for start in (0..2000).map(|hour| BASE + hour * 3600) {
+            let added = observations(&samples(start).every(70).count(50).price("3.25"));
             let stored = store.hour(start).await.unwrap();
-            assert_eq!(store.add(&stored, &samples, &schedule).await.unwrap(), Some(50));
+            assert_eq!(store.add(&stored, &added, &schedule).await.unwrap(), Some(50));
         }
     });
     let mut seen = 0;
     while !import.is_finished() {
-        if let Ok(total) = bench.history.total(&TimeRange::default()).await {
+        if let Ok(total) = bench.history.total(&all_time()).await {
             assert!(total.value.count >= seen);
             assert_eq!(total.value.sum, i128::from(total.value.count) * 32_500);
             seen = total.value.count;
@@ -308,25 +245,16 @@ async fn a_concurrent_import_is_followed() {
 #[tokio::test]
 async fn a_restored_dump_of_the_old_stack_is_served() {
     let mut bench = Bench::start().await;
-    let dump = {
-        let members: Vec<(String, String)> =
-            (0..30_000).map(|n| ((BASE + n * 10).to_string(), format!("{}.5", n + 1))).collect();
-        let rows: Vec<(&str, &str)> =
-            members.iter().map(|(score, member)| (score.as_str(), member.as_str())).collect();
-        for chunk in rows.chunks(1000) {
-            let words: Vec<&str> = ["ZADD", "old"]
-                .into_iter()
-                .chain(chunk.iter().flat_map(|(a, b)| [*a, *b]))
-                .collect();
-            bench.database.command::<()>(&words).await;
-        }
-        "old"
-    };
+    // The old stack wrote the price alone.
+    let dump = samples(BASE).every(10).count(30_000).prices(|n| format!("{}.5", n + 1));
+    let dump: Vec<_> =
+        dump.into_iter().map(|(second, price)| (second.to_string(), price)).collect();
+    bench.database.put_members("old", &dump).await;
     bench.record(&[5, 900_000]).await;
     bench.equals_redis("some samples").await;
-    bench.database.command::<()>(&["RENAME", dump, "prices"]).await;
+    bench.database.command::<()>(&["RENAME", "old", keys::PRICES]).await;
     bench.equals_redis("the dump").await;
-    let total = bench.history.total(&TimeRange::default()).await.unwrap().value;
+    let total = bench.history.total(&all_time()).await.unwrap().value;
     assert_eq!((total.count, total.average().to_string()), (30_000, "15001.00".to_owned()));
 }
 
@@ -335,7 +263,7 @@ async fn a_price_that_the_old_stack_writes_again_within_an_hour_is_followed() {
     let mut bench = Bench::start().await;
     let hour = BASE.div_euclid(3600) * 3600 + 3_600_000;
     for second in [hour + 100, hour + 200, hour + 3500] {
-        bench.database.put_prices(&[(&second.to_string(), "77.5")]).await;
+        bench.database.put_prices(&[(second.to_string(), "77.5")]).await;
         bench.equals_redis("a price was written again").await;
     }
 }

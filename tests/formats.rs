@@ -6,7 +6,7 @@ use cotiza::{config::Config, domain::MissedReason, history::Retention};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Database};
+use crate::harness::{Api, Database, REASONS, samples};
 
 /// The start of an hour.
 const BASE: i64 = 1_699_999_200;
@@ -18,33 +18,41 @@ async fn lines(api: &Api, path: &str, kind: &str) -> Vec<String> {
     answer.text.lines().map(str::to_owned).collect()
 }
 
-#[tokio::test]
-async fn a_csv_has_a_header_and_all_prices_of_the_range() {
+/// Starts an API with 5000 samples, one every 10 s. Most of them are in blocks only, and none is kept in memory:
+/// each hour is read when it is sent.
+async fn without_memory() -> Api {
     let database = Database::new().await;
-    let samples: Vec<(i64, &str)> = (0..5000).map(|n| (BASE + 10 * n, "84873600.5")).collect();
-    database.record(&samples).await;
-    // Most samples are in blocks only, and none is kept in memory: each hour is read when it is sent.
-    let history = database.history().await;
-    let text = Some(Duration::from_secs(1));
-    history.maintain(BASE + 40_000, Retention { text, samples: None }).await.unwrap();
+    database.record(&samples(BASE).every(10).count(5000).price("84873600.5")).await;
+    let retention = Retention { text: Some(Duration::from_secs(1)), samples: None };
+    database.history().await.maintain(BASE + 40_000, retention).await.unwrap();
     let mut config = Config::default();
     config.api.memory = bytesize::ByteSize::b(0);
-    let api = Api::with_config(&database, &config).await;
-    let csv = lines(&api, "/api/ticker-list/?format=csv", "text/csv").await;
+    Api::with_config(&database, &config).await
+}
+
+/// Returns the line of a CSV for the n-th sample.
+fn row(n: i64) -> String {
+    format!("{},84873600.5,", BASE + 10 * n)
+}
+
+#[tokio::test]
+async fn a_csv_has_a_header_and_all_prices_of_the_range() {
+    let csv = lines(&without_memory().await, "/api/ticker-list/?format=csv", "text/csv").await;
     assert_eq!(csv[0], "timestamp,price,source");
-    let expected = samples.iter().map(|(at, _)| format!("{at},84873600.5,"));
-    assert!(csv[1..].iter().cloned().eq(expected.clone()), "{} lines", csv.len());
+    assert!(csv[1..].iter().cloned().eq((0..5000).map(row)), "{} lines", csv.len());
+}
+
+#[tokio::test]
+async fn a_csv_can_begin_with_the_newest_price() {
     let path = format!("/api/ticker-list/?format=csv&order=desc&since={}", BASE + 100);
-    let newest_first = lines(&api, &path, "text/csv").await;
-    assert!(
-        newest_first[1..].iter().cloned().eq(expected
-            .skip(10)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev())
-    );
+    let csv = lines(&without_memory().await, &path, "text/csv").await;
+    assert!(csv[1..].iter().cloned().eq((10..5000).rev().map(row)), "{} lines", csv.len());
+}
+
+#[tokio::test]
+async fn ndjson_has_an_object_for_each_price_of_the_range() {
     let path = format!("/api/ticker-list/?format=ndjson&until={}", BASE + 10);
-    let rows = lines(&api, &path, "application/x-ndjson").await;
+    let rows = lines(&without_memory().await, &path, "application/x-ndjson").await;
     let rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
     let row = |at: i64| json!({"timestamp": at, "price": 84_873_600.5, "source": null});
     assert_eq!(rows, [row(BASE), row(BASE + 10)]);
@@ -63,53 +71,66 @@ async fn the_accept_header_selects_the_format() {
         let answer = api.request(Method::GET, "/api/ticker-list/", &[("accept", accept)]).await;
         assert_eq!(answer.headers["content-type"], kind, "{accept}");
     }
+}
+
+#[tokio::test]
+async fn a_csv_has_no_pages() {
+    let api = Api::start(&Database::new().await).await;
     for (query, parameter) in [("page=1", "page"), ("page_size=5", "page_size")] {
         let path = format!("/api/ticker-list/?format=csv&{query}");
         assert_eq!(api.get(&path).await.problem(400)["parameter"], parameter);
     }
 }
 
-#[tokio::test]
-async fn gaps_and_candles_are_available_as_csv() {
+/// The range of the samples of [`three_samples`], as parameters.
+const RANGE: &str = "since=1699999200&until=1699999339";
+
+/// Starts an API with three samples within 140 s and one reported missed slot.
+async fn three_samples() -> Api {
     let database = Database::new().await;
     database.record(&[(BASE, "1.5"), (BASE + 60, "2.5"), (BASE + 130, "3.5")]).await;
     database.store().record_missed(&[BASE + 10], MissedReason::TooLate).await.unwrap();
-    let api = Api::start(&database).await;
-    let range = format!("since={BASE}&until={}", BASE + 139);
-    let gaps = lines(&api, &format!("/api/gaps/?format=csv&order=desc&{range}"), "text/csv").await;
+    Api::start(&database).await
+}
+
+#[tokio::test]
+async fn gaps_are_available_as_csv() {
+    let path = format!("/api/gaps/?format=csv&order=desc&{RANGE}");
     assert_eq!(
-        gaps,
+        lines(&three_samples().await, &path, "text/csv").await,
         [
-            "since,until,slots,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,\
-         redis_away,price_rejected,no_worker,paused,not_scheduled"
-                .to_owned(),
+            format!("since,until,slots,{}", REASONS.join(",")),
             format!("{},{},6,0,0,0,0,0,0,0,0,0,6", BASE + 70, BASE + 129),
             format!("{},{},5,0,0,0,1,0,0,0,0,0,4", BASE + 10, BASE + 59),
         ]
     );
-    let path = format!("/api/candles/?interval=2m&format=csv&{range}");
+}
+
+#[tokio::test]
+async fn candles_are_available_as_csv() {
+    let path = format!("/api/candles/?interval=2m&format=csv&{RANGE}");
     assert_eq!(
-        lines(&api, &path, "text/csv").await,
+        lines(&three_samples().await, &path, "text/csv").await,
         [
             "timestamp,open,high,low,close,mean,count,expected,missed,complete".to_owned(),
             format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true"),
             format!("{},3.5,3.5,3.5,3.5,3.5,1,12,11,true", BASE + 120),
         ]
     );
-    let path = format!("{path}&reasons=true");
-    let with_reasons = lines(&api, &path, "text/csv").await;
-    assert!(with_reasons[0].ends_with("complete,exchange_timeout,exchange_error,bad_answer,too_late,worker_lost,redis_away,price_rejected,no_worker,paused,not_scheduled"));
-    assert_eq!(
-        with_reasons[1],
-        format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true,0,0,0,1,0,0,0,0,0,9")
-    );
+}
+
+#[tokio::test]
+async fn a_csv_of_candles_can_have_the_reasons() {
+    let path = format!("/api/candles/?interval=2m&format=csv&{RANGE}&reasons=true");
+    let csv = lines(&three_samples().await, &path, "text/csv").await;
+    assert!(csv[0].ends_with(&format!("complete,{}", REASONS.join(","))), "{}", csv[0]);
+    assert_eq!(csv[1], format!("{BASE},1.5,2.5,1.5,2.5,2.0,2,12,10,true,0,0,0,1,0,0,0,0,0,9"));
 }
 
 #[tokio::test]
 async fn a_csv_contains_gaps_of_more_than_a_page() {
     let database = Database::new().await;
-    let samples: Vec<(i64, &str)> = (0..2501).map(|n| (BASE + 20 * n, "1.5")).collect();
-    database.record(&samples).await;
+    database.record(&samples(BASE).every(20).count(2501).price("1.5")).await;
     let api = Api::start(&database).await;
     let path = format!("/api/gaps/?format=csv&until={}", BASE + 20 * 2500);
     let gaps = lines(&api, &path, "text/csv").await;
@@ -122,8 +143,7 @@ async fn a_csv_contains_gaps_of_more_than_a_page() {
 #[tokio::test]
 async fn times_may_be_days_or_relative_to_now() {
     let database = Database::new().await;
-    let now: Vec<i64> = database.command(&["TIME"]).await;
-    let now = now[0];
+    let now = database.now().await;
     let day = "2023-11-15"; // from 1700006400 on
     database.record(&[(1_700_006_399, "1"), (1_700_006_400, "2"), (1_700_092_799, "3")]).await;
     database.record(&[(1_700_092_800, "4"), (now - 90, "5"), (now, "6")]).await;
@@ -139,6 +159,11 @@ async fn times_may_be_days_or_relative_to_now() {
         let expected = json!({"average_price": mean, "count": count});
         assert_eq!(api.get(&path).await.ok(), expected, "{since} to {until}");
     }
+}
+
+#[tokio::test]
+async fn a_time_in_milliseconds_is_refused_with_a_suggestion() {
+    let api = Api::start(&Database::new().await).await;
     let milliseconds = api.get("/api/ticker-price/?timestamp=1700006400000").await.problem(400);
     assert_eq!(milliseconds["parameter"], "timestamp");
     let detail = milliseconds["detail"].as_str().unwrap();

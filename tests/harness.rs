@@ -1,6 +1,7 @@
 //! The test harness: a Redis, an exchange, an API and processes. All of them are stopped when the test ends.
 
 mod api;
+mod builders;
 mod exchange;
 mod fake_time;
 mod faulty_server;
@@ -13,6 +14,7 @@ mod process_stats;
 mod recorder;
 mod redis_server;
 mod server_process;
+mod source;
 mod stack;
 mod topology;
 
@@ -20,7 +22,11 @@ use std::{future::Future, net::TcpListener, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub use api::{Api, ApiResponse, Event, get_text};
+pub use api::{Api, ApiResponse, Event, Events, get_text};
+pub use builders::{
+    REASONS, all_time, between, members, observation, observations, page, quoted, reasons, samples,
+    slots_of, text_kept_for, unique_members,
+};
 pub use exchange::FakeExchange;
 pub use fake_time::wrong_clock;
 pub use faulty_server::{Fault, FaultyServer};
@@ -30,8 +36,8 @@ pub use naive::NaiveModel;
 pub use probe::{Act, Probe, QueueBench, Unreadable};
 pub use process::{Cotiza, Output, run};
 pub use process_stats::{env_number, open_files, resident_kb};
-pub use recorder::record;
-pub use redis_server::{Database, RedisServer, UNLIMITED, observation};
+pub use redis_server::{Database, RedisServer, UNLIMITED};
+pub use source::rust_files;
 pub use stack::Stack;
 pub use topology::{Cluster, Node, SentinelGroup, redis_command};
 

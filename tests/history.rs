@@ -6,14 +6,17 @@ use std::{
 };
 
 use cotiza::{
-    domain::{Order, PageNumber, PageSize, Point, Slots, TimeRange, UnixTime},
+    domain::{Order, PageNumber, PageSize, Point, Slots, TimeRange},
     history::{History, Limits, Retention},
+    store::Row,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use tokio::runtime::Runtime;
 
-use crate::harness::{Database, NaiveModel, SOON};
-use cotiza::store::Row;
+use crate::harness::{
+    Database, NaiveModel, SOON, all_time, between, observations, page, samples, slots_of,
+    text_kept_for, unique_members,
+};
 
 const BASE: i64 = 1_699_999_200; // the start of an hour
 const FOREVER: Duration = Duration::MAX;
@@ -31,16 +34,11 @@ fn sample() -> impl Strategy<Value = (f64, i64)> {
     })
 }
 
-fn range(since: f64, until: f64) -> TimeRange {
-    let at = |second: f64| Some(second.to_string().parse().unwrap());
-    TimeRange::new(at(since), at(until)).unwrap()
-}
-
 #[test]
 fn every_answer_matches_a_naive_model() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(Database::new());
-    let slots = Slots::new(Duration::from_secs(10)).unwrap();
+    let slots = slots_of(10);
     let samples = prop::collection::vec(sample(), 0..120);
     let memory = prop_oneof![Just(0usize), 0usize..3000, Just(usize::MAX)];
     let queries = prop::collection::vec((sample(), sample(), 1u64..9, 1u64..30), 1..12);
@@ -49,12 +47,7 @@ fn every_answer_matches_a_naive_model() {
     let checked = TestRunner::new(config).run(&strategy, |(samples, memory, queries, dropped)| {
         runtime.block_on(async {
             database.command::<()>(&["FLUSHDB"]).await;
-            for (n, (score, price)) in samples.iter().enumerate() {
-                // Members are unique, as in Cotiza.
-                let price = cotiza::domain::pesos(*price);
-                let member = format!("{price}:{score}:{n}");
-                database.put_prices(&[(&score.to_string(), &member)]).await;
-            }
+            database.put_prices(&unique_members(&samples)).await;
             let history = History::new(database.store(), Limits { memory, stale_for: FOREVER });
             let text = Some(Duration::from_secs((20_000_000 - dropped).unsigned_abs()));
             let retention = Retention { text, samples: None };
@@ -66,7 +59,7 @@ fn every_answer_matches_a_naive_model() {
                 check(&history, &naive, one.min(other), one.max(other), (page, size), slots).await;
             }
             let whole = naive.summary(slots);
-            assert_eq!(history.summary(&TimeRange::default()).await.unwrap().value, whole);
+            assert_eq!(history.summary(&all_time()).await.unwrap().value, whole);
             let latest = history.latest().await.unwrap().value;
             let latest = latest.map(|it| (it.sample.timestamp, it.sample.price.ten_thousandths()));
             assert_eq!(latest, naive.0.last().copied());
@@ -84,14 +77,13 @@ async fn check(
     (number, size): (u64, u64),
     slots: Slots,
 ) {
-    let range = range(since, until);
+    let range = between(since, until);
     let inside = naive.within(since, until);
     let expected = inside.summary(slots);
     assert_eq!(history.summary(&range).await.unwrap().value, expected, "{range:?}");
     assert_eq!(history.total(&range).await.unwrap().value, expected.total(), "{range:?}");
-    let page_size: PageSize = size.to_string().parse().unwrap();
+    let (number, page_size) = page(number, size);
     for order in [Order::Ascending, Order::Descending] {
-        let number = PageNumber::Number(number);
         let page = history.page(&range, number, page_size, order).await.unwrap().value;
         let mut all = inside.0.clone();
         order.sort(&mut all);
@@ -141,7 +133,7 @@ async fn statistics(
     inside: &NaiveModel,
     (since, until): (f64, f64),
 ) {
-    let queried = range(since, until);
+    let queried = between(since, until);
     let now = BASE + 20_000_000;
     for hold in [1, 60, 5000, 1_000_000] {
         let weighted = history.weighted(&queried, hold * 1_000_000, now).await.unwrap().value;
@@ -173,8 +165,7 @@ async fn a_range_until_the_end_of_a_day_excludes_the_next_day() {
         ("2023-11-14T23:59:55.0000001Z", "2023-11-15T00:00:00Z", 1),
         ("2023-11-14T23:59:55Z", "2023-11-15T00:00:00.000000001Z", 2),
     ] {
-        let [since, until] = [since, until].map(|time| Some(time.parse().unwrap()));
-        let range = TimeRange::new(since, until).unwrap();
+        let range = between(since, until);
         let total = history.total(&range).await.unwrap().value;
         let page =
             history.page(&range, first, size, Order::Ascending).await.unwrap().value.unwrap();
@@ -182,24 +173,44 @@ async fn a_range_until_the_end_of_a_day_excludes_the_next_day() {
     }
 }
 
-#[tokio::test]
-async fn members_that_are_not_samples_are_ignored() {
+/// Returns a database with members that are not samples, or whose time is out of range.
+async fn foreign_members() -> Database {
     let database = Database::new().await;
     let rows = [("-inf", "1.5"), ("-99999999999999", "2.5"), ("1e300", "6.5"), ("+inf", "7.5")];
     database.put_prices(&rows).await;
     database.put_prices(&[("1700000000", "rubbish"), ("1700000001", "-5:1700000001")]).await;
+    database
+}
+
+#[tokio::test]
+async fn members_that_are_not_samples_are_ignored() {
+    let database = foreign_members().await;
     let history = database.history().await;
     assert_eq!(history.latest().await.unwrap().value, None);
     database.put_prices(&[("1699999000", "7.5:1699999000")]).await;
     history.refresh().await.unwrap();
     let latest = history.latest().await.unwrap().value.unwrap();
     assert_eq!(latest.sample.member(), "7.5:1699999000");
-    // Sealing and dropping text forms leaves these members unchanged.
-    let day = Some(Duration::from_hours(24));
-    history.maintain(1_800_000_000, Retention { text: day, samples: None }).await.unwrap();
+}
+
+#[tokio::test]
+async fn sealing_and_dropping_text_keeps_members_that_are_not_samples() {
+    let database = foreign_members().await;
+    database.put_prices(&[("1699999000", "7.5:1699999000")]).await;
+    let history = database.history().await;
+    history.maintain(1_800_000_000, text_kept_for(24)).await.unwrap();
     assert_eq!(database.prices().await.len(), 6);
     history.refresh().await.unwrap();
-    assert_eq!(history.summary(&TimeRange::default()).await.unwrap().value.count, 1);
+    assert_eq!(history.summary(&all_time()).await.unwrap().value.count, 1);
+}
+
+/// Records 1500 samples in every second slot and counts them.
+async fn record_half(database: &Database, first: i64, recorded: &AtomicU64) {
+    let half = samples(1_700_000_000 + first).every(20).count(1500).price("2.5");
+    for observation in observations(&half) {
+        database.record_one(&observation).await;
+        recorded.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 #[tokio::test]
@@ -207,30 +218,23 @@ async fn answers_are_correct_while_samples_are_recorded() {
     let database = Database::new().await;
     let history = database.history().await;
     let recorded = AtomicU64::new(0);
-    let write = async |first: i64| {
-        for n in 0..1500 {
-            let sample = crate::harness::observation(1_700_000_000 + (2 * n + first) * 10, "2.5");
-            database.record_one(&sample).await;
-            recorded.fetch_add(1, Ordering::SeqCst);
-        }
-    };
-    let at = |second: i64| Some(UnixTime::from_seconds(1_700_000_000 + second));
+    let part = between(1_700_007_000, 1_700_020_000);
     let read = async {
         let mut seen = 0;
         while seen < 3000 {
             let before = recorded.load(Ordering::SeqCst);
             history.refresh().await.unwrap();
-            let total = history.total(&TimeRange::default()).await.unwrap().value;
+            let total = history.total(&all_time()).await.unwrap().value;
             assert!(total.count >= before.max(seen), "{total:?}, {before} recorded, {seen} seen");
             seen = total.count;
-            let range = TimeRange::new(at(7000), at(20_000)).unwrap();
-            let part = history.total(&range).await.unwrap().value;
+            let part = history.total(&part).await.unwrap().value;
             assert!(part.count <= 1301, "{part:?}");
             for total in [total, part] {
                 assert_eq!(total.sum, i128::from(total.count) * 25_000);
             }
         }
     };
-    let all = async { tokio::join!(write(0), write(1), read) };
+    let write = |first: i64| record_half(&database, first, &recorded);
+    let all = async { tokio::join!(write(0), write(10), read) };
     tokio::time::timeout(2 * SOON, all).await.expect("all samples are counted");
 }

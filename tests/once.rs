@@ -5,25 +5,19 @@ use std::time::Duration;
 use cotiza::{
     clock::Clock,
     connection::Server,
-    domain::{Attempt, Observation, Price, Quote, Sample, Slots, Timestamp},
+    domain::{Attempt, Price, Quote},
     store::{Action, Recorded, Store, keys},
 };
 
-use crate::harness::{Forwarder, Node};
+use crate::harness::{Forwarder, Node, observation, observations, samples, slots_of};
 
 /// Returns a store, its server, and the forwarder between them, which can drop responses.
 async fn store() -> (Node, Forwarder, Store) {
     let node = Node::start("");
     node.wait_until_ready().await;
     let forwarder = Forwarder::to(node.port).await;
-    let slots = Slots::new(Duration::from_secs(10)).unwrap();
     let server = Server::from_url(&forwarder.url()).unwrap();
-    (node, forwarder, Store::new(&server, slots, Clock::machine()))
-}
-
-fn observation(second: i64) -> Observation {
-    let timestamp = Timestamp::from_second(second);
-    Sample { timestamp, price: "84000000".parse().unwrap() }.into()
+    (node, forwarder, Store::new(&server, slots_of(10), Clock::machine()))
 }
 
 #[tokio::test]
@@ -31,19 +25,19 @@ async fn a_sample_whose_response_is_lost_is_stored_once_and_reported_as_stored()
     let (node, forwarder, store) = store().await;
     let now = Clock::machine().unix_seconds();
     // The first call loads the script into the server.
-    store.record(&observation(now - 20)).await.unwrap();
+    store.record(&observation(now - 20, "84000000")).await.unwrap();
     forwarder.drop_next_response();
-    assert_eq!(store.record(&observation(now)).await.unwrap(), Recorded::Stored);
+    assert_eq!(store.record(&observation(now, "84000000")).await.unwrap(), Recorded::Stored);
     assert!(forwarder.has_dropped_response());
-    assert_eq!(store.record(&observation(now)).await.unwrap(), Recorded::SlotTaken);
+    assert_eq!(store.record(&observation(now, "84000000")).await.unwrap(), Recorded::SlotTaken);
     assert_eq!(node.command::<u64>(&["ZCARD", keys::PRICES]).await.unwrap(), 1);
     assert_eq!(node.command::<u64>(&["XLEN", keys::CHANGES]).await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn attempts_and_actions_whose_response_is_lost_are_recorded_once() {
+async fn attempts_whose_response_is_lost_are_recorded_once() {
     let (node, forwarder, store) = store().await;
-    let slot = Slots::new(Duration::from_secs(10)).unwrap().containing(1_717_184_860);
+    let slot = slots_of(10).containing(1_717_184_860);
     let price: Price = "84000000".parse().unwrap();
     let attempt = || Attempt {
         source: "buenbit".to_owned(),
@@ -55,11 +49,17 @@ async fn attempts_and_actions_whose_response_is_lost_are_recorded_once() {
     forwarder.drop_next_response();
     store.record_attempts(slot, &[attempt()]).await.unwrap();
     assert!(forwarder.has_dropped_response());
-    let counted: u64 =
-        node.command(&["HGET", "{prices}:source:buenbit", "answered"]).await.unwrap();
-    assert_eq!(counted, 2);
-    assert_eq!(node.command::<u64>(&["LLEN", "{prices}:attempts:buenbit"]).await.unwrap(), 2);
+    let source = keys::source("buenbit");
+    assert_eq!(node.command::<u64>(&["HGET", &source, "answered"]).await.unwrap(), 2);
+    let attempts = keys::attempts("buenbit");
+    assert_eq!(node.command::<u64>(&["LLEN", &attempts]).await.unwrap(), 2);
+}
 
+#[tokio::test]
+async fn an_action_whose_response_is_lost_is_recorded_once() {
+    let (_node, forwarder, store) = store().await;
+    // The first call opens the connection.
+    assert!(store.actions().await.unwrap().is_empty());
     let action = Action {
         at: 1,
         by: "ana@host".to_owned(),
@@ -77,7 +77,7 @@ async fn an_hour_whose_response_is_lost_is_replaced_once() {
     let (node, forwarder, store) = store().await;
     let start = 1_717_182_000;
     let schedule = store.schedule().await.unwrap();
-    let samples: Vec<Observation> = (0..3).map(|at| observation(start + at * 10)).collect();
+    let samples = observations(&samples(start).every(10).count(3).price("84000000"));
     let empty = store.hour(start).await.unwrap();
     assert_eq!(store.add(&empty, &samples[..1], &schedule).await.unwrap(), Some(1));
     let stored = store.hour(start).await.unwrap();

@@ -143,7 +143,7 @@ async fn the_examples_match_their_schemas() {
 async fn every_response_matches_its_schema() {
     let document = document().await;
     let database = Database::new().await;
-    let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
+    let now = database.now().await;
     for samples in [vec![], vec![(now - 100, "1.5"), (now, "2.5")]] {
         database.record(&samples).await;
         let api = Api::start(&database).await;

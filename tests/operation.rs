@@ -1,18 +1,14 @@
-//! Queues, jobs, processes and status: what the API reports, and the actions of operators.
+//! Queues and jobs: what the API reports, and the actions of operators.
 
 use std::time::Duration;
 
 use cotiza::{
-    config::Config,
-    jobs::{FetchBtcArs, QUEUES},
-    metrics::{Metric, Metrics},
+    jobs::FetchBtcArs,
+    metrics::Metrics,
     queue::{EnqueueError, Enqueuer, Inspector, JobState},
-    store::{Activity, ProcessInfo, Role, keys},
 };
 
-use crate::harness::{
-    Act, Api, Database, Probe, QueueBench, RedisServer, SOON, eventually, observation,
-};
+use crate::harness::{Act, Api, Database, Probe, QueueBench, RedisServer, SOON, eventually};
 
 /// Returns an inspector of the queue of the probes.
 fn inspector(bench: &QueueBench) -> Inspector {
@@ -21,17 +17,6 @@ fn inspector(bench: &QueueBench) -> Inspector {
 
 async fn count(inspector: &Inspector, state: JobState) -> u64 {
     inspector.queues().await.unwrap()[0].count(state)
-}
-
-fn process(name: &str, role: Role) -> ProcessInfo {
-    ProcessInfo {
-        role,
-        name: name.to_owned(),
-        host: "host".to_owned(),
-        pid: 7,
-        version: "1.2.3",
-        started_at: 1_717_184_864,
-    }
 }
 
 #[tokio::test]
@@ -95,25 +80,41 @@ async fn a_running_job_is_listed_with_its_worker() {
     bench.wait_until_ended(1).await;
 }
 
-#[tokio::test]
-async fn a_paused_queue_accepts_no_jobs_and_starts_none() {
+/// Returns a paused queue with one waiting job.
+async fn paused_with_job() -> (QueueBench, Inspector) {
     let bench = QueueBench::new().await;
-    let (inspector, enqueuer) = (inspector(&bench), bench.enqueuer::<Probe>());
+    let inspector = inspector(&bench);
     bench.enqueue(1, Act::Succeed).await;
     assert!(inspector.pause("probe", "ana@host", "a test").await.unwrap());
-    assert!(!inspector.pause("probe", "ana@host", "again").await.unwrap());
-    let worker = bench.worker("w");
-    let refused = enqueuer.enqueue(&Probe { id: 2, act: Act::Succeed }).await;
+    (bench, inspector)
+}
+
+#[tokio::test]
+async fn a_paused_queue_accepts_no_jobs() {
+    let (bench, _inspector) = paused_with_job().await;
+    let refused = bench.enqueuer().enqueue(&Probe { id: 2, act: Act::Succeed }).await;
     assert!(matches!(refused, Err(EnqueueError::Paused { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_paused_queue_starts_no_jobs_until_it_is_resumed() {
+    let (bench, inspector) = paused_with_job().await;
+    let worker = bench.worker("w");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(bench.log.starts(1), 0);
-    let report = inspector.queues().await.unwrap().remove(0);
-    let pause = report.paused.unwrap();
-    assert_eq!((pause.by.as_str(), pause.note.as_str()), ("ana@host", "again"));
     assert!(inspector.resume("probe").await.unwrap());
     bench.wait_until_ended(1).await;
     assert!(!inspector.resume("probe").await.unwrap(), "it is no longer paused");
     worker.stop.cancel();
+}
+
+#[tokio::test]
+async fn the_last_pause_of_a_queue_is_reported_with_its_note() {
+    let (_bench, inspector) = paused_with_job().await;
+    assert!(!inspector.pause("probe", "ana@host", "again").await.unwrap(), "it was paused already");
+    let report = inspector.queues().await.unwrap().remove(0);
+    let pause = report.paused.unwrap();
+    assert_eq!((pause.by.as_str(), pause.note.as_str()), ("ana@host", "again"));
 }
 
 #[tokio::test]
@@ -152,7 +153,7 @@ async fn jobs_of_a_killed_worker_are_held_while_their_queue_is_paused() {
 }
 
 #[tokio::test]
-async fn waiting_and_finished_jobs_can_be_removed() {
+async fn a_waiting_job_can_be_removed() {
     let bench = QueueBench::new().await;
     let inspector = inspector(&bench);
     bench.enqueue(1, Act::Succeed).await;
@@ -163,16 +164,26 @@ async fn waiting_and_finished_jobs_can_be_removed() {
     assert_eq!(removed.len(), 1);
     assert_eq!(inspector.job(&ids[0]).await.unwrap(), None);
     let _worker = bench.worker("w");
+    bench.enqueue(2, Act::Succeed).await;
+    bench.wait_until_ended(2).await;
+    assert_eq!(bench.log.starts(1), 0, "the removed job was run");
+}
+
+#[tokio::test]
+async fn finished_jobs_can_be_purged_with_their_payloads() {
+    let bench = QueueBench::new().await;
+    let inspector = inspector(&bench);
+    let _worker = bench.worker("w");
     for id in 2..12 {
         bench.enqueue(id, Act::Succeed).await;
     }
     eventually(SOON, "they are done", || async { count(&inspector, JobState::Done).await == 10 })
         .await;
-    assert_eq!(bench.log.starts(1), 0);
+    let payloads = async || bench.database.command::<u64>(&["HLEN", "probe:data"]).await;
+    assert_eq!(payloads().await, 10);
     assert_eq!(inspector.purge("probe", JobState::Done).await.0.len(), 10);
     assert_eq!(count(&inspector, JobState::Done).await, 0);
-    let left: u64 = bench.database.command(&["HLEN", "probe:data"]).await;
-    assert_eq!(left, 0, "payloads of jobs were not deleted");
+    assert_eq!(payloads().await, 0, "payloads of jobs were not deleted");
 }
 
 #[tokio::test]
@@ -188,26 +199,6 @@ async fn a_manually_run_job_runs_although_its_key_was_enqueued_before() {
     })
     .await;
     assert_eq!(bench.log.starts(1), 2);
-}
-
-#[tokio::test]
-async fn processes_are_listed_until_they_leave() {
-    let database = Database::new().await;
-    let store = database.store();
-    let worker = process("host-7.0a", Role::Worker);
-    let activity = Activity { started: Some(5), recorded: None };
-    store.heartbeat(&worker, activity).await.unwrap();
-    store.heartbeat(&process("host-8.0b", Role::Api), Activity::default()).await.unwrap();
-    let api = Api::start(&database).await;
-    let list = api.get("/api/processes/").await.ok();
-    let listed = &list["processes"][0];
-    assert_eq!((&listed["role"], &listed["alive"]), (&"worker".into(), &true.into()), "{list}");
-    assert_eq!((&listed["pid"], &listed["version"]), (&7.into(), &"1.2.3".into()), "{list}");
-    assert_eq!(store.processes().await.unwrap()[0].activity, activity);
-    store.deregister(&worker).await.unwrap();
-    let list = api.get("/api/processes/").await.ok();
-    assert_eq!(list["processes"].as_array().unwrap().len(), 1, "{list}");
-    assert_eq!(list["processes"][0]["role"], "api");
 }
 
 #[tokio::test]
@@ -254,68 +245,4 @@ async fn jobs_can_be_listed_and_purged_and_queues_resumed_while_redis_is_full() 
     assert_eq!((removed.len(), ended.is_ok()), (1, true));
     assert!(inspector.resume("probe").await.unwrap());
     assert!(inspector.pause("probe", "ana@host", "").await.is_ok(), "it can be paused");
-}
-
-#[tokio::test]
-async fn unreadable_data_is_reported_together_with_the_readable_rest() {
-    let database = Database::new().await;
-    database.command::<()>(&["SET", keys::SUMS, "unexpected"]).await;
-    database.command::<()>(&["SET", "fetch_btc_ars:paused", "unexpected"]).await;
-    let api = Api::start(&database).await;
-    let metrics = api.get("/metrics").await.text;
-    assert!(metrics.contains("\ncotiza_redis_up 1"), "{metrics}");
-    assert!(metrics.contains("\ncotiza_processes{role=\"worker\"} 0"), "{metrics}");
-    let status = api.get("/api/status/").await.ok();
-    let problem = &status["problems"][0];
-    assert_eq!(problem["code"], "redis_data", "{status}");
-    assert!(problem["text"].as_str().unwrap().starts_with("The queues cannot be read: "));
-}
-
-#[tokio::test]
-async fn a_batch_of_sums_sent_twice_is_added_once() {
-    let database = Database::new().await;
-    let (store, metrics) = (database.store(), Metrics::default());
-    metrics.count(Metric::JobsStarted, &["probe"]);
-    let batch = metrics.batch().unwrap();
-    for _ in 0..2 {
-        store.add_sums("host-7.0a", &batch).await.unwrap();
-    }
-    store.add_sums("host-8.0b", &batch).await.unwrap();
-    assert_eq!(store.sums().await.unwrap()["jobs_started|probe"], 2);
-}
-
-#[tokio::test]
-async fn the_status_reports_problems_even_without_redis() {
-    let mut server = RedisServer::start();
-    let database = server.database();
-    database.wait_until_ready().await;
-    let api = Api::start(&database).await;
-    let codes = |status: &serde_json::Value| -> Vec<String> {
-        let problems = status["problems"].as_array().unwrap().iter();
-        problems.map(|problem| problem["code"].as_str().unwrap().to_owned()).collect()
-    };
-    let status = api.get("/api/status/").await.ok();
-    assert_eq!(codes(&status), ["no_scheduler", "no_worker", "nothing_recorded"], "{status}");
-    let now: i64 = database.command::<Vec<i64>>(&["TIME"]).await[0];
-    database.record_one(&observation(now - 100, "84000000")).await;
-    let store = database.store();
-    store.heartbeat(&process("host-1.0a", Role::Scheduler), Activity::default()).await.unwrap();
-    store.heartbeat(&process("host-2.0b", Role::Worker), Activity::default()).await.unwrap();
-    let inspector = Inspector::new(&database.server, QUEUES.to_vec(), &Config::default().queue);
-    inspector.pause("housekeeping", "ana@host", "a test").await.unwrap();
-    eventually(SOON, "the price is known", || async {
-        !api.get("/api/status/").await.ok()["price"].is_null()
-    })
-    .await;
-    let status = api.get("/api/status/").await.ok();
-    assert_eq!(codes(&status), ["queue_paused", "price_stale"], "{status}");
-    assert_eq!(status["price"]["price"], 84_000_000.0);
-    server.kill();
-    let status = api.get("/api/status/").await.ok();
-    assert_eq!(status["redis"]["up"], false);
-    assert!(codes(&status).contains(&"redis_away".to_owned()), "{status}");
-    assert_eq!((&status["processes"], &status["price"]["stale"]), (&().into(), &true.into()));
-    let metrics = api.get("/metrics").await;
-    assert!(metrics.text.contains("\ncotiza_redis_up 0"), "{}", metrics.text);
-    assert!(metrics.text.contains("\ncotiza_price_pesos 84000000"), "{}", metrics.text);
 }

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::harness::{Cotiza, Database, FakeExchange, SOON, eventually, free_port, get_text, run};
 
+const PAUSE: [&str; 5] = ["queue", "pause", "fetch_btc_ars", "--note", "a test"];
+
 /// A Redis and an exchange for processes with slots of one second.
 struct Site {
     database: Database,
@@ -18,7 +20,7 @@ impl Site {
     /// Returns a site whose first sample is 20 s old.
     async fn new() -> Self {
         let site = Self { database: Database::new().await, exchange: FakeExchange::start().await };
-        let now: i64 = site.database.command::<Vec<i64>>(&["TIME"]).await[0];
+        let now = site.database.now().await;
         site.database.record(&[(now - 20, "84000000")]).await;
         site
     }
@@ -95,21 +97,39 @@ async fn slots_of_a_paused_queue_have_the_reason_paused_and_recording_continues_
     let site = Site::new().await;
     let (_scheduler, _worker) = (site.start("scheduler"), site.start("worker"));
     eventually(SOON, "recording", || async { site.recorded().await >= 3 }).await;
-    let pause = ["queue", "pause", "fetch_btc_ars", "--note", "a test"];
-    assert!(site.succeed(&pause).await.contains("is paused"));
-    assert!(site.succeed(&pause).await.contains("was already paused"));
+    site.succeed(&PAUSE).await;
     eventually(SOON, "slots are missed", || async { site.missed(MissedReason::Paused).await >= 3 })
         .await;
+    let before = site.recorded().await;
+    site.succeed(&["queue", "resume", "fetch_btc_ars"]).await;
+    eventually(SOON, "recording", || async { site.recorded().await >= before + 3 }).await;
+}
+
+#[tokio::test]
+async fn a_paused_queue_is_listed_with_its_note_and_runs_no_job_manually() {
+    let site = Site::new().await;
+    assert!(site.succeed(&PAUSE).await.contains("is paused"));
+    assert!(site.succeed(&PAUSE).await.contains("was already paused"));
     let listed = site.succeed(&["queue", "ls"]).await;
     assert!(listed.contains("a test"), "{listed}");
     let refused = site.fail(&["job", "run", "fetch_btc_ars"]).await;
     assert!(refused.contains("the queue fetch_btc_ars is paused"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_status_fails_while_a_queue_is_paused() {
+    let site = Site::new().await;
+    site.succeed(&PAUSE).await;
     let status = run(&["status", "--json"], &site.environment()).await;
     assert_eq!(status.code, 1, "{}", status.stdout);
     assert!(status.stdout.contains("\"queue_paused\""), "{}", status.stdout);
-    let before = site.recorded().await;
+}
+
+#[tokio::test]
+async fn the_audit_log_has_the_actions_of_operators_newest_first() {
+    let site = Site::new().await;
+    site.succeed(&PAUSE).await;
     site.succeed(&["queue", "resume", "fetch_btc_ars"]).await;
-    eventually(SOON, "recording", || async { site.recorded().await >= before + 3 }).await;
     let audit = site.succeed(&["audit"]).await;
     let lines: Vec<&str> = audit.lines().collect();
     assert!(lines[1].contains("queue resume fetch_btc_ars"), "{audit}");
@@ -150,8 +170,18 @@ async fn jobs_can_be_run_listed_shown_and_deleted_manually() {
     assert!(site.fail(&["job", "cancel", id]).await.contains("is done; only waiting jobs"));
     site.succeed(&["job", "delete", id]).await;
     assert!(site.fail(&["job", "show", id]).await.contains("there is no job"));
+}
+
+#[tokio::test]
+async fn a_job_cannot_be_run_for_a_past_slot() {
+    let site = Site::new().await;
     let past = site.fail(&["job", "run", "fetch_btc_ars", "--slot", "1717184864"]).await;
     assert!(past.contains("give the current slot"), "{past}");
+}
+
+#[tokio::test]
+async fn an_unknown_queue_is_refused_with_the_names_of_all_queues() {
+    let site = Site::new().await;
     for arguments in [&["job", "run", "fetch"][..], &["queue", "pause", "fetch"]] {
         let output = run(arguments, &site.environment()).await;
         assert_eq!(output.code, 64, "{arguments:?}");

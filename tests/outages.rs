@@ -2,19 +2,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use cotiza::{
-    clock::Clock,
-    config::Config,
-    domain::{TimeRange, UnixTime},
-    history::History,
-    process,
-};
+use cotiza::{clock::Clock, config::Config, history::History, process};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Cotiza, Database, FakeExchange, RedisServer, SOON, UNLIMITED, eventually};
+use crate::harness::{
+    Cotiza, Database, FakeExchange, RedisServer, SOON, UNLIMITED, between, eventually, free_port,
+};
 
 /// Two schedulers and two workers within this process, with slots of one second and their own Redis.
 struct Stack {
@@ -28,8 +24,7 @@ struct Stack {
 impl Stack {
     async fn start() -> Self {
         let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
-        let database = server.database();
-        database.wait_until_ready().await;
+        let database = server.ready_database().await;
         let mut config = Config::default();
         config.schedule.every = Duration::from_secs(1);
         config.redis.url = server.url();
@@ -137,8 +132,7 @@ async fn the_slots_of_an_outage_are_recorded_with_a_reason() {
     stack.server.restart();
     stack.database.wait_until_ready().await;
     stack.wait_for_samples("after an outage").await;
-    let at = |second| Some(UnixTime::from_seconds(second));
-    let outage = TimeRange::new(at(killed_at + 1), at(killed_at + 3)).unwrap();
+    let outage = between(killed_at + 1, killed_at + 3);
     eventually(SOON, "the reasons are recorded", || async {
         history.refresh().await.unwrap();
         let coverage =
@@ -156,7 +150,7 @@ async fn recording_recovers_after_redis_refuses_writes() {
     sleep(Duration::from_secs(2)).await;
     stack.database.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
     stack.wait_for_samples("after Redis was out of memory").await;
-    let port = crate::harness::free_port().to_string();
+    let port = free_port().to_string();
     stack.database.command::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
     sleep(Duration::from_secs(2)).await;
     stack.database.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
@@ -167,8 +161,7 @@ async fn recording_recovers_after_redis_refuses_writes() {
 #[tokio::test]
 async fn an_outage_is_logged_once_when_it_starts_and_once_when_it_ends() {
     let (mut server, exchange) = (RedisServer::start(), FakeExchange::start().await);
-    let database = server.database();
-    database.wait_until_ready().await;
+    let database = server.ready_database().await;
     let (redis, source) = (server.url(), exchange.url.to_string());
     let environment = [
         ("REDIS_URL", redis.as_str()),
@@ -197,7 +190,7 @@ async fn an_outage_is_logged_once_when_it_starts_and_once_when_it_ends() {
             assert_eq!(lines.iter().filter(|line| line.contains(text)).count(), 1, "{lines:?}");
         }
         for repeated in ["starting a new one", "cannot enqueue a job", "cannot read changes"] {
-            assert!(!lines.iter().any(|line| line.contains(repeated)), "{lines:?}");
+            process.check_never_logged(repeated);
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use cotiza::store::keys;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::harness::{Cotiza, Database, FakeExchange, Node, SOON, eventually, get_text, run};
+use crate::harness::{
+    Cotiza, Database, FakeExchange, Node, SOON, eventually, free_port, get_text, run,
+};
 
 /// A Redis and an exchange for processes with slots of one second.
 struct Site {
@@ -172,8 +175,7 @@ async fn health_checks_fail_when_the_process_does_not_run() {
         process.end(Signal::SIGKILL, SOON).await;
         site.wait_for_health(role, 1).await;
     }
-    let port = crate::harness::free_port().to_string();
-    let listen = format!("127.0.0.1:{port}");
+    let listen = format!("127.0.0.1:{}", free_port());
     let mut environment = site.environment();
     environment.push(("COTIZA__API__LISTEN", &listen));
     assert_eq!(run(&["healthcheck", "api"], &environment).await.code, 1);
@@ -208,7 +210,7 @@ async fn idle_processes_send_few_commands_to_redis() {
     ];
     let _processes = ["scheduler", "worker"].map(|role| Cotiza::start(&[role], &environment));
     eventually(SOON, "recording", || async {
-        node.command::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 3
+        node.command::<u64>(&["ZCARD", keys::PRICES]).await.unwrap() >= 3
     })
     .await;
     let commands = || async {
@@ -218,7 +220,7 @@ async fn idle_processes_send_few_commands_to_redis() {
     };
     let before = commands().await;
     eventually(SOON, "three more samples", || async {
-        node.command::<u64>(&["ZCARD", "prices"]).await.unwrap() >= 6
+        node.command::<u64>(&["ZCARD", keys::PRICES]).await.unwrap() >= 6
     })
     .await;
     let sent = commands().await - before;

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs};
 use cotiza::{
     config::{Config, DEFAULT_TOML},
     domain::MissedReason,
+    store::keys,
 };
 use toml::Table;
 
@@ -28,7 +29,7 @@ async fn api() -> Api {
         .await;
     let store = database.store();
     let from =
-        ["HSET", "{prices}:provenance:1717182000", "1717184884", "buenbit:84881000.0:83216666.5"];
+        ["HSET", &keys::provenance(1_717_182_000), "1717184884", "buenbit:84881000.0:83216666.5"];
     database.command::<()>(&from).await;
     let slow = [1_717_184_890, 1_717_184_900];
     store.record_missed(&slow, MissedReason::ExchangeTimeout).await.unwrap();

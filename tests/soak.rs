@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use cotiza::store::keys;
 use fastrand::Rng;
 use nix::sys::signal::Signal;
 use tokio::{
@@ -44,8 +45,7 @@ struct Soak {
 impl Soak {
     async fn start() -> Self {
         let (server, exchange) = (RedisServer::start(), FakeExchange::start().await);
-        let database = server.database();
-        database.wait_until_ready().await;
+        let database = server.ready_database().await;
         let (processes, measures, rng) = (Vec::new(), BTreeMap::new(), Rng::new());
         let mut soak = Self { server, database, exchange, processes, rng, measures };
         for role in ["scheduler", "worker", "worker", "api"] {
@@ -125,7 +125,7 @@ impl Soak {
         let memory: String = self.database.command(&["INFO", "memory"]).await;
         let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:"));
         let used: u64 = used.and_then(|used| used.trim().parse().ok()).unwrap_or(0);
-        let samples: u64 = self.database.command(&["ZCARD", "prices"]).await;
+        let samples: u64 = self.database.command(&["ZCARD", keys::PRICES]).await;
         // The size of a sample as text, with its provenance and its entry in the stream of changes.
         values.push(("redis kB without samples", used.saturating_sub(samples * 500) / 1000));
         for (name, value) in values {
@@ -166,7 +166,7 @@ async fn memory_open_files_and_keys_do_not_grow() {
     let time = minutes.map_or(Duration::from_secs(20), |minutes| Duration::from_secs(60 * minutes));
     let mut soak = Soak::start().await;
     let address = soak.address().await;
-    let samples = || async { soak.database.command::<u64>(&["ZCARD", "prices"]).await };
+    let samples = || async { soak.database.command::<u64>(&["ZCARD", keys::PRICES]).await };
     eventually(SOON, "recording", || async { samples().await >= 3 }).await;
     let (begun, before) = (Instant::now(), samples().await);
     let clients: Vec<_> = (0..4)
@@ -185,7 +185,7 @@ async fn memory_open_files_and_keys_do_not_grow() {
     for client in clients {
         answered += client.await.expect("no panic");
     }
-    let recorded = soak.database.command::<u64>(&["ZCARD", "prices"]).await - before;
+    let recorded = soak.database.command::<u64>(&["ZCARD", keys::PRICES]).await - before;
     println!("soak: {time:?}, {answered} responses, {recorded} of {} slots", time.as_secs());
     let mut growing = Vec::new();
     for (name, values) in &soak.measures {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cotiza::{
     domain::{MissedReason, Side},
-    store::{Activity, ProcessInfo, Role},
+    jobs::Context,
+    store::{Activity, ProcessInfo, Role, keys},
 };
 
 use crate::harness::{
@@ -29,20 +30,35 @@ async fn ask_bid_or_mid_can_be_recorded_and_all_are_served() {
         assert_eq!(rest, [84_436_700.0, 82_781_100.0, 83_608_900.0, 1_655_600.0]);
         assert_eq!(latest["source"], "a");
     }
+}
+
+#[tokio::test]
+async fn before_the_first_sample_the_latest_price_is_a_404_with_the_reason() {
     let nothing = Api::start(&Database::new().await).await.get("/api/latest/").await;
     assert_eq!(nothing.status, 404);
     assert!(nothing.text.contains("No price has been recorded yet."), "{}", nothing.text);
 }
 
-#[tokio::test]
-async fn the_circuit_of_a_failing_source_opens_and_closes_again() {
-    let mut market = Market::of(2).await;
+/// Fetches in the current slot, whose sample is deleted before.
+async fn fetch_again(market: &Market, context: &Context) {
+    market.database.command::<()>(&["DEL", keys::PRICES]).await;
+    market.fetch_with(context, market.now()).await.unwrap();
+}
+
+/// Returns two sources after eight jobs, in which requests to the first one fail.
+async fn with_failing_source() -> (Market, Context) {
+    let market = Market::of(2).await;
     market.exchanges[0].set_response(AT_ONCE, 500, "");
     let context = market.context();
     for _ in 0..8 {
-        market.database.command::<()>(&["DEL", "prices"]).await;
-        market.fetch_with(&context, market.now()).await.unwrap();
+        fetch_again(&market, &context).await;
     }
+    (market, context)
+}
+
+#[tokio::test]
+async fn the_circuit_of_a_failing_source_opens_and_is_reported() {
+    let (market, context) = with_failing_source().await;
     assert_eq!(market.exchanges[0].request_count(), 5);
     assert_eq!(market.exchanges[1].request_count(), 8);
     market.store().record_circuits("worker-1", &context.sources.circuits()).await.unwrap();
@@ -61,25 +77,30 @@ async fn the_circuit_of_a_failing_source_opens_and_closes_again() {
         (&"open".into(), &"closed".into())
     );
     assert!(report["sources"][0]["open_until"].is_i64(), "{report}");
+}
 
-    // When it works again, it is the first source again.
+#[tokio::test]
+async fn the_circuit_of_a_source_closes_when_it_works_again() {
+    let (market, context) = with_failing_source().await;
     market.exchanges[0].set_response(AT_ONCE, 200, FakeExchange::ticker("84436700.0"));
     eventually(SOON, "a request is sent to it again", || async {
-        market.database.command::<()>(&["DEL", "prices"]).await;
-        market.fetch_with(&context, market.now()).await.unwrap();
+        fetch_again(&market, &context).await;
         market.exchanges[0].request_count() > 5
     })
     .await;
-    market.fetch_with(&context, market.now()).await.unwrap();
+    fetch_again(&market, &context).await;
     assert!(market.exchanges[0].request_count() >= 7);
+    assert_eq!(market.recorded().await.1, "a");
+}
 
-    // A source that requests a pause receives no requests for that time.
+#[tokio::test]
+async fn a_source_that_requests_a_pause_receives_no_requests_for_that_time() {
+    let mut market = Market::of(2).await;
     let busy = FaultyServer::start(Fault::response("429 Too Many\r\nretry-after: 60", "")).await;
     market.config.sources.named.get_mut("a").unwrap().url = busy.url("http").parse().unwrap();
     let context = market.context();
     for _ in 0..3 {
-        market.database.command::<()>(&["DEL", "prices"]).await;
-        market.fetch_with(&context, market.now()).await.unwrap();
+        fetch_again(&market, &context).await;
     }
     assert_eq!(busy.connection_count(), 1);
 }
@@ -134,7 +155,16 @@ async fn sources_check_prints_the_price_or_the_error_of_each_source() {
     assert!(lines[1].contains("84436700.0") && lines[2].starts_with("mine"), "{}", all.stdout);
     let bitso = lines.iter().find(|line| line.starts_with("bitso")).unwrap();
     assert!(bitso.contains(" no ") && bitso.contains("nothing at /success"), "{bitso}");
+}
 
+#[tokio::test]
+async fn sources_check_can_check_one_source_and_print_json() {
+    let exchange = FakeExchange::start().await;
+    let environment = [
+        ("COTIZA__SOURCES__BITSO__URL", exchange.url.as_str()),
+        ("COTIZA__SOURCES__MINE__URL", exchange.url.as_str()),
+        ("COTIZA__SOURCES__MINE__ASK", "$.object['btcars'].selling_price"),
+    ];
     let one = run(&["sources", "check", "bitso", "--json"], &environment).await;
     assert_eq!(one.code, 1);
     let rows: serde_json::Value = serde_json::from_str(&one.stdout).unwrap();
@@ -167,37 +197,41 @@ async fn the_proxy_of_the_environment_is_used_for_other_hosts() {
     );
 }
 
+const CSV: &str = "timestamp,price,source\n1717184864,84873600,buenbit\n1717184874,84870100.5,a+b\n\
+                   1717186874,84870100.5,\n";
+
+/// Runs a command of `cotiza prices` that succeeds and returns its output.
+async fn prices(database: &Database, arguments: &[&str]) -> String {
+    let done =
+        run(&[&["prices"], arguments].concat(), &[("REDIS_URL", database.url.as_str())]).await;
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+    done.stdout
+}
+
 #[tokio::test]
 async fn the_sources_of_samples_are_exported_and_imported() {
     let (from, to) = (Database::new().await, Database::new().await);
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("samples.csv").display().to_string();
-    let csv = "timestamp,price,source\n1717184864,84873600,buenbit\n1717184874,84870100.5,a+b\n\
-               1717186874,84870100.5,\n";
-    std::fs::write(&file, csv).unwrap();
-    let on = |database: &Database, arguments: Vec<String>| {
-        let url = database.url.clone();
-        async move {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let done = run(&arguments, &[("REDIS_URL", &url)]).await;
-            assert_eq!((done.code, done.stderr.as_str()), (0, ""));
-            done.stdout
-        }
-    };
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    on(&from, words(&format!("prices import {file}"))).await;
-    assert_eq!(on(&from, words("prices export")).await, csv);
-    let ndjson = on(&from, words("prices export --format ndjson")).await;
-    std::fs::write(&file, &ndjson).unwrap();
-    on(&to, words(&format!("prices import {file}"))).await;
-    assert_eq!(on(&to, words("prices export")).await, csv);
+    let file = folder.path().join("samples").display().to_string();
+    std::fs::write(&file, CSV).unwrap();
+    prices(&from, &["import", &file]).await;
+    assert_eq!(prices(&from, &["export"]).await, CSV);
+    std::fs::write(&file, prices(&from, &["export", "--format", "ndjson"]).await).unwrap();
+    prices(&to, &["import", &file]).await;
+    assert_eq!(prices(&to, &["export"]).await, CSV);
     let listed = Api::start(&to).await.get("/api/ticker-list/").await.ok();
     assert_eq!(listed["results"][1]["source"], "a+b");
+}
 
+#[tokio::test]
+async fn invalid_names_of_sources_are_not_imported() {
+    let database = Database::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("samples.csv").display().to_string();
     for source in ["A B", "a+a", "a+", &"a".repeat(33)] {
-        std::fs::write(&file, format!("timestamp,price,source\n1717184884,1.0,{source}\n"))
-            .unwrap();
-        let bad = run(&["prices", "import", &file], &[("REDIS_URL", &to.url)]).await;
+        let csv = format!("timestamp,price,source\n1717184884,1.0,{source}\n");
+        std::fs::write(&file, csv).unwrap();
+        let bad = run(&["prices", "import", &file], &[("REDIS_URL", &database.url)]).await;
         assert!(bad.code == 1 && bad.stderr.contains("line 2: source: \""), "{}", bad.stderr);
     }
 }

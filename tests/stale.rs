@@ -22,8 +22,7 @@ const OPEN: [&str; 7] = [
 ];
 
 async fn api(server: &RedisServer, stale_for: Duration) -> Api {
-    let database = server.database();
-    database.wait_until_ready().await;
+    let database = server.ready_database().await;
     database
         .record(&[(1_700_000_000, "1.5"), (1_700_000_010, "2.5"), (1_700_100_000, "3.5")])
         .await;
@@ -70,10 +69,9 @@ async fn responses_from_memory_are_marked_if_they_may_have_changed() {
 #[tokio::test]
 async fn a_response_is_marked_if_its_last_candle_or_slot_may_have_changed() {
     let mut server = RedisServer::start();
-    let database = server.database();
-    database.wait_until_ready().await;
+    let database = server.ready_database().await;
     let hour = 3600;
-    let now = database.command::<Vec<i64>>(&["TIME"]).await[0];
+    let now = database.now().await;
     let begin = now.div_euclid(hour) * hour - 2 * hour;
     database.record(&[(begin, "1.5"), (begin + hour, "2.5")]).await;
     let mut config = Config::default();
@@ -158,8 +156,7 @@ async fn fifty_clients_receive_responses_while_redis_hangs() {
 #[tokio::test]
 async fn no_prices_are_served_before_the_samples_are_loaded() {
     let server = RedisServer::start();
-    let database = server.database();
-    database.wait_until_ready().await;
+    let database = server.ready_database().await;
     server.signal(Signal::SIGSTOP);
     let api = Api::unready(&database, &Config::default()).await;
     api.get(ENDED).await.problem(503);

@@ -9,7 +9,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{Api, Database, Event, RedisServer, SOON, eventually, observation};
+use crate::harness::{
+    Api, Database, Event, Events, RedisServer, SOON, eventually, members, observation, samples,
+};
 
 /// Starts an API with slots of one second.
 async fn api(database: &Database, change: impl FnOnce(&mut Config)) -> Api {
@@ -19,14 +21,10 @@ async fn api(database: &Database, change: impl FnOnce(&mut Config)) -> Api {
     Api::with_config(database, &config).await
 }
 
-async fn now(database: &Database) -> i64 {
-    database.command::<Vec<i64>>(&["TIME"]).await[0]
-}
-
 /// Records a price in the current second and returns that second.
 async fn record(database: &Database, price: &str) -> i64 {
     let store = database.store_of(Duration::from_secs(1));
-    let second = now(database).await;
+    let second = database.now().await;
     assert_eq!(store.record(&observation(second, price)).await.unwrap(), Recorded::Stored);
     second
 }
@@ -39,44 +37,50 @@ fn ids(events: &[Event]) -> Vec<i64> {
     events.iter().map(|event| event.id).collect()
 }
 
-#[tokio::test]
-async fn recorded_prices_and_missed_slots_with_reasons_are_sent() {
-    let database = Database::new().await;
-    database.record(&[(now(&database).await - 1, "1.5")]).await;
-    let api = api(&database, |_| {}).await;
+/// Starts an API with a price recorded a second ago and opens a stream. Returns it with the first event, which is
+/// this price.
+async fn stream_from_last_price(database: &Database) -> (Api, Events, Event) {
+    database.record(&[(database.now().await - 1, "1.5")]).await;
+    let api = api(database, |_| {}).await;
     let mut events = api.stream("/api/stream/", &[]).await;
     let [last] = events.take(1).await.try_into().unwrap();
     assert_eq!((last.name.as_str(), &last.data["price"]), ("price", &1.5.into()));
+    (api, events, last)
+}
+
+#[tokio::test]
+async fn missed_slots_are_sent_with_their_reasons() {
+    let database = Database::new().await;
+    let (_api, mut events, last) = stream_from_last_price(&database).await;
     let slot = last.id + 1;
-    database
-        .store_of(Duration::from_secs(1))
-        .record_missed(&[slot], MissedReason::BadAnswer)
-        .await
-        .unwrap();
+    let store = database.store_of(Duration::from_secs(1));
+    store.record_missed(&[slot], MissedReason::BadAnswer).await.unwrap();
     let missed = events.take(2).await;
     assert_eq!((names(&missed), ids(&missed)), (vec!["missed"; 2], vec![slot, slot + 1]));
     assert_eq!(missed[0].data["reason"], "bad_answer");
     assert_eq!(missed[1].data["reason"], "not_scheduled");
+}
+
+#[tokio::test]
+async fn a_recorded_price_is_sent_after_the_missed_slots_before_it() {
+    let database = Database::new().await;
+    let (_api, mut events, last) = stream_from_last_price(&database).await;
     let recorded = record(&database, "2.5").await;
-    // The missed slots before it are sent first.
-    let rest = usize::try_from(recorded - slot - 1).unwrap();
-    let more = events.take(rest).await;
-    let price = more.last().unwrap();
-    assert_eq!(
-        (price.name.as_str(), price.id, &price.data["price"]),
-        ("price", recorded, &2.5.into())
-    );
+    let sent = events.take(usize::try_from(recorded - last.id).unwrap()).await;
+    let expected: Vec<i64> = (last.id + 1..=recorded).collect();
+    assert_eq!(ids(&sent), expected);
+    let (price, missed) = sent.split_last().unwrap();
+    assert!(names(missed).iter().all(|name| *name == "missed"), "{missed:?}");
+    assert_eq!((price.name.as_str(), &price.data["price"]), ("price", &2.5.into()));
     assert_eq!(price.data["timestamp"], recorded);
 }
 
 #[tokio::test]
 async fn a_reconnected_client_receives_the_slots_after_its_last_event_once() {
     let database = Database::new().await;
-    let end = now(&database).await - 20;
+    let end = database.now().await - 20;
     // A sample in every second slot of a quarter of an hour.
-    for second in (0..450).map(|n| (end - 2 * n).to_string()) {
-        database.put_prices(&[(&second, &format!("1.5:{second}"))]).await;
-    }
+    database.put_prices(&members(&samples(end - 898).every(2).count(450).price("1.5"))).await;
     let api = api(&database, |_| {}).await;
     let mut all = api.stream(&format!("/api/stream/?since={}", end - 898), &[]).await;
     let all = all.take(900).await;
@@ -91,39 +95,50 @@ async fn a_reconnected_client_receives_the_slots_after_its_last_event_once() {
     }
 }
 
-#[tokio::test]
-async fn after_a_long_gap_new_clients_receive_the_last_price_at_once_and_others_every_slot() {
-    let database = Database::new().await;
-    let begin = now(&database).await - 7 * 24 * 3600;
+/// Starts an API whose only sample is a week old and whose feed of events has started. Records a price and waits
+/// until it is known; returns its second.
+async fn after_a_long_gap(database: &Database) -> (Api, i64) {
+    let begin = database.now().await - 7 * 24 * 3600;
     database.record(&[(begin, "1.5")]).await;
-    let api = api(&database, |_| {}).await;
+    let api = api(database, |_| {}).await;
     // The first client starts the feed.
     let mut first = api.stream("/api/stream/", &[]).await;
     assert_eq!(ids(&first.take(1).await), [begin]);
     drop(first);
-    let recorded = record(&database, "2.5").await;
+    let recorded = record(database, "2.5").await;
     eventually(SOON, "the price is known", || async {
         api.get("/api/latest/").await.ok()["price"] == 2.5
     })
     .await;
+    (api, recorded)
+}
+
+#[tokio::test]
+async fn after_a_long_gap_a_new_client_receives_the_last_price_at_once() {
+    let database = Database::new().await;
+    let (api, recorded) = after_a_long_gap(&database).await;
     let mut client = api.stream("/api/stream/", &[]).await;
     let last = timeout(Duration::from_secs(2), client.take(1)).await.expect("at once");
     assert_eq!((names(&last), ids(&last)), (vec!["price"], vec![recorded]));
-    // More slots than are kept in memory, up to the current one.
-    let path = format!("/api/stream/?since={}", recorded - 1000);
-    let all = api.stream(&path, &[]).await.take(1003).await;
-    let expected: Vec<i64> = (recorded - 1000..=recorded + 2).collect();
-    assert_eq!(ids(&all), expected);
-    assert_eq!(all[1000].name, "price");
     let following = client.take(2).await;
     assert_eq!(ids(&following), [recorded + 1, recorded + 2]);
 }
 
 #[tokio::test]
+async fn a_client_can_receive_more_slots_than_are_kept_in_memory() {
+    let database = Database::new().await;
+    let (api, recorded) = after_a_long_gap(&database).await;
+    let path = format!("/api/stream/?since={}", recorded - 1000);
+    let all = api.stream(&path, &[]).await.take(1003).await;
+    let expected: Vec<i64> = (recorded - 1000..=recorded + 2).collect();
+    assert_eq!(ids(&all), expected);
+    assert_eq!(all[1000].name, "price");
+}
+
+#[tokio::test]
 async fn every_slot_of_a_redis_outage_is_sent() {
     let mut server = RedisServer::start();
-    let database = server.database();
-    database.wait_until_ready().await;
+    let database = server.ready_database().await;
     let first = record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
     let mut events = api.stream("/api/stream/", &[]).await;
@@ -182,7 +197,7 @@ async fn comments_keep_a_stream_without_events_alive() {
 }
 
 #[tokio::test]
-async fn a_start_before_the_first_slot_or_in_the_future_is_clamped() {
+async fn a_start_before_the_first_slot_means_the_first_slot() {
     let database = Database::new().await;
     let first = record(&database, "1.5").await;
     let api = api(&database, |_| {}).await;
@@ -190,8 +205,14 @@ async fn a_start_before_the_first_slot_or_in_the_future_is_clamped() {
         let mut events = api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await;
         assert_eq!(ids(&events.take(1).await), [first], "{id}");
     }
-    // A start in the future, or in milliseconds, means the current time.
-    let started = now(&database).await;
+}
+
+#[tokio::test]
+async fn a_start_in_the_future_or_in_milliseconds_means_the_current_time() {
+    let database = Database::new().await;
+    let first = record(&database, "1.5").await;
+    let api = api(&database, |_| {}).await;
+    let started = database.now().await;
     let mut clients = Vec::new();
     for id in [first + 1_000_000, first * 1000, i64::MAX] {
         clients.push(api.stream("/api/stream/", &[("last-event-id", &id.to_string())]).await);

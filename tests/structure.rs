@@ -1,6 +1,6 @@
 //! Which module of the source may use which other modules: imports have one direction.
 
-use std::{fs, path::Path};
+use crate::harness::rust_files;
 
 /// Each top-level module with the modules it may use. All of them except `domain` may use [`BASE`], too.
 const ALLOWED: [(&str, &[&str]); 8] = [
@@ -27,23 +27,8 @@ const BASE: [&str; 10] = [
     "telemetry",
 ];
 
-/// Returns all Rust files below `folder` as pairs of relative path and text.
-fn files(folder: &Path) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
-        if path.is_dir() {
-            let below = files(&path).into_iter();
-            found.extend(below.map(|(file, text)| (format!("{name}/{file}"), text)));
-        } else if path.extension().is_some_and(|kind| kind == "rs") {
-            found.push((name, fs::read_to_string(path).unwrap()));
-        }
-    }
-    found
-}
-
 fn source() -> Vec<(String, String)> {
-    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+    rust_files("src")
 }
 
 fn module(file: &str) -> &str {
@@ -127,8 +112,7 @@ fn only_the_queue_module_uses_apalis() {
 
 #[test]
 fn every_file_starts_with_a_module_comment() {
-    let tests = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
-    for (file, text) in source().into_iter().chain(tests) {
+    for (file, text) in source().into_iter().chain(rust_files("tests")) {
         assert!(text.starts_with("//! "), "{file}");
     }
 }

@@ -5,21 +5,27 @@
 //! - `freshness`: ages of prices, the price at a time, the last 24 hours, time-weighted means, summaries
 //! - `formats`: CSV and NDJSON, sort order, formats of times
 //! - `stream`: the event stream sends every slot once, in order
+//! - `contract`: the names of all keys in Redis
 //! - `compatible`: endpoints that are compatible with other APIs
 //! - `conventions`: what all responses have in common
+//! - `links`: links to other pages, behind proxies and with each form of a host
 //! - `coverage`: coverage and gaps against a naive model
+//! - `slot_lengths`: coverage and gaps when the length of slots changes
 //! - `misbehaving`: sources with faulty responses
 //! - `openapi`: the OpenAPI document against real responses, and the output of `--help`
 //! - `charts`: the chart and the badge
-//! - `operation`: queues, jobs, processes and status
+//! - `operation`: queues and jobs
+//! - `status`: processes, problems and metrics
 //! - `operators`: the commands for operators
 //! - `page`: the page at / and the runbook
 //! - `prices`: the commands of `cotiza prices`
+//! - `import`: imports of samples
 //! - `sources`: several sources, and which prices are accepted
 //! - `source_reports`: reports about sources, and the provenance of samples
 //! - `history`: queries against a naive model, with any memory limit
 //! - `following`: a history equals the data of Redis after any change and any fault of Redis
-//! - `sealing`: hours are sealed, lose their text form and get it back; damaged blocks
+//! - `sealing`: hours are sealed, lose their text form and get it back
+//! - `damaged_blocks`: damaged blocks of hours with and without text form
 //! - `retention`: old hours are deleted
 //! - `stale`: responses of the API while Redis is unavailable
 //! - `upgrade`: upgrade of the data of version 0.1
@@ -40,6 +46,7 @@
 //! - `clients`: clients of the API that are slow, silent, too many or too active
 //! - `clocks`: processes and a Redis with a wrong clock
 //! - `up`: `cotiza up`, which runs everything on one machine
+//! - `up_redis`: the Redis of `cotiza up`
 //! - `fuzz`: randomly mutated HTTP requests
 //! - `soak`: a longer run in which memory, open files and keys must not grow
 //! - `chaos`: random faults, after which every slot must be accounted for
@@ -69,8 +76,10 @@ mod cluster;
 mod command_line;
 mod compatible;
 mod connections;
+mod contract;
 mod conventions;
 mod coverage;
+mod damaged_blocks;
 mod doctor;
 mod errors;
 mod fetch;
@@ -80,6 +89,8 @@ mod freshness;
 mod fuzz;
 mod history;
 mod impaired;
+mod import;
+mod links;
 mod misbehaving;
 mod once;
 mod openapi;
@@ -96,15 +107,18 @@ mod recording;
 mod retention;
 mod sealing;
 mod sentinel;
+mod slot_lengths;
 mod soak;
 mod source_reports;
 mod sources;
 mod stale;
+mod status;
 mod stream;
 mod structure;
 mod ticker_list;
 mod ticker_price;
 mod tls;
 mod up;
+mod up_redis;
 mod upgrade;
 mod users;

@@ -4,15 +4,13 @@ use cotiza::config::{Config, Networks};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Api, Database};
+use crate::harness::{Api, Database, members, samples};
 
 /// Returns a database with samples at the unix seconds 10, 20, ... with the prices 1, 2, ...
-async fn samples(count: u64) -> Database {
+async fn stored(count: i64) -> Database {
     let database = Database::new().await;
-    for n in 1..=count {
-        let (second, member) = ((n * 10).to_string(), format!("{n}.0:{}", n * 10));
-        database.put_prices(&[(second.as_str(), member.as_str())]).await;
-    }
+    let samples = samples(10).every(10).count(count).prices(|n| format!("{}.0", n + 1));
+    database.put_prices(&members(&samples)).await;
     database
 }
 
@@ -23,7 +21,7 @@ fn prices(page: &Value) -> Vec<f64> {
 
 #[tokio::test]
 async fn the_first_page_has_the_ten_oldest_samples() {
-    let api = Api::start(&samples(11).await).await;
+    let api = Api::start(&stored(11).await).await;
     let answer = api.get("/api/ticker-list/").await;
     let page = answer.ok();
     assert_eq!(page["count"], 11);
@@ -40,7 +38,7 @@ async fn the_first_page_has_the_ten_oldest_samples() {
 
 #[tokio::test]
 async fn links_lead_through_all_pages_and_back() {
-    let api = Api::start(&samples(7).await).await;
+    let api = Api::start(&stored(7).await).await;
     let (mut link, mut listed) = ("/api/ticker-list/?since=20&page_size=2".to_owned(), Vec::new());
     let last = loop {
         let page = api.get(&link).await.ok();
@@ -61,7 +59,7 @@ async fn links_lead_through_all_pages_and_back() {
 
 #[tokio::test]
 async fn the_last_page_has_a_number_and_a_name() {
-    let api = Api::start(&samples(11).await).await;
+    let api = Api::start(&stored(11).await).await;
     let by_name = api.get("/api/ticker-list/?page=last").await.ok();
     assert_eq!(prices(&by_name), [11.0]);
     assert_eq!(by_name, api.get("/api/ticker-list/?page=2").await.ok());
@@ -70,7 +68,7 @@ async fn the_last_page_has_a_number_and_a_name() {
 
 #[tokio::test]
 async fn the_first_page_without_samples_is_empty() {
-    let api = Api::start(&samples(0).await).await;
+    let api = Api::start(&stored(0).await).await;
     let nothing = json!({"count": 0, "next": null, "previous": null, "results": []});
     for query in ["", "?page=1", "?page=last", "?since=5&until=6", "?page="] {
         assert_eq!(api.get(&format!("/api/ticker-list/{query}")).await.ok(), nothing, "{query}");
@@ -79,7 +77,7 @@ async fn the_first_page_without_samples_is_empty() {
 
 #[tokio::test]
 async fn a_page_that_does_not_exist_is_a_404() {
-    let api = Api::start(&samples(11).await).await;
+    let api = Api::start(&stored(11).await).await;
     for page in ["0", "-1", "3", "1.5", "abc", "Last", "1e1", "99999999999999999999", "%00"] {
         let problem = api.get(&format!("/api/ticker-list/?page={page}")).await.problem(404);
         assert_eq!(problem["detail"], "Invalid page.", "{page}");
@@ -88,20 +86,25 @@ async fn a_page_that_does_not_exist_is_a_404() {
 
 #[tokio::test]
 async fn a_page_size_out_of_range_is_a_400() {
-    let api = Api::start(&samples(3).await).await;
+    let api = Api::start(&stored(3).await).await;
     for size in ["0", "1001", "-1", "ten", "", "1.5"] {
         let problem = api.get(&format!("/api/ticker-list/?page_size={size}")).await.problem(400);
         assert_eq!(problem["parameter"], "page_size", "{size}");
         assert!(problem["detail"].as_str().unwrap().contains("from 1 to 1000"), "{problem}");
     }
     assert_eq!(prices(&api.get("/api/ticker-list/?page_size=1000").await.ok()).len(), 3);
+}
+
+#[tokio::test]
+async fn an_invalid_time_is_a_400() {
+    let api = Api::start(&stored(3).await).await;
     let problem = api.get("/api/ticker-list/?since=x").await.problem(400);
     assert_eq!(problem["parameter"], "since");
 }
 
 #[tokio::test]
 async fn forwarded_headers_are_used_from_trusted_proxies_only() {
-    let database = samples(11).await;
+    let database = stored(11).await;
     let headers = [("x-forwarded-proto", "https"), ("x-forwarded-host", "cotiza.example")];
     let next = |api: Api| async move {
         let answer = api.request(Method::GET, "/api/ticker-list/", &headers).await;
@@ -119,7 +122,7 @@ async fn forwarded_headers_are_used_from_trusted_proxies_only() {
 
 #[tokio::test]
 async fn links_keep_the_host_of_the_client_and_sort_parameters_by_name() {
-    let api = Api::start(&samples(11).await).await;
+    let api = Api::start(&stored(11).await).await;
     let path =
         "/api/ticker-list?order=asc&until=99&page=2&since=1970-01-01T00:00:00%2B00:00&page_size=3";
     let page = api.request(Method::GET, path, &[("host", "example.com:8000")]).await.ok();
@@ -131,7 +134,7 @@ async fn links_keep_the_host_of_the_client_and_sort_parameters_by_name() {
 
 #[tokio::test]
 async fn an_invalid_host_is_not_used_in_links() {
-    let api = Api::start(&samples(11).await).await;
+    let api = Api::start(&stored(11).await).await;
     let next = |host: &'static str| {
         let api = &api;
         async move {

@@ -1,6 +1,9 @@
 //! `cotiza up`: everything on one machine, killed child processes, an orderly stop.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -9,16 +12,19 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Cotiza, SOON, eventually, free_port, get_text, run};
+use crate::harness::{Cotiza, SOON, eventually, free_port, get_text};
+
+/// The longest time in which all processes stop.
+pub const STOP: Duration = Duration::from_secs(8);
 
 /// The environment of a `cotiza up` with its own data folder and ports.
-struct Home {
-    folder: TempDir,
+pub struct Home {
+    pub folder: TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let port = || free_port().to_string();
         let variables = vec![
@@ -31,23 +37,39 @@ impl Home {
         Self { folder, variables }
     }
 
-    fn up(&self) -> Cotiza {
+    pub fn up(&self) -> Cotiza {
         Cotiza::start(&["up", "--simulate"], &self.variables())
     }
 
     /// Starts `cotiza up` and waits until two slots are recorded.
-    async fn up_and_recording(&self) -> Cotiza {
+    pub async fn up_and_recording(&self) -> Cotiza {
         let up = self.up();
         up.wait_for_line("Cotiza is up.").await;
         self.wait_for_samples().await;
         up
     }
 
-    fn variables(&self) -> Vec<(&str, &str)> {
+    pub fn variables(&self) -> Vec<(&str, &str)> {
         self.variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
 
-    fn value(&self, name: &str) -> &str {
+    fn set(&mut self, name: &str, value: &str) {
+        let variable = self.variables.iter_mut().find(|(known, _)| *known == name);
+        value.clone_into(&mut variable.unwrap().1);
+    }
+
+    /// Returns the data folder of simulated prices.
+    pub fn simulated_data(&self) -> PathBuf {
+        self.folder.path().join("data-simulated")
+    }
+
+    /// Returns the password of the Redis of simulated prices.
+    pub fn password(&self) -> String {
+        let file = self.simulated_data().join("redis-password");
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    pub fn value(&self, name: &str) -> &str {
         &self.variables.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
@@ -67,7 +89,7 @@ impl Home {
 }
 
 /// Returns the child processes of `parent` with their command lines.
-fn children(parent: Pid) -> Vec<(Pid, String)> {
+pub fn children(parent: Pid) -> Vec<(Pid, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
@@ -90,7 +112,7 @@ fn has_ended(pid: Pid) -> bool {
 }
 
 #[tokio::test]
-async fn it_runs_all_processes_prints_addresses_and_stops_them() {
+async fn it_prints_addresses_and_that_prices_are_simulated() {
     let home = Home::new();
     let up = home.up();
     up.wait_for_line("Cotiza is up.").await;
@@ -112,10 +134,12 @@ async fn it_runs_all_processes_prints_addresses_and_stops_them() {
     for (line, expected) in shown.iter().zip(&banner) {
         assert!(line.starts_with(expected), "{expected}: {line}");
     }
-    home.wait_for_samples().await;
-    let latest = get_text(&format!("{origin}/api/latest/")).await.unwrap();
-    assert!(latest.contains("\"source\":\"simulated\""), "{latest}");
-    assert!(!home.folder.path().join("data").exists(), "the folder of real prices exists");
+}
+
+#[tokio::test]
+async fn it_runs_all_processes_and_stops_them() {
+    let home = Home::new();
+    let up = home.up_and_recording().await;
     let processes = children(up.id());
     assert_eq!(
         processes.len(),
@@ -125,7 +149,11 @@ async fn it_runs_all_processes_prints_addresses_and_stops_them() {
     for name in ["redis ", "exchange ", "api ", "worker-1 ", "worker-2 ", "scheduler "] {
         assert!(up.lines().iter().any(|line| line.starts_with(name)), "no line of {name}");
     }
-    let status = up.end(Signal::SIGHUP, Duration::from_secs(8)).await;
+    let latest = format!("http://{}/api/latest/", home.value("COTIZA__API__LISTEN"));
+    let latest = get_text(&latest).await.unwrap();
+    assert!(latest.contains("\"source\":\"simulated\""), "{latest}");
+    assert!(!home.folder.path().join("data").exists(), "the folder of real prices exists");
+    let status = up.end(Signal::SIGHUP, STOP).await;
     assert_eq!(status.code(), Some(0));
     assert!(processes.iter().all(|(pid, _)| has_ended(*pid)), "still running: {processes:?}");
 }
@@ -145,7 +173,7 @@ async fn a_killed_child_is_restarted_and_samples_are_kept() {
     eventually(SOON, "the API responds", || async { home.count().await.is_some() }).await;
     home.wait_for_samples().await;
     assert!(home.count().await.unwrap() > before);
-    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+    assert_eq!(up.end(Signal::SIGTERM, STOP).await.code(), Some(0));
 }
 
 #[tokio::test]
@@ -168,8 +196,8 @@ async fn a_killed_supervisor_leaves_no_process_and_the_next_one_uses_its_data() 
     let error = third.wait_for_line("cotiza: ").await;
     let listen = home.value("COTIZA__API__LISTEN");
     assert!(error.contains(listen), "{error}");
-    assert_eq!(second.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
-    assert!(home.folder.path().join("data-simulated/appendonlydir").is_dir());
+    assert_eq!(second.end(Signal::SIGTERM, STOP).await.code(), Some(0));
+    assert!(home.simulated_data().join("appendonlydir").is_dir());
 }
 
 #[tokio::test]
@@ -177,16 +205,16 @@ async fn a_data_folder_or_a_redis_port_in_use_is_refused() {
     let home = Home::new();
     let up = home.up();
     up.wait_for_line("Cotiza is up.").await;
-
-    let mut same_folder = Home::new();
-    same_folder.variables[1].1 = home.value("COTIZA__UP__DATA_DIR").to_owned();
-    same_folder.up().wait_for_line("is using the data folder").await;
-
-    let mut same_port = Home::new();
-    same_port.variables[2].1 = home.value("COTIZA__UP__REDIS_PORT").to_owned();
-    same_port.up().wait_for_line("is in use by another program").await;
+    for (name, message) in [
+        ("COTIZA__UP__DATA_DIR", "is using the data folder"),
+        ("COTIZA__UP__REDIS_PORT", "is in use by another program"),
+    ] {
+        let mut other = Home::new();
+        other.set(name, home.value(name));
+        other.up().wait_for_line(message).await;
+    }
     home.wait_for_samples().await;
-    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+    assert_eq!(up.end(Signal::SIGTERM, STOP).await.code(), Some(0));
 }
 
 #[tokio::test]
@@ -203,80 +231,22 @@ async fn a_second_sigint_leaves_no_process() {
     .await;
 }
 
-#[tokio::test]
-async fn its_redis_requires_the_password_in_the_data_folder() {
-    let home = Home::new();
-    let up = home.up_and_recording().await;
-    let port = home.value("COTIZA__UP__REDIS_PORT");
-    let send = async |password: &str, words: &[&str]| -> Result<redis::Value, String> {
-        let url = format!("redis://{password}127.0.0.1:{port}/0");
-        let client = redis::Client::open(url).unwrap();
-        let connected = client.get_multiplexed_async_connection().await;
-        let mut connection = connected.map_err(|error| error.to_string())?;
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query_async(&mut connection).await.map_err(|error| error.to_string())
-    };
-    let refused = send("", &["ZCARD", "prices"]).await.unwrap_err();
-    assert!(refused.contains("NOAUTH"), "{refused}");
-
-    let data = home.folder.path().join("data-simulated");
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&data), 0o700);
-    assert_eq!(mode(&data.join("redis-password")), 0o600);
-    assert_eq!(mode(&data.join("redis.conf")), 0o600);
-    let password = std::fs::read_to_string(data.join("redis-password")).unwrap();
-    let password = format!(":{}@", password.trim());
-    send(&password, &["ZCARD", "prices"]).await.unwrap();
-    for words in
-        [&["FLUSHALL"][..], &["CONFIG", "SET", "bind", "0.0.0.0"], &["REPLICAOF", "NO", "ONE"]]
-    {
-        let refused = send(&password, words).await.unwrap_err();
-        assert!(refused.contains("permissions"), "{words:?}: {refused}");
-    }
-
-    // Commands find the password in the data folder, even if the address is given or another data folder,
-    // whose Redis does not run, exists.
-    let other = home.folder.path().join("data");
-    std::fs::create_dir(&other).unwrap();
-    std::fs::write(other.join("redis-password"), "of-real-prices").unwrap();
-    let url = format!("redis://127.0.0.1:{port}/0");
-    for arguments in [&["prices", "list"][..], &["prices", "list", "--redis-url", &url]] {
-        let listed = run(arguments, &home.variables()).await;
-        assert_eq!(listed.code, 0, "{}", listed.stderr);
-        assert!(listed.stdout.lines().count() > 2, "{}", listed.stdout);
-    }
-    for (_, line) in children(up.id()) {
-        assert!(!line.contains(password.trim_matches([':', '@'])), "a password in {line}");
-    }
-}
-
-#[tokio::test]
-async fn a_damaged_append_only_file_is_an_error_with_advice() {
-    let home = Home::new();
-    let up = home.up_and_recording().await;
-    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
-    let folder = home.folder.path().join("data-simulated/appendonlydir");
-    let file = folder.join("appendonly.aof.1.incr.aof");
-    let mut bytes = std::fs::read(&file).unwrap();
-    bytes[20..40].fill(b'!');
-    std::fs::write(&file, bytes).unwrap();
-    let up = home.up();
-    let line = up.wait_for_line("cotiza: ").await;
-    for part in ["Bad file format", "redis-check-aof --fix", "appendonly.aof.manifest"] {
-        assert!(line.contains(part), "{part:?} in {line}");
-    }
-    let status = up.wait_for_exit().await;
-    assert_eq!(status.code(), Some(1));
-}
-
-#[tokio::test]
-async fn json_log_lines_are_complete_and_a_normal_start_logs_no_warning() {
+/// Starts `cotiza up` with a log in JSON and waits until a price has been recorded; returns the message of this
+/// and all messages before it.
+async fn json_messages() -> (Value, Vec<Value>) {
     let mut home = Home::new();
-    home.variables[0].1 = "5s".to_owned();
+    home.set("COTIZA__SCHEDULE__EVERY", "5s");
     let up = Cotiza::start(&["up", "--simulate", "--log-format", "json"], &home.variables());
-    let recorded: Value =
-        serde_json::from_str(&up.wait_for_line("recorded a price").await).unwrap();
+    let recorded = up.wait_for_line("recorded a price").await;
+    let lines = up.lines().into_iter().filter(|line| line.starts_with('{'));
+    let messages = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    assert_eq!(up.end(Signal::SIGTERM, STOP).await.code(), Some(0));
+    (serde_json::from_str(&recorded).unwrap(), messages)
+}
+
+#[tokio::test]
+async fn json_log_lines_have_typed_fields_and_a_normal_start_logs_no_warning() {
+    let (recorded, messages) = json_messages().await;
     for number in ["slot", "price"] {
         assert!(recorded[number].is_number(), "{number} in {recorded}");
     }
@@ -284,10 +254,7 @@ async fn json_log_lines_are_complete_and_a_normal_start_logs_no_warning() {
         assert!(recorded[text].is_string(), "{text} in {recorded}");
     }
     assert_eq!(recorded["queue"], "fetch_btc_ars");
-    let lines = up.lines();
-    let lines = lines.iter().filter(|line| line.starts_with('{'));
-    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    for line in &lines {
+    for line in &messages {
         assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{line}");
         assert!(matches!(line["level"].as_str(), Some("INFO" | "DEBUG")), "{line}");
         assert!(line["message"].is_string(), "{line}");
@@ -296,14 +263,18 @@ async fn json_log_lines_are_complete_and_a_normal_start_logs_no_warning() {
             assert!(!is_quoted, "a number is quoted: {name} in {line}");
         }
     }
+}
+
+#[tokio::test]
+async fn every_role_logs_its_version_and_its_redis_when_it_starts() {
+    let (_, messages) = json_messages().await;
     for role in ["scheduler", "worker", "api"] {
-        let start = lines.iter().find(|line| line["role"] == role).unwrap();
+        let start = messages.iter().find(|line| line["role"] == role).unwrap();
         assert!(start["version"].as_str().unwrap().starts_with(env!("CARGO_PKG_VERSION")));
         assert!(start["redis"].as_str().unwrap().contains("//127.0.0.1:"), "{start}");
         assert_eq!(start["sources"] == "simulated", role == "worker", "{start}");
     }
-    assert!(lines.iter().any(|line| line["process"] == "redis"), "no line of redis");
-    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+    assert!(messages.iter().any(|line| line["process"] == "redis"), "no line of redis");
 }
 
 #[tokio::test]
@@ -315,5 +286,5 @@ async fn it_suggests_the_simulated_exchange_when_nothing_is_recorded() {
     let up = Cotiza::start(&["up"], &variables);
     up.wait_for_line("`cotiza up --simulate`").await;
     assert!(home.folder.path().join("data/appendonlydir").is_dir());
-    assert_eq!(up.end(Signal::SIGTERM, Duration::from_secs(8)).await.code(), Some(0));
+    assert_eq!(up.end(Signal::SIGTERM, STOP).await.code(), Some(0));
 }

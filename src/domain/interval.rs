@@ -92,8 +92,10 @@ impl Interval {
             None => self.seconds_start(second),
             Some(date) => {
                 let start = zone.start_of(date);
-                // If clocks were set back around midnight, a second of this date may lie before `start`.
-                if start <= second { start } else { self.start_of(start - 1, zone).min(second) }
+                let end = self.end_of(start, zone);
+                // Clocks that are set back across midnight show the end of this date once more, after the
+                // next interval has begun.
+                if second < end { start } else { end }
             }
         }
     }

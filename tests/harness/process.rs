@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{SOON, eventually};
+use super::{SOON, eventually, source::is_in_source};
 
 /// A running `cotiza`, which is killed when it is dropped.
 pub struct Cotiza {
@@ -88,6 +88,14 @@ impl Cotiza {
     /// Returns all lines printed so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("no panic").clone()
+    }
+
+    /// Checks that no line printed so far contains a text of a log message. The text must occur in the source
+    /// code: otherwise this check could never fail.
+    pub fn check_never_logged(&self, text: &str) {
+        assert!(is_in_source(text), "no message contains {text:?}: adapt this test");
+        let lines = self.lines();
+        assert!(!lines.iter().any(|line| line.contains(text)), "{text:?} in {lines:#?}");
     }
 
     /// Waits for a line that contains the text and returns it.

@@ -25,13 +25,21 @@ pub async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// Records an observation whose slot has ended, too.
+/// Records an observation whose slot has ended, too, on a new connection.
 pub async fn record(
     client: &Client,
     slots: Slots,
     observation: &Observation,
 ) -> RedisResult<Recorded> {
-    let mut connection = connect(client).await?;
+    record_on(&mut connect(client).await?, slots, observation).await
+}
+
+/// Records an observation whose slot has ended, too.
+pub async fn record_on(
+    connection: &mut MultiplexedConnection,
+    slots: Slots,
+    observation: &Observation,
+) -> RedisResult<Recorded> {
     let Observation { sample, provenance } = observation;
     let second = sample.timestamp.second();
     let slot = slots.containing(second);
@@ -44,7 +52,7 @@ pub async fn record(
     step.arg(second).arg(sample.member()).arg(slot.start()).arg(slot.end());
     step.arg(provenance.as_ref().map(ToString::to_string).unwrap_or_default());
     step.arg(MissedReason::ALL.len());
-    Ok(match step.invoke_async::<i64>(&mut connection).await? {
+    Ok(match step.invoke_async::<i64>(connection).await? {
         1 => Recorded::Stored,
         0 => Recorded::SlotTaken,
         _ => Recorded::HourClosed,

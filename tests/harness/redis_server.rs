@@ -13,7 +13,7 @@ use cotiza::{
     clock::Clock,
     config::Config,
     connection::Server,
-    domain::{Observation, PriceFilter, Sample, Slots, Timestamp},
+    domain::{Observation, PriceFilter, Slots},
     exchange::Sources,
     history::{History, Limits, Retention},
     jobs::{Context, Progress, QUEUES},
@@ -24,16 +24,13 @@ use cotiza::{
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{eventually, fake_time, free_port, recorder, server_process::ServerProcess};
+use super::{
+    all_time, eventually, fake_time, free_port, observation, recorder,
+    server_process::ServerProcess, slots_of,
+};
 
 /// Unlimited memory, and no limit on the age of stale data.
 pub const UNLIMITED: Limits = Limits { memory: usize::MAX, stale_for: Duration::MAX };
-
-/// Returns a sample without provenance.
-pub fn observation(second: i64, price: &str) -> Observation {
-    let timestamp = Timestamp::from_second(second);
-    Sample { timestamp, price: price.parse().expect("a price") }.into()
-}
 
 /// The server that most tests share; each test has its own database.
 static SHARED: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
@@ -94,6 +91,13 @@ impl RedisServer {
 
     pub fn database(&self) -> Database {
         Database::at(self.url())
+    }
+
+    /// Returns its database when the server responds.
+    pub async fn ready_database(&self) -> Database {
+        let database = self.database();
+        database.wait_until_ready().await;
+        database
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -190,26 +194,62 @@ impl Database {
         command.query_async(&mut connection).await.expect("answered")
     }
 
+    /// Returns the current unix second of the clock of Redis.
+    pub async fn now(&self) -> i64 {
+        self.command::<Vec<i64>>(&["TIME"]).await[0]
+    }
+
     /// Adds members to the key `prices`, given as pairs of score and member.
-    pub async fn put_prices(&self, members: &[(&str, &str)]) {
-        for (score, member) in members {
-            self.command::<()>(&["ZADD", keys::PRICES, score, member]).await;
+    pub async fn put_prices<S: AsRef<str>, M: AsRef<str>>(&self, members: &[(S, M)]) {
+        self.put_members(keys::PRICES, members).await;
+    }
+
+    /// Adds members to a sorted set.
+    pub async fn put_members<S: AsRef<str>, M: AsRef<str>>(&self, key: &str, members: &[(S, M)]) {
+        for part in members.chunks(1000) {
+            let pairs = part.iter().flat_map(|(score, member)| [score.as_ref(), member.as_ref()]);
+            let words: Vec<&str> = ["ZADD", key].into_iter().chain(pairs).collect();
+            self.command::<()>(&words).await;
         }
     }
 
     /// Records samples, given as unix seconds and prices, and returns how many were stored.
-    pub async fn record(&self, samples: &[(i64, &str)]) -> usize {
-        let recorded = samples.iter().map(async |(second, price)| {
-            let observation = observation(*second, price);
-            self.record_one(&observation).await == Recorded::Stored
-        });
-        futures_util::future::join_all(recorded).await.into_iter().filter(|stored| *stored).count()
+    pub async fn record<P: AsRef<str>>(&self, samples: &[(i64, P)]) -> usize {
+        let observations: Vec<Observation> =
+            samples.iter().map(|(second, price)| observation(*second, price.as_ref())).collect();
+        let outcomes = self.record_in(slots_of(10), &observations).await;
+        outcomes.into_iter().filter(|outcome| *outcome == Recorded::Stored).count()
     }
 
     /// Records an observation of any time.
     pub async fn record_one(&self, observation: &Observation) -> Recorded {
-        let slots = Slots::new(Duration::from_secs(10)).expect("a length");
-        recorder::record(&self.client, slots, observation).await.expect("answered")
+        recorder::record(&self.client, slots_of(10), observation).await.expect("answered")
+    }
+
+    /// Records observations of any time in the given slots.
+    pub async fn record_in(&self, slots: Slots, observations: &[Observation]) -> Vec<Recorded> {
+        let connection = recorder::connect(&self.client).await.expect("connected");
+        let record = async |observation: &Observation| {
+            recorder::record_on(&mut connection.clone(), slots, observation)
+                .await
+                .expect("answered")
+        };
+        let mut outcomes = Vec::new();
+        // More requests at a time could exceed the timeout.
+        for part in observations.chunks(200) {
+            outcomes.extend(futures_util::future::join_all(part.iter().map(record)).await);
+        }
+        outcomes
+    }
+
+    /// Returns the number of samples, in text form or in blocks.
+    pub async fn count(&self) -> u64 {
+        self.history().await.total(&all_time()).await.expect("answered").value.count
+    }
+
+    /// Returns the names of the keys that begin with the given text.
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        self.command(&["KEYS", &format!("{prefix}*")]).await
     }
 
     /// Returns the members of the key `prices`, oldest first.

@@ -54,6 +54,16 @@ fn a_day_is_shorter_or_longer_when_clocks_change() {
 }
 
 #[test]
+fn clocks_that_are_set_back_across_midnight_do_not_reopen_the_day() {
+    // In St. John's, clocks were set back from 00:01 on 2010-11-07 to 23:01 on 2010-11-06.
+    let midnight = at("2010-11-07T00:00:00-02:30");
+    let next_midnight = at("2010-11-08T00:00:00-03:30");
+    let again_saturday = at("2010-11-06T23:30:00-03:30");
+    assert_eq!(of("1d", "America/St_Johns", midnight - 1).1, midnight);
+    assert_eq!(of("1d", "America/St_Johns", again_saturday), (midnight, next_midnight));
+}
+
+#[test]
 fn anything_else_is_an_error_with_examples() {
     for text in ["", "1", "m", "0s", "-1m", "1.5h", "1y", "1 m", "+1m", "99999999999d", "101M0"] {
         let error = text.parse::<Interval>().expect_err(text).to_string();
@@ -109,7 +119,7 @@ proptest! {
             vec!["10s", "7m", "4h", "1d", "3d", "1w", "2w", "1M", "3M", "12M"]),
         zone in prop::sample::select(vec![
             "UTC", "America/Argentina/Buenos_Aires", "Europe/Berlin", "Asia/Kathmandu",
-            "Pacific/Apia", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Tehran"]),
+            "Pacific/Apia", "America/Sao_Paulo", "America/St_Johns", "Australia/Lord_Howe", "Asia/Tehran"]),
     ) {
         let (interval, zone): (Interval, Zone) =
             (interval.parse().unwrap(), zone.parse().unwrap());
