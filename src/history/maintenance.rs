@@ -121,7 +121,9 @@ impl History {
         let starts = self.starts(|entry| entry.start + HOUR <= by && !entry.is_sealed)?;
         let seal = |start| async move {
             let stored = self.store().hour(start).await?;
-            if stored.block_state == BlockState::Current || stored.damage().is_some() {
+            let is_current = stored.block_state == BlockState::Current;
+            // The index still contains hours that were deleted a moment ago.
+            if is_current || stored.damage().is_some() || is_empty(&stored) {
                 return Ok(0);
             }
             self.seal(&stored).await.map(usize::from)

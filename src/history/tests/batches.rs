@@ -116,6 +116,14 @@ fn hours_without_samples_are_skipped() {
 }
 
 #[test]
+fn hours_outside_of_the_range_need_no_samples() {
+    let history = recorded(samples().count(3 * 360)).evicted([0, 2]).history();
+    for order in BOTH {
+        assert_eq!(sizes(&history, &between(3600.0, 7199.0), order), [(360, None)]);
+    }
+}
+
+#[test]
 fn a_batch_of_a_damaged_hour_fails() {
     let history = recorded(samples()).damaged(1).history();
     for order in BOTH {

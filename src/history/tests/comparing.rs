@@ -1,8 +1,12 @@
 //! Comparing counts with those of Redis, to find changes that were made without a message.
 
+use std::{sync::Arc, time::Duration};
+
 use super::{
+    fake_redis::FakeRedis,
     following::{UNLIMITED, count, forget, reads, refresh, server},
     histories::start_of,
+    loading::blocks,
     samples::{BASE, sample},
 };
 
@@ -111,4 +115,59 @@ fn everything_is_loaded_again_if_blocks_were_changed_manually() {
     refresh(&redis, &history);
     assert_eq!(redis.data().loads, 1);
     assert_eq!(history.index().unwrap().all().blocks, 1);
+}
+
+#[test]
+fn the_removal_of_all_samples_of_an_hour_is_found() {
+    let redis = server();
+    let history = redis.loaded(UNLIMITED);
+    redis.data().prices.truncate(360);
+    refresh(&redis, &history);
+    assert_eq!(count(&redis, &history), 360);
+}
+
+#[test]
+fn the_removal_of_a_sample_that_was_added_to_a_dropped_hour_is_found() {
+    let redis = FakeRedis::start(blocks(2));
+    redis.data().add(&sample(15.0, 5));
+    let history = redis.loaded(UNLIMITED);
+    assert_eq!(count(&redis, &history), 721);
+    redis.data().prices.clear();
+    refresh(&redis, &history);
+    assert_eq!(count(&redis, &history), 720);
+}
+
+#[test]
+fn a_moved_member_is_found_together_with_changes_of_other_hours() {
+    let redis = server();
+    let history = redis.loaded(UNLIMITED);
+    redis.data().prices.remove(20);
+    redis.data().prices.last_mut().unwrap().1 += 5.0;
+    refresh(&redis, &history);
+    let latest = redis.run(history.latest()).unwrap().value.unwrap();
+    assert_eq!(latest.sample.timestamp.second(), BASE + 5395);
+    assert_eq!(count(&redis, &history), 539);
+}
+
+#[test]
+fn counts_are_compared_about_once_a_second() {
+    let redis = server();
+    let history = Arc::new(redis.loaded(UNLIMITED));
+    let following = Arc::clone(&history);
+    redis.data().comparisons = 0;
+    redis.run(async {
+        let follower = tokio::spawn(async move { following.follow().await });
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let early = redis.data().comparisons;
+        assert!(early <= 1, "{early} comparisons at once");
+        redis.data().add(&sample(15.0, 7));
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while history.size().samples < 541 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .expect("the manual change is found");
+        follower.abort();
+    });
 }

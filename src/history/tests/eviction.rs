@@ -1,9 +1,11 @@
-//! The memory limit: which hours are evicted, and that queries about them say so.
+//! The memory limit: which hours are evicted, and that they are read again for queries.
 
 use super::{
+    fake_redis::{Data, FakeRedis},
+    following::{UNLIMITED, count, forget, reads, refresh, server},
     histories::{history_of, recorded, start_of, value, view},
     index::check,
-    samples::{between, samples, since, time},
+    samples::{between, sample, samples, since, time},
 };
 use crate::{
     domain::{Order, TimeRange},
@@ -119,4 +121,49 @@ fn a_history_in_memory_answers_every_query_without_redis() {
     assert_eq!(value(history.batch(&range, Order::Ascending, None)).rows.len(), 370);
     assert!(value(history.last_until(time(100.0))).is_some());
     assert_eq!(value(history.summary(&TimeRange::default())).count, 720);
+}
+
+#[test]
+fn the_memory_limit_holds_after_each_change() {
+    let redis = FakeRedis::start(Data::text(samples().count(10 * 360)));
+    let unlimited = redis.loaded(UNLIMITED).size().memory;
+    let limit = unlimited * 2 / 3;
+    let history = redis.loaded(limit);
+    assert!((1..=limit).contains(&history.size().memory));
+    for number in 0..400_u32 {
+        redis.data().record(&sample(36_000.0 + f64::from(number) * 25.0, 7));
+    }
+    refresh(&redis, &history);
+    assert!((1..=limit).contains(&history.size().memory));
+    for hour in 0..10 {
+        redis.data().changes.push(vec![("hour", start_of(hour).to_string())]);
+    }
+    refresh(&redis, &history);
+    assert!((1..=limit).contains(&history.size().memory));
+    assert_eq!(count(&redis, &history), 4000);
+}
+
+#[test]
+fn an_hour_that_is_not_in_memory_is_read_for_a_query_and_kept() {
+    let redis = server();
+    let history = redis.loaded(0);
+    let mut history = history;
+    history.limits.memory = UNLIMITED;
+    forget(&redis);
+    for _ in 0..2 {
+        let total = redis.run(history.total(&since(100.0))).unwrap().value;
+        assert_eq!(total.count, 530);
+        assert_eq!(reads(&redis), [0]);
+    }
+}
+
+#[test]
+fn an_hour_that_keeps_differing_from_its_summary_makes_a_query_fail() {
+    let redis = server();
+    let history = redis.loaded(0);
+    redis.data().prices.remove(50);
+    forget(&redis);
+    let error = redis.run(history.total(&since(100.0))).unwrap_err().to_string();
+    assert!(error.contains("cannot read an hour"), "{error}");
+    assert_eq!(reads(&redis).len(), 60);
 }

@@ -2,7 +2,7 @@
 
 mod data;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
@@ -11,6 +11,7 @@ use tokio::{
     runtime::Runtime,
     sync::watch,
     task::JoinSet,
+    time::sleep,
 };
 
 pub(super) use data::Data;
@@ -89,6 +90,8 @@ async fn serve(listener: TcpListener, data: Arc<Mutex<Data>>, mut closed: watch:
 
 /// Answers the requests of a connection until it is closed.
 async fn answer(stream: TcpStream, data: Arc<Mutex<Data>>) -> Option<()> {
+    // Without this, each response of several waits for the acknowledgement of the one before.
+    stream.set_nodelay(true).ok()?;
     let mut stream = BufReader::new(stream);
     loop {
         let mut request = Vec::new();
@@ -100,6 +103,10 @@ async fn answer(stream: TcpStream, data: Arc<Mutex<Data>>) -> Option<()> {
         }
         let mut bytes = Vec::new();
         let reply = data.lock().reply(&request);
+        if matches!(reply, Reply::Nothing) && request.iter().any(|it| it == b"BLOCK") {
+            // A real server waits for the next change.
+            sleep(Duration::from_millis(20)).await;
+        }
         reply.write(&mut bytes);
         stream.get_mut().write_all(&bytes).await.ok()?;
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{
     fake_redis::{Data, FakeRedis},
     histories::start_of,
-    samples::{BASE, point, price_at, sample, sample_of, samples, since},
+    loading::blocks,
+    samples::{BASE, point, price_at, sample, sample_of, samples},
 };
 use crate::{
     domain::TimeRange,
@@ -121,6 +122,18 @@ fn the_hour_of_a_second_sample_at_the_same_time_is_read_once() {
 }
 
 #[test]
+fn all_changes_are_applied_even_if_they_are_read_in_several_parts() {
+    let redis = server();
+    let history = redis.loaded(UNLIMITED);
+    redis.data().most_changes = Some(2);
+    for second in [5400.0, 5410.0, 5420.0, 5430.0, 5440.0] {
+        redis.data().record(&sample(second, 7));
+    }
+    refresh(&redis, &history);
+    assert_eq!(count(&redis, &history), 545);
+}
+
+#[test]
 fn a_change_that_was_loaded_already_is_not_applied_twice() {
     let redis = server();
     let history = redis.loaded(UNLIMITED);
@@ -209,48 +222,39 @@ fn those_who_wait_are_notified_of_changes_only() {
 }
 
 #[test]
-fn the_memory_limit_holds_after_each_change() {
-    let redis = FakeRedis::start(Data::text(samples().count(10 * 360)));
-    let unlimited = redis.loaded(UNLIMITED).size().memory;
-    let limit = unlimited * 2 / 3;
-    let history = redis.loaded(limit);
-    assert!((1..=limit).contains(&history.size().memory));
-    for number in 0..400_u32 {
-        redis.data().record(&sample(36_000.0 + f64::from(number) * 25.0, 7));
-    }
+fn a_sample_in_an_hour_with_a_block_keeps_the_count_of_blocks() {
+    let mut data = Data::text(samples());
+    data.blocks = blocks(1).blocks;
+    let redis = FakeRedis::start(data);
+    let history = redis.loaded(UNLIMITED);
+    forget(&redis);
+    redis.data().record(&sample(15.0, 7));
     refresh(&redis, &history);
-    assert!((1..=limit).contains(&history.size().memory));
-    for hour in 0..10 {
-        redis.data().changes.push(vec![("hour", start_of(hour).to_string())]);
-    }
-    refresh(&redis, &history);
-    assert!((1..=limit).contains(&history.size().memory));
-    assert_eq!(count(&redis, &history), 4000);
+    assert_eq!((count(&redis, &history), redis.data().loads), (361, 0));
+    assert_eq!(history.index().unwrap().all().blocks, 1);
 }
 
 #[test]
-fn an_hour_that_is_not_in_memory_is_read_for_a_query_and_kept() {
+fn a_sync_after_an_interruption_begins_a_new_period() {
     let redis = server();
-    let history = redis.loaded(0);
-    let mut history = history;
-    history.limits.memory = UNLIMITED;
-    forget(&redis);
-    for _ in 0..2 {
-        let total = redis.run(history.total(&since(100.0))).unwrap().value;
-        assert_eq!(total.count, 530);
-        assert_eq!(reads(&redis), [0]);
-    }
+    let since = |ago| {
+        let history = redis.loaded(UNLIMITED).synced(ago, 0);
+        history.state.write().synced_since = 7;
+        refresh(&redis, &history);
+        let synced_since = history.state.read().synced_since;
+        (synced_since != 7).then(|| history.now() - synced_since)
+    };
+    assert_eq!(since(Duration::ZERO), None);
+    assert!(since(Duration::from_secs(5)).is_some_and(|ago| (0..30).contains(&ago)));
 }
 
 #[test]
-fn an_hour_that_keeps_differing_from_its_summary_makes_a_query_fail() {
+fn the_clock_of_uses_counts_the_seconds_with_a_sync() {
     let redis = server();
-    let history = redis.loaded(0);
-    redis.data().prices.remove(50);
-    forget(&redis);
-    let error = redis.run(history.total(&since(100.0))).unwrap_err().to_string();
-    assert!(error.contains("cannot read an hour"), "{error}");
-    assert_eq!(reads(&redis).len(), 60);
+    let history = redis.loaded(UNLIMITED).synced(Duration::ZERO, 0);
+    let before = history.state.read().now;
+    refresh(&redis, &history);
+    assert_eq!(history.state.read().now, before + 1);
 }
 
 #[test]

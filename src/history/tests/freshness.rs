@@ -54,8 +54,8 @@ fn a_history_in_sync_is_current() {
 }
 
 #[test]
-fn a_second_after_the_last_sync_a_history_is_still_current() {
-    let history = synced(Duration::from_secs(1));
+fn half_a_second_after_the_last_sync_a_history_is_still_current() {
+    let history = synced(Duration::from_millis(500));
     assert!(matches!(history.freshness(), Freshness::Current { .. }));
     assert_eq!(total(&history, since(0.0)).unwrap(), None);
 }
@@ -109,6 +109,19 @@ fn candles_depend_on_samples_until_the_end_of_their_last_interval() {
     assert_eq!(known(until(60.0), 1000), Some(100), "the interval ends at 119");
     assert_eq!(known(until(300.0), 55), None, "nothing is known after now");
     assert_eq!(known(since(0.0), 1000), Some(100));
+}
+
+#[test]
+fn a_candle_whose_interval_ended_with_the_last_sync_is_complete() {
+    let history = history_of(samples().count(12)).synced(NOT_FRESH, 120);
+    let interval = "1m".parse().unwrap();
+    let wanted =
+        Candles { interval, zone: Zone::UTC, filled: false, order: Order::Ascending, limit: 10 };
+    let known = |range: TimeRange| {
+        let candles = history.candles(&range, &wanted, BASE + 1000).now_or_never();
+        candles.unwrap().unwrap().until.map(|until| until - BASE)
+    };
+    assert_eq!((known(until(119.0)), known(until(120.0))), (None, Some(120)));
 }
 
 #[test]

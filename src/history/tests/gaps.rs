@@ -12,7 +12,7 @@ use super::{
     samples::{BASE, at, between, samples, since, until},
 };
 use crate::{
-    domain::{Gap, MissedReason, Order, PageNumber, PageSize, TimeRange},
+    domain::{Candles, Gap, MissedReason, Order, PageNumber, PageSize, TimeRange, Zone},
     history::History,
 };
 
@@ -111,6 +111,12 @@ fn pages_of_gaps_count_from_the_oldest_or_the_newest() {
 }
 
 #[test]
+fn later_gaps_need_no_samples() {
+    let recorded = recorded(samples().count(3 * 360).without(50..60).without(7250..7260));
+    assert_eq!(gaps(&recorded.evicted([1, 2]), &until(3599.0), 20_000), [(50, 60, 1)]);
+}
+
+#[test]
 fn gaps_in_damaged_hours_are_unknown() {
     let history = recorded(at([(0.0, 1), (7200.0, 2)])).damaged(1).history();
     let query = |range| {
@@ -161,23 +167,24 @@ fn gaps_and_coverage_have_the_reasons_of_their_slots() {
 #[test]
 fn candles_have_the_reasons_of_their_missed_slots() {
     let redis = FakeRedis::start(reasons());
-    let history = history(&recorded(at([(0.0, 1), (40.0, 2), (90.0, 3)])), &redis);
-    let wanted = crate::domain::Candles {
+    let complete = [(0.0, 1), (10.0, 1), (20.0, 1), (40.0, 2), (90.0, 3)];
+    let history = history(&recorded(at(complete)), &redis);
+    let wanted = Candles {
         interval: "30s".parse().unwrap(),
-        zone: crate::domain::Zone::UTC,
+        zone: Zone::UTC,
         filled: true,
         order: Order::Ascending,
         limit: 10,
     };
-    let now = BASE + 55;
+    let now = BASE + 75;
     let (mut candles, _) = value(history.candles(&until(80.0), &wanted, now));
     let missed: Vec<u64> = candles.iter().map(|candle| candle.missed).collect();
-    assert_eq!(missed, [2, 1, 0]);
+    assert_eq!(missed, [0, 2, 1]);
     redis.run(history.add_missed_reasons(&mut candles, now)).unwrap();
     let reasons: Vec<_> = candles.into_iter().map(|candle| candle.reasons.unwrap()).collect();
-    assert_eq!((reasons[0].count(MissedReason::BadAnswer), reasons[0].total()), (1, 2));
-    assert_eq!((reasons[1].not_scheduled, reasons[1].total()), (0, 1), "50 s until now");
-    assert_eq!(reasons[2].total(), 0);
+    assert_eq!(reasons[0].total(), 0);
+    assert_eq!((reasons[1].count(MissedReason::TooLate), reasons[1].not_scheduled), (1, 1));
+    assert_eq!((reasons[2].count(MissedReason::Paused), reasons[2].total()), (1, 1));
 }
 
 /// One server for all cases of the property.

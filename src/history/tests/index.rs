@@ -94,6 +94,18 @@ fn the_position_of_a_score_is_that_of_the_first_hour_that_ends_after_it() {
 }
 
 #[test]
+fn a_hint_does_not_change_the_position_at_the_end_of_an_hour() {
+    let index = index_of(at([(0.0, 1), (3600.0, 2), (10_800.0, 3)]));
+    for second in [-1.0, 0.0, 3599.0, 3600.0, 7200.0, 10_800.0, 14_400.0] {
+        for hint in 0..5 {
+            let (near, exact) =
+                (index.position_near(hint, score(second)), index.position_at(score(second)));
+            assert_eq!(near, exact, "{second} from {hint}");
+        }
+    }
+}
+
+#[test]
 fn an_hour_is_replaced_in_place() {
     let mut index = Index::new(nothing().schedule.into(), vec![hour(0, 1), hour(1, 2), hour(2, 3)]);
     let place = index.entries().as_ptr();

@@ -135,6 +135,16 @@ fn hours_are_visited_only_if_they_have_wanted_samples() {
     assert_eq!(visited(0..0), Ok(vec![]));
 }
 
+#[test]
+fn hours_without_samples_are_not_visited() {
+    let samples = samples().count(3 * 360).without(3600..7200);
+    let index = recorded(samples).empty(1).evicted([1]).index();
+    let mut hours = Vec::new();
+    let visit = view(&index).for_each_hour(359..361, |hour, part| hours.push((hour.start(), part)));
+    assert_eq!(visit, Ok(()));
+    assert_eq!(hours, [(start_of(0), 359..360), (start_of(2), 0..1)]);
+}
+
 proptest! {
     #![proptest_config(arbitrary::few_cases())]
     #[test]

@@ -6,7 +6,7 @@ use super::{
     samples::{BASE, between, sample, samples},
 };
 use crate::{
-    domain::{Observation, TimeRange},
+    domain::{Observation, TimeRange, UnixTime},
     history::{History, HistoryError},
     store::{Hour, encode},
 };
@@ -103,6 +103,14 @@ fn samples_that_were_added_to_a_dropped_hour_are_read() {
 }
 
 #[test]
+fn an_hour_at_the_boundary_has_the_samples_of_its_text_only() {
+    let mut data = blocks(2);
+    data.boundary = Some(start_of(1));
+    let redis = FakeRedis::start(data);
+    assert_eq!(count(&redis, &redis.loaded(UNLIMITED)), 360, "the block of the second hour is old");
+}
+
+#[test]
 fn the_newest_hours_are_kept_in_memory() {
     let redis = FakeRedis::start(blocks(8));
     let size = redis.loaded(UNLIMITED).size().memory / 8;
@@ -149,14 +157,26 @@ fn twenty_thousand_members_are_read_at_once() {
 
 #[test]
 fn an_hour_with_too_many_members_is_read_as_a_whole() {
-    let mut data = Data::default();
+    let known = (0..20_001).map(|index| sample(3600.0 + f64::from(index) / 8.0, 5));
+    let known: Vec<Observation> = known.collect();
+    let mut data = Data::text(known.clone());
+    data.blocks.insert(start_of(1), block(1, known));
     for index in 0..20_001 {
-        data.prices.push((format!("5:{index}"), super::samples::score(5.0)));
+        data.prices.insert(0, (format!("5:{index}"), super::samples::score(5.0)));
     }
-    data.add(&sample(3600.0, 1));
     let redis = FakeRedis::start(data);
     let history = redis.loaded(UNLIMITED);
-    assert_eq!(count(&redis, &history), 20_002);
+    assert_eq!(count(&redis, &history), 40_002);
+    assert_eq!(redis.data().reads, [(start_of(0), start_of(1))]);
+}
+
+#[test]
+fn samples_at_the_ends_of_the_calendar_are_found() {
+    let seconds = [UnixTime::MIN, UnixTime::MAX].map(UnixTime::as_score);
+    let samples = seconds.map(|second| sample(second - super::samples::score(0.0), 5));
+    let redis = FakeRedis::start(Data::text(samples));
+    let history = redis.loaded(UNLIMITED);
+    assert_eq!(count(&redis, &history), 2);
 }
 
 #[test]

@@ -36,6 +36,16 @@ fn maintain(
     [sealed, dropped, deleted]
 }
 
+/// Checks that maintenance neither reads nor writes an hour, because nothing is to be done.
+fn redis_does_nothing(server: &(FakeRedis, History), now: i64) {
+    let changes = server.0.data().changes.len();
+    maintain(server, now, Some(2), None);
+    server.0.data().reads.clear();
+    assert_eq!(maintain(server, now, Some(2), None), [0, 0, 0]);
+    assert_eq!(server.0.data().changes.len(), changes, "nothing is written");
+    assert_eq!(server.0.data().reads, []);
+}
+
 fn block_hours(redis: &FakeRedis) -> Vec<i64> {
     redis.data().blocks.keys().map(|start| (start - BASE) / HOUR).collect()
 }
@@ -53,6 +63,25 @@ fn an_hour_is_sealed_ten_seconds_after_its_end() {
     assert_eq!(block_hours(&server.0), [0]);
     assert_eq!(maintain(&server, 3610, None, None), [0, 0, 0], "it is sealed already");
     assert_eq!(maintain(&server, 7210, None, None), [1, 0, 0]);
+}
+
+#[test]
+fn a_sealed_hour_is_not_read_again() {
+    let server = text(2);
+    assert_eq!(maintain(&server, 7210, Some(2), None), [2, 0, 0]);
+    redis_does_nothing(&server, 7210);
+}
+
+#[test]
+fn an_hour_without_samples_is_not_sealed() {
+    let redis = FakeRedis::start(Data::text(samples().from(3600)));
+    redis.data().prices.insert(0, ("broken".to_owned(), super::samples::score(5.0)));
+    let history = redis.loaded(usize::MAX);
+    let server = (redis, history);
+    assert_eq!(maintain(&server, 7210, None, None), [1, 0, 0]);
+    assert_eq!(maintain(&server, 3 * 3600, Some(1), None), [0, 2, 0], "its text is dropped");
+    assert_eq!(server.0.data().boundary, Some(start_of(2)));
+    assert_eq!(server.0.data().prices.len(), 1, "members that are not samples are kept");
 }
 
 #[test]
@@ -96,9 +125,9 @@ fn the_boundary_moves_over_hours_without_samples() {
     let server = text(1);
     assert_eq!(maintain(&server, 10 * 3600, Some(2), None), [0, 1, 0]);
     assert_eq!(server.0.data().boundary, Some(start_of(8)));
-    let changes = server.0.data().changes.len();
-    assert_eq!(maintain(&server, 10 * 3600, Some(2), None), [0, 0, 0]);
-    assert_eq!(server.0.data().changes.len(), changes, "nothing is written");
+    redis_does_nothing(&server, 10 * 3600);
+    assert_eq!(maintain(&server, 12 * 3600, Some(2), None), [0, 0, 0]);
+    assert_eq!(server.0.data().boundary, Some(start_of(10)));
 }
 
 #[test]
@@ -148,6 +177,15 @@ fn old_hours_are_deleted_except_that_of_the_newest_sample() {
     assert_eq!(maintain(&server, 100 * 3600, None, Some(2)), [0, 0, 1]);
     assert_eq!(block_hours(&server.0), [2]);
     assert_eq!(count(&server.0, &server.1), 360);
+}
+
+#[test]
+fn an_hour_that_was_just_deleted_is_not_sealed() {
+    let server = text(3);
+    let changes = server.0.data().changes.len();
+    assert_eq!(maintain(&server, 3 * HOUR + 10, None, Some(2)), [2, 0, 1]);
+    assert_eq!(block_hours(&server.0), [1, 2]);
+    assert_eq!(server.0.data().changes.len(), changes + 3, "one message per changed hour");
 }
 
 #[test]

@@ -94,12 +94,21 @@ fn a_missed_slot_has_its_reason() {
 
 #[test]
 fn samples_in_several_hours_are_found() {
-    let recorded =
-        recorded(at([(3590.0, 1), (3600.0, 2), (7200.0, 3)])).slots([(0, 3600)]).empty(3);
+    let recorded = recorded(at([(3590.0, 1), (3600.0, 2), (7200.0, 3)]))
+        .slots([(0, 3600)])
+        .empty(3)
+        .evicted([3]);
     let history = recorded.history().synced(Duration::from_secs(5), 7300);
     let found = outcomes(&history, 0, 10);
     assert_eq!(starts(&found), [0, 3600, 7200]);
     assert!(found.iter().all(|outcome| outcome.result.is_ok()));
+}
+
+#[test]
+fn earlier_hours_need_no_samples() {
+    let recorded = recorded(samples().count(3 * 360)).evicted([0, 1]);
+    let history = recorded.history().synced(Duration::from_secs(5), 10_800);
+    assert_eq!(starts(&outcomes(&history, 7200, 2)), [7200, 7210]);
 }
 
 #[test]
@@ -115,30 +124,28 @@ fn outcomes_in_a_damaged_hour_are_unknown() {
 
 #[test]
 fn after_an_interruption_the_reasons_of_others_are_awaited() {
-    // The history is in sync and now is not known exactly: the last decided second is derived from it.
-    let decided = |synced_since_ago: i64| {
-        let history = nothing().history();
+    let redis = FakeRedis::start(Data::default());
+    // Slots have a second. How long ago the last decided one ended, of a history in sync for some time.
+    let decided = |synced_for: i64| {
+        let history = redis.history();
         let now = history.now();
+        #[allow(clippy::cast_precision_loss, reason = "exact for unix seconds")]
+        let minute_ago = (now - 60 - BASE) as f64;
+        let recorded = recorded(at([(minute_ago, 1)])).slots([(0, 1)]);
         let mut state = history.state.write();
+        state.index = Some(recorded.index().into());
         state.last_sync = Some((Instant::now(), now));
-        state.synced_since = now - synced_since_ago;
+        state.synced_since = now - synced_for;
         drop(state);
-        let start = (now - 60).div_euclid(10) * 10;
-        #[allow(clippy::cast_precision_loss, reason = "a test")]
-        let samples = at([((start - BASE) as f64, 1)]);
-        let recorded = recorded(samples).slots([(0, 1)]);
-        history.state.write().index = Some(recorded.index().into());
-        let redis = FakeRedis::start(Data::default());
-        let with_redis = redis.history();
-        *with_redis.state.write() = std::mem::take(&mut *history.state.write());
-        let found = redis.run(with_redis.outcomes(start, 1000)).unwrap();
+        let found = redis.run(history.outcomes(now - 60, 1000)).unwrap();
         now - found.last().unwrap().slot.end()
     };
-    let about = |expected: i64, found: i64| (expected - 1..=expected).contains(&found);
-    assert!(about(3, decided(100)));
-    assert!(about(3, decided(6)));
-    assert!(about(8, decided(3)));
-    assert!(about(5, decided(0)));
+    // The clock may advance meanwhile.
+    let is_about = |expected: i64, found: i64| (expected - 1..=expected).contains(&found);
+    assert!(is_about(3, decided(100)));
+    assert!(is_about(3, decided(6)));
+    assert!(is_about(8, decided(3)));
+    assert!(is_about(5, decided(0)));
 }
 
 /// One server for all cases of the property.

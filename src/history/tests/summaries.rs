@@ -108,6 +108,10 @@ fn ranges_that_touch_a_damaged_hour_fail() {
     for range in [until(3599.0), since(7200.0), between(0.0, 3599.75)] {
         assert_eq!(view(&index).total(&range).unwrap().count, 360, "{range:?}");
     }
+    let ranks = view(&index).ranks(&between(0.0, 3600.0));
+    assert_eq!(ranks, Err(HourError::Damaged(start_of(1))));
+    let before = view(&index).summary_of_seconds(BASE, start_of(1)).unwrap();
+    assert_eq!(before.count, 360);
     let error = result(history.total(&TimeRange::default())).unwrap_err().to_string();
     assert!(error.contains(&format!("from unix second {} is damaged", start_of(1))), "{error}");
 }

@@ -22,10 +22,14 @@ pub(in crate::history::tests) struct Data {
     pub(in crate::history::tests) lost: usize,
     /// The number of changes at the end that have not reached the stream yet.
     pub(in crate::history::tests) late: usize,
+    /// How many changes are returned at once.
+    pub(in crate::history::tests) most_changes: Option<usize>,
     pub(in crate::history::tests) missed: BTreeMap<String, Vec<i64>>,
     pub(in crate::history::tests) run: u32,
     /// How many of the next changes of hours fail because an hour has changed.
     pub(in crate::history::tests) contended: usize,
+    /// How often the counts were read.
+    pub(in crate::history::tests) comparisons: usize,
     /// The hours and ranges that were read.
     pub(in crate::history::tests) reads: Vec<(i64, i64)>,
     /// How often the list of blocks was read, which is once for each time that everything is loaded.
@@ -99,7 +103,10 @@ impl Data {
             }
             "XREAD" => self.changes_after(&text(request.len() - 1)),
             "EVALSHA" if number(2) == 1 => self.rows(number(4), number(5)),
-            "EVALSHA" if number(2) == 4 => self.counts(),
+            "EVALSHA" if number(2) == 4 => {
+                self.comparisons += 1;
+                self.counts()
+            }
             "EVALSHA" if number(2) > 4 => {
                 let first = 3 + usize::try_from(number(2)).unwrap();
                 Reply::Integer(self.replace(&request[first..]).into())
@@ -167,6 +174,7 @@ impl Data {
             Reply::Array(vec![Reply::text(&format!("{}-0", index + 1)), Reply::Array(fields)])
         };
         let changes = self.changes.iter().enumerate().take(shown).skip(after.max(self.lost));
+        let changes = changes.take(self.most_changes.unwrap_or(usize::MAX));
         let entries: Vec<Reply> = changes.map(entry).collect();
         if entries.is_empty() {
             return Reply::Nothing;
