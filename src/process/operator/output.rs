@@ -64,7 +64,7 @@ pub(super) fn moment(second: i64) -> String {
     time.map_or_else(|| second.to_string(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// Formats a time in unix seconds with a fraction as UTC; without a time, returns [`nothing`].
+/// Formats a time in unix seconds with a fraction as UTC; without a time, returns [`empty_cell`].
 #[allow(clippy::cast_possible_truncation, reason = "unix seconds")]
 pub(super) fn optional_moment(second: Option<f64>) -> String {
     second.map_or_else(empty_cell, |second| moment(second as i64))
