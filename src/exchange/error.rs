@@ -1,6 +1,6 @@
 //! Why a source returned no price.
 
-use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use crate::{
     domain::{Failure, MissedReason, Price, PriceError, PriceRejection},
@@ -200,13 +200,9 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
 }
 
 fn pause(retry_after: Option<Duration>) -> String {
-    let mut text = String::new();
-    if let Some(pause) = retry_after {
-        let pause = humantime::format_duration(pause);
-        // Writing to a String cannot fail.
-        let _written = write!(text, " and asks for a pause of {pause}");
-    }
-    text
+    retry_after.map_or_else(String::new, |pause| {
+        format!(" and asks for a pause of {}", humantime::format_duration(pause))
+    })
 }
 
 #[cfg(test)]

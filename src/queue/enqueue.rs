@@ -103,26 +103,25 @@ impl<J: Job> Enqueuer<J> {
         let name = || format!("{job:?}");
         let payload = serde_json::to_vec(job)
             .map_err(|error| EnqueueError::Serialize { job: name(), error })?;
-        if self.is_paused().await.map_err(|error| EnqueueError::Redis { job: name(), error })? {
-            return Err(EnqueueError::Paused { job: name(), queue: J::NAME });
-        }
         let pushed = self.push_payload(payload, key, id).await;
-        pushed.map_err(|error| EnqueueError::Redis { job: name(), error })
+        match pushed.map_err(|error| EnqueueError::Redis { job: name(), error })? {
+            Some(enqueued) => Ok(enqueued),
+            None => Err(EnqueueError::Paused { job: name(), queue: J::NAME }),
+        }
     }
 
-    async fn is_paused(&self) -> Result<bool, apalis_redis::Error> {
-        let settings = settings::for_queue(&self.connection, J::NAME).await?;
-        Ok(self.connection.clone().exists(settings::pause_key(&settings)).await?)
-    }
-
+    /// Returns `None` if the queue is paused.
     async fn push_payload(
         &self,
         payload: Vec<u8>,
         key: &str,
         id: Option<String>,
-    ) -> Result<Enqueued, apalis_redis::Error> {
+    ) -> Result<Option<Enqueued>, apalis_redis::Error> {
         let mut connection = self.connection.clone();
         let settings = settings::for_queue(&connection, J::NAME).await?;
+        if connection.exists(settings::pause_key(&settings)).await? {
+            return Ok(None);
+        }
         let mut task = TaskBuilder::new(payload).idempotency_key(key);
         if let Some(id) = id {
             task = task.task_id(TaskId::from(id));
@@ -131,7 +130,7 @@ impl<J: Job> Enqueuer<J> {
         // Even if another process has pushed the job: it may have failed before this step.
         backlog::promote(&mut connection, &settings).await?;
         if active + scheduled == 0 {
-            return Ok(Enqueued::Already);
+            return Ok(Some(Enqueued::Already));
         }
         self.metrics.count(Metric::JobsEnqueued, &[J::NAME]);
         // Only a hint: the workers poll once a second without it.
@@ -140,7 +139,7 @@ impl<J: Job> Enqueuer<J> {
         if let Err(error) = announced {
             tracing::debug!(%error, "cannot announce a job");
         }
-        Ok(Enqueued::New)
+        Ok(Some(Enqueued::New))
     }
 
     /// The newest jobs that wait while no worker is alive. Returns none soon after a connection was
